@@ -256,8 +256,8 @@ def check_samples_shape(
 def as_residues(value: object, modulus: int, name: str, shape: Shape | None = None) -> NDArray[np.uint64]:
     """Integers or fractions as residues: uint64 in [0, modulus), C-contiguous.
 
-    Accepts integers of any size and sign, bools, and object arrays of Python ints and Fractions. Floats are refused even
-    when whole, since a float that was meant to be exact rarely is.
+    Accepts integers of any size and sign, bools, and object arrays of Python ints and Fractions. Floats are refused,
+    even when whole, since a float that was meant to be exact rarely is.
 
     Raises
     ------
@@ -469,7 +469,7 @@ def _to_array(value: object, name: str) -> Array:
 
 
 def _convert(array: Array, name: str, target: np.dtype[Any], from_array: bool, original: object) -> Array:
-    """``array`` cast to ``target``, C-contiguous and aligned; TypeError or ValueError when that would lose something."""
+    """``array`` cast to ``target``, C-contiguous and aligned; an error when that would lose something."""
     kind = array.dtype.kind
     if kind not in "biufc":
         hint = " (integers too large for int64, None or Fractions make dtype object)" if kind == "O" else ""
