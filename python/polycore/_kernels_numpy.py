@@ -3,11 +3,11 @@
 
 Contract: docs/architecture.md, "The kernel contract". Everything is a form (homogeneous polynomial) of degree a in d
 variables, stored densely in ascending graded lex order. A batch is the leading axis. ``modulus = 0`` means floating (or
-Python) numbers, otherwise the arrays are uint64 with entries in [0, modulus). ``n_threads`` is ignored: these kernels run
-on one thread.
+Python) numbers, otherwise the arrays are uint64 with entries in [0, modulus). ``n_threads`` is ignored: these kernels
+run on one thread.
 
-The product and the correlation rest on one fact: for a fixed monomial b, a -> a * b maps different monomials to different monomials. So a
-vectorised ``out[positions] += ...`` never meets the same position twice.
+The product and the correlation rest on one fact: for a fixed monomial b, a -> ab maps different monomials to different
+monomials. So a vectorised ``out[positions] += ...`` never meets the same position twice.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def _monomial_columns(x: Array, degree: int, homogeneous: bool, n_monomials: int
 
 
 def _positions(d: int, degree_a: int, degree_b: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """For each monomial a of degree ``degree_a``: its index, and the positions of a b for all b of degree ``degree_b``."""
+    """For each monomial a of degree ``degree_a``: its index, and the positions of ab for all b of ``degree_b``."""
     n_a, n_b = _count(d, degree_a), _count(d, degree_b)
     step = max(1, _MAX_CACHED_ENTRIES // n_b)
     table_of = position_table if n_a <= step else position_table.__wrapped__

@@ -17,6 +17,7 @@ C(t_i - 1 + k_i, k_i), the combinatorial number system (Knuth, The Art of Comput
 
 from __future__ import annotations
 
+import importlib
 import math
 import operator
 import threading
@@ -28,6 +29,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _backend
+from ._validation import (
+    as_exact_array,
+    as_flag,
+    as_index,
+    as_residues,
+    check_finite,
+    check_modulus,
+    check_shape,
+    check_size,
+)
 from .errors import NumericalError
 
 __all__ = ["MonomialBasis", "count_monomials"]
@@ -36,9 +47,6 @@ __all__ = ["MonomialBasis", "count_monomials"]
 _MAX_COUNT_BITS = 2**23
 # The built-in binomial takes quadratic time; above this many bits, and up to this n, prime factors are faster.
 _SLOW_COUNT_BITS, _MAX_SIEVE = 2**17, 2**25
-# Tables of exponents and lists of names larger than this are refused before anything is allocated.
-_MAX_TABLE_BYTES = 2**34
-_MAX_NAMES = 2**26
 # Samples are evaluated in chunks whose Veronese rows hold about this many numbers.
 _CHUNK_ENTRIES = 2**20
 
@@ -76,8 +84,8 @@ def count_monomials(n_vars: SupportsIndex, degree: SupportsIndex, homogeneous: b
     >>> count_monomials(784, 9) > 2**63
     True
     """
-    n_vars, degree = _as_count("n_vars", n_vars, 1), _as_count("degree", degree, 0)
-    return _count_forms(n_vars if _as_bool("homogeneous", homogeneous) else n_vars + 1, degree)
+    n, degree = as_index(n_vars, "n_vars", 1), as_index(degree, "degree", 0)
+    return _count_forms(n if as_flag(homogeneous, "homogeneous") else n + 1, degree)
 
 
 class MonomialBasis:
@@ -122,9 +130,9 @@ class MonomialBasis:
     __slots__ = ("__weakref__", "_degree", "_exponents", "_homogeneous", "_lock", "_n_monomials", "_n_vars")
 
     def __init__(self, n_vars: SupportsIndex, degree: SupportsIndex, homogeneous: bool = False) -> None:
-        self._n_vars = _as_count("n_vars", n_vars, 1)
-        self._degree = _as_count("degree", degree, 0)
-        self._homogeneous = _as_bool("homogeneous", homogeneous)
+        self._n_vars = as_index(n_vars, "n_vars", 1)
+        self._degree = as_index(degree, "degree", 0)
+        self._homogeneous = as_flag(homogeneous, "homogeneous")
         self._n_monomials: int | None = None
         self._exponents: NDArray[np.int64] | None = None
         self._lock = threading.Lock()
@@ -189,18 +197,17 @@ class MonomialBasis:
 
         Raises
         ------
-        MemoryError
+        MemoryError, OverflowError
             If the table would not fit; iterate, or use `exponent` and `index`, which need none.
         """
         with self._lock:
             if self._exponents is None:
-                n_bytes = 8 * self.form_vars * self.n_monomials
-                if n_bytes > _MAX_TABLE_BYTES:
-                    raise MemoryError(
-                        f"the table of exponents of {self!r} would take {_bytes(n_bytes)} "
-                        f"({_number(self.n_monomials)} monomials); iterate over the basis, or use basis.exponent(i) "
-                        "and basis.index(exponents), which need no table"
-                    )
+                check_size(
+                    self.form_vars * self.n_monomials,
+                    8,
+                    f"the table of exponents of {self!r}",
+                    "iterate over the basis, or use basis.exponent(i) and basis.index(exponents), which need no table",
+                )
                 table = form_exponents(self.form_vars, self._degree)
                 table = table if self._homogeneous else np.ascontiguousarray(table[:, 1:])
                 table.flags.writeable = False
@@ -233,12 +240,10 @@ class MonomialBasis:
         >>> MonomialBasis(3, 10**6).exponent(2**50)
         (50680, 130275, 8082)
         """
-        if isinstance(index, (bool, np.bool_)):
-            raise TypeError("index must be an integer, got bool")
-        i = operator.index(index)
+        i = as_index(index, "index")
         i = i + self.n_monomials if i < 0 else i
         if not 0 <= i < self.n_monomials:
-            raise IndexError(f"index must be in [0, n_monomials={_number(self.n_monomials)}), got {index}")
+            raise IndexError(f"`index` must be in [0, n_monomials={_number(self.n_monomials)}), got {index}")
         self._check_tuple_size()
         exponents = _unrank(i, self.form_vars, self._degree)
         return tuple(exponents if self._homogeneous else exponents[1:])
@@ -275,12 +280,12 @@ class MonomialBasis:
         table = _as_exponent_array(exponents)
         if table.ndim not in (1, 2) or table.shape[-1] != self._n_vars:
             raise ValueError(
-                f"exponents must have shape (n_vars={self._n_vars},) or (k, n_vars={self._n_vars}), got {table.shape}"
+                f"`exponents` must have shape (n_vars={self._n_vars},) or (k, n_vars={self._n_vars}), got {table.shape}"
             )
         if table.ndim == 1:
             row = [int(e) for e in table]
             if not self._holds(row):
-                raise ValueError(f"exponents {tuple(row)} is not a monomial of {self!r}")
+                raise ValueError(f"`exponents` {tuple(row)} is not a monomial of {self!r}")
             return _rank(row if self._homogeneous else [self._degree - sum(row), *row])
         return self._index_rows(table)
 
@@ -298,12 +303,12 @@ class MonomialBasis:
         if bad.any():
             first = int(np.flatnonzero(bad)[0])
             row = tuple(int(e) for e in table[first])
-            raise ValueError(f"exponents[{first}] = {row} is not a monomial of {self!r}")
+            raise ValueError(f"`exponents[{first}]` = {row} is not a monomial of {self!r}")
         n = self._n_vars
         dtype = np.int64 if self.n_monomials <= np.iinfo(np.int64).max else object
         ranks = np.zeros(len(table), dtype=dtype)
         tail = total
-        # Each exponent but the last leaves a tail behind it; an inhomogeneous basis hides one exponent before the first.
+        # Every exponent but the last leaves a tail behind it; an inhomogeneous basis hides one before the first.
         for i in range(n):
             if i > 0 or not self._homogeneous:
                 ranks += _count_before(tail, n - i, degree, dtype)
@@ -341,8 +346,7 @@ class MonomialBasis:
         return min(row) >= 0 and (degree == self._degree if self._homogeneous else degree <= self._degree)
 
     def _check_tuple_size(self) -> None:
-        if 8 * self.form_vars > _MAX_TABLE_BYTES:
-            raise MemoryError(f"one exponent tuple of {self!r} would take {_bytes(8 * self.form_vars)}")
+        check_size(self.form_vars, 8, f"one exponent tuple of {self!r}")
 
     # -- printing ---------------------------------------------------------------------------------------------------
 
@@ -362,7 +366,7 @@ class MonomialBasis:
 
         Raises
         ------
-        MemoryError
+        MemoryError, OverflowError
             If the list would not fit; name single monomials with `name`.
 
         Examples
@@ -370,8 +374,7 @@ class MonomialBasis:
         >>> MonomialBasis(2, 2, homogeneous=True).names(["s", "t"], latex=True)
         ['s^{2}', 's t', 't^{2}']
         """
-        if self.n_monomials > _MAX_NAMES:
-            raise MemoryError(f"{self!r} has {_number(self.n_monomials)} names; use basis.name(i) for single ones")
+        check_size(self.n_monomials, 64, f"the list of names of {self!r}", "use basis.name(i) for single ones")
         symbols = self._symbols(symbols, latex)
         return [_monomial_name(e, symbols, latex) for e in self]
 
@@ -415,10 +418,10 @@ class MonomialBasis:
         """
         c = _as_coefficients(coef, self)
         if c.ndim != 1:
-            raise ValueError(f"coef must have shape (n_monomials={self.n_monomials},), got {c.shape}")
+            raise ValueError(f"`coef` must have shape (n_monomials={self.n_monomials},), got {c.shape}")
         names = self._symbols(symbols, latex)
         nonzero = np.flatnonzero(c != 0)
-        shown = nonzero if max_terms is None else nonzero[: _as_count("max_terms", max_terms, 0)]
+        shown = nonzero if max_terms is None else nonzero[: as_index(max_terms, "max_terms", 0)]
         terms = [_term(c[i], _monomial_name(self.exponent(i), names, latex), latex) for i in shown]
         left_out = len(nonzero) - len(shown)
         if left_out:
@@ -434,9 +437,9 @@ class MonomialBasis:
             self._check_tuple_size()
             return [f"x_{{{i}}}" if latex else f"x{i}" for i in range(1, self._n_vars + 1)]
         if not all(isinstance(s, str) for s in symbols):
-            raise TypeError("symbols must be strings")
+            raise TypeError("`symbols` must be a sequence of strings")
         if len(symbols) != self._n_vars:
-            raise ValueError(f"symbols must have length n_vars={self._n_vars}, got {len(symbols)}")
+            raise ValueError(f"`symbols` must have length n_vars={self._n_vars}, got {len(symbols)}")
         return symbols
 
     # -- polynomials ------------------------------------------------------------------------------------------------
@@ -477,16 +480,14 @@ class MonomialBasis:
         array([ 6., 26.])
         """
         c = _as_coefficients(coef, self)
-        points = _as_numbers("X", X)
-        if points.ndim != 2 or points.shape[1] != self._n_vars:
-            raise ValueError(f"X must have shape (n_samples, n_vars={self._n_vars}), got {points.shape}")
+        points = _as_numbers(X, "X")
+        check_shape(points, "X", ("n_samples", ("n_vars", self._n_vars)))
         dtype = np.result_type(c.dtype, points.dtype)
         if dtype.kind != "O":
             dtype = np.result_type(dtype, np.float32 if dtype == np.float32 else np.float64)
         for name, array in (("coef", c), ("X", points)):
-            if array.dtype != object and not np.isfinite(array).all():
-                where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-                raise ValueError(f"{name} must be finite, got {array[where]} at index {where}")
+            if array.dtype.kind != "O":
+                check_finite(array, name)
         c, points = c.astype(dtype, copy=False), np.ascontiguousarray(points, dtype=dtype)
         # The compiled kernels make real rows; complex and exact ones come from the numpy definition.
         kernels = _backend.kernels() if dtype in (np.float32, np.float64) else _backend.load("numpy")
@@ -555,12 +556,12 @@ class MonomialBasis:
         symbols : sequence of n_vars str, optional
             Names of the variables; x1, x2, ... by default.
         modulus : int, optional
-            Make an ``nmod_mpoly`` over the integers modulo this number instead.
+            Make an ``nmod_mpoly`` over the integers modulo this prime instead.
 
         Returns
         -------
         fmpz_mpoly, fmpq_mpoly (if a coefficient is a Fraction) or nmod_mpoly
-            In a context with graded lex order and the given symbols; a nested list of them if ``coef`` has leading axes.
+            In a context with graded lex order and these symbols; a nested list of them if ``coef`` has leading axes.
 
         Raises
         ------
@@ -568,6 +569,8 @@ class MonomialBasis:
             If python-flint is not installed.
         TypeError
             If a coefficient is a float or complex number: polynomials of flint are exact.
+        ValueError
+            If the shape is wrong, the modulus not prime, or a denominator divisible by it.
 
         Examples
         --------
@@ -575,17 +578,17 @@ class MonomialBasis:
         2*x1^2 - x1*x2 + 1
         """
         flint = _import("flint", "python-flint")
-        c = _as_coefficients(coef, self)
+        shape = (..., ("n_monomials", self.n_monomials))
+        if modulus is None:
+            c = as_exact_array(coef, "coef", shape)
+        else:
+            c = as_residues(coef, check_modulus(modulus), "coef", shape)
         if c.ndim > 1:
             return [self.to_flint(row, symbols, modulus) for row in c]
-        values = [_as_python(v) for v in c]
-        for i, v in enumerate(values):
-            if not isinstance(v, (int, Fraction)):
-                raise TypeError(f"coef must hold integers or Fractions, got {type(v).__name__} at index {i}")
         names, order = tuple(self._symbols(symbols, latex=False)), flint.Ordering.deglex
+        values = c.tolist()
         if modulus is not None:
             context = flint.nmod_mpoly_ctx.get(names, modulus=modulus, ordering=order)
-            values = [_residue(v, modulus) for v in values]
         elif any(isinstance(v, Fraction) for v in values):
             context = flint.fmpq_mpoly_ctx.get(names, ordering=order)
             values = [flint.fmpq(v.numerator, v.denominator) for v in values]
@@ -622,7 +625,7 @@ def _binomial_by_primes(n: int, k: int) -> int:
         valuation[: len(power)] += n // power - k // power - (n - k) // power
         power = power[power <= n // primes[: len(power)]]
         power = power * primes[: len(power)]
-    factors = [int(p) ** int(v) for p, v in zip(primes, valuation) if v]
+    factors: list[int] = [p**v for p, v in zip(primes.tolist(), valuation.tolist()) if v]
     while len(factors) > 1:  # multiply neighbours: balanced factors are what fast multiplication wants
         factors = [math.prod(factors[i : i + 2]) for i in range(0, len(factors), 2)]
     return factors[0]
@@ -679,7 +682,7 @@ def form_exponents(d: int, degree: int) -> NDArray[np.int64]:
     """Exponents of all forms of degree ``degree`` in ``d`` variables, shape (count, d); the size is not checked.
 
     Walks down the tree of prefixes one variable at a time: a node with tail degree t has children with tails 0, ..., t,
-    and a child with tail t over k remaining variables covers as many rows as there are forms of degree t in k variables.
+    and a child with tail t over k remaining variables covers as many rows as there are monomials of degree t in those.
     """
     table = np.empty((_count_forms(d, degree), d), dtype=np.int64)
     tail = np.array([degree], dtype=np.int64)
@@ -727,10 +730,6 @@ def _coefficient_text(value: Any, latex: bool) -> str:
     return str(value)
 
 
-def _bytes(n_bytes: int) -> str:
-    return f"{n_bytes / 2**30:.3g} GiB" if n_bytes < 10**300 else "an astronomical number of bytes"
-
-
 def _number(n: int) -> str:
     return str(n) if n < 10**15 else f"about 2^{n.bit_length() - 1}"
 
@@ -738,66 +737,46 @@ def _number(n: int) -> str:
 # -- arguments -------------------------------------------------------------------------------------------------------
 
 
-def _as_count(name: str, value: SupportsIndex, minimum: int) -> int:
-    """A Python int >= ``minimum``; bool is refused, since True variables are a mistake."""
-    if isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be an integer, got bool")
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {type(value).__name__}") from None
-    if number < minimum:
-        raise ValueError(f"{name} must be at least {minimum}, got {number}")
-    return number
-
-
-def _as_bool(name: str, value: object) -> bool:
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be a bool, got {type(value).__name__}")
-    return bool(value)
-
-
-def _as_numbers(name: str, value: ArrayLike) -> NDArray[Any]:
-    """An array of real or complex floats (integers become float64) or of exact Python numbers (dtype object)."""
+def _as_numbers(value: ArrayLike, name: str) -> NDArray[Any]:
+    """An array of real or complex floats or integers, or of exact Python numbers (dtype object)."""
     try:
         array = np.asarray(value)
-    except ValueError:
-        raise ValueError(f"{name} must be a rectangular array of numbers") from None
-    if array.dtype == object:
+    except (ValueError, TypeError):
+        raise TypeError(f"`{name}` must be an array of numbers of rectangular shape") from None
+    if array.dtype.kind == "O":
         for item in array.flat:
             if isinstance(item, bool) or not isinstance(item, (int, float, complex, Fraction, np.number)):
-                raise TypeError(f"{name} must hold numbers, got {type(item).__name__}")
+                raise TypeError(f"`{name}` must hold numbers, got {type(item).__name__}")
     elif array.dtype.kind not in "iufc":
-        raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
+        raise TypeError(f"`{name}` must hold numbers, got dtype {array.dtype}")
     elif array.dtype.itemsize > (16 if array.dtype.kind == "c" else 8):
-        raise TypeError(f"{name} must not be of extended precision, got dtype {array.dtype}")
+        raise TypeError(f"`{name}` must not have extended precision, got dtype {array.dtype}")
     return array
 
 
 def _as_coefficients(coef: ArrayLike, basis: MonomialBasis) -> NDArray[Any]:
-    array = _as_numbers("coef", coef)
-    if array.ndim == 0 or array.shape[-1] != basis.n_monomials:
-        raise ValueError(
-            f"coef must have shape (..., n_monomials={_number(basis.n_monomials)}), got {array.shape}"
-        )
+    array = _as_numbers(coef, "coef")
+    check_shape(array, "coef", (..., ("n_monomials", basis.n_monomials)))
     return array
 
 
 def _as_exponent_array(exponents: ArrayLike) -> NDArray[Any]:
     try:
         array = np.asarray(exponents)
-    except ValueError:
-        raise ValueError("exponents must be one tuple of integers or a rectangular array of them") from None
-    if array.size == 0 and array.dtype == np.float64 and not isinstance(exponents, np.ndarray):
+    except (ValueError, TypeError):
+        raise TypeError("`exponents` must be a tuple of integers or a rectangular array of them") from None
+    if array.size == 0 and not isinstance(exponents, np.ndarray):
         array = array.astype(np.int64)  # an empty list has no dtype of its own
     if array.dtype.kind == "u":
         return array.astype(object if array.dtype.itemsize == 8 else np.int64)
-    if array.dtype == object:
+    if array.dtype.kind == "f" and not isinstance(exponents, np.ndarray):
+        array = np.array(exponents, dtype=object)  # a list with integers beyond int64 comes out of numpy as float64
+    if array.dtype.kind == "O":
         for item in array.flat:
             if isinstance(item, bool) or not isinstance(item, (int, np.integer)):
-                raise TypeError(f"exponents must be integers, got {type(item).__name__}")
+                raise TypeError(f"`exponents` must be integers, got {type(item).__name__}")
     elif array.dtype.kind != "i":
-        raise TypeError(f"exponents must be integers, got dtype {array.dtype}")
+        raise TypeError(f"`exponents` must be integers, got dtype {array.dtype}")
     return array
 
 
@@ -805,16 +784,8 @@ def _as_python(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _residue(value: Fraction | int, modulus: int) -> int:
-    if value.denominator % modulus == 0 or math.gcd(value.denominator, modulus) != 1:
-        raise ValueError(f"coef has the denominator {value.denominator}, which is not invertible modulo {modulus}")
-    return value.numerator * pow(value.denominator, -1, modulus) % modulus
-
-
 def _import(module: str, package: str) -> Any:
     """An optional dependency, or an ImportError that says how to get it."""
-    import importlib
-
     try:
         return importlib.import_module(module)
     except ImportError:
