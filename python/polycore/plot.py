@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Plots of spectra, optimiser runs and residuals, and their conversion to SVG that follows a page's colours.
+
+Each function draws on a matplotlib `Figure` of its own (no pyplot, no global state) and returns it, so the figure can
+be saved in any format matplotlib writes. `to_svg` turns one into an inline ``<svg>`` element whose colours and fonts
+are those of the surrounding page, in light and in dark.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_LegendEntry: TypeAlias = tuple[str, str, Literal["-", "--", "o"]]  # label, colour, line style or "o" for points
+
+# Each role has a colour that looks right on white; `to_svg` replaces it by the CSS variable of the same name.
+INK = "#1b1f24"
+MUTED = "#6b7480"
+LINE = "#d9dde2"
+ACCENT = "#1d5fc2"
+SECOND = "#c2571d"
+_CSS_VARIABLES = {INK: "--ink", MUTED: "--muted", LINE: "--line", ACCENT: "--accent", SECOND: "--second"}
+
+MAX_POINTS = 1500
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def plot_spectrum(eigenvalues: ArrayLike, tolerance: float) -> Figure:
+    """Eigenvalues of a Gram matrix on a logarithmic scale, largest first, relative to the largest.
+
+    Parameters
+    ----------
+    eigenvalues : (n,) array of float64
+        In any order. Rounding may have made the smallest ones negative; their absolute value is drawn.
+    tolerance : float
+        The relative size below which an eigenvalue counts as zero, drawn as a dashed line.
+    """
+    values = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
+    relative = np.abs(values) / values[0] if values.size and values[0] > 0 else np.zeros_like(values)
+    # Exact zeros have no place on a logarithmic axis; they are drawn on its lower edge.
+    floor = min(1e-18, tolerance / 100)
+    shown = np.maximum(relative, floor)
+    kept = values / values[0] > tolerance if values.size and values[0] > 0 else np.zeros(values.size, dtype=bool)
+    number = np.arange(1, values.size + 1)
+    with _style("spectrum"):
+        figure, axes = _figure()
+        size = 4.5 if values.size <= 120 else 2.5
+        axes.plot(number[kept], shown[kept], "o", color=ACCENT, markersize=size, markeredgewidth=0)
+        axes.plot(number[~kept], shown[~kept], "o", color=SECOND, markersize=size, markeredgewidth=0)
+        axes.axhline(tolerance, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        axes.annotate(
+            "counts as zero below this line",
+            (0.02, tolerance),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, -5),
+            textcoords="offset points",
+            color=MUTED,
+            va="top",
+        )
+        axes.set_yscale("log")
+        # Room under the line for its label, whatever the smallest eigenvalue is.
+        axes.set_ylim(min(shown.min(initial=1.0), tolerance) / 300, 5)
+        _integer_axis(axes, values.size)
+        axes.set_xlabel("eigenvalue number, largest first")
+        axes.set_ylabel("eigenvalue of Q / the largest")
+        _power_of_ten_labels(axes)
+    return figure
+
+
+def plot_loss_histories(histories: Sequence[ArrayLike], floor: float | None = None, best: int | None = None) -> Figure:
+    """Loss against optimiser step, one line a start, logarithmic.
+
+    Parameters
+    ----------
+    histories : sequence of (n_steps + 1,) arrays
+        The loss at the start and after each step, as a fraction of the total sum of squares.
+    floor : float, optional
+        The least loss any polynomial in the network's ambient space reaches, drawn as a dashed line when positive.
+    best : int, optional
+        The start to emphasise; by default the one that ends lowest.
+    """
+    lines = [np.asarray(history, dtype=np.float64) for history in histories]
+    if best is None:
+        best = int(np.argmin([line[-1] for line in lines]))
+    with _style("loss"):
+        figure, axes = _figure()
+        smallest = min(line[line > 0].min(initial=1.0) for line in lines)
+        for index, line in enumerate(lines):
+            chosen = index == best
+            axes.plot(
+                np.arange(line.size),
+                np.maximum(line, smallest),
+                color=ACCENT if chosen else MUTED,
+                linewidth=2 if chosen else 1,
+                alpha=1.0 if chosen else 0.55,
+                zorder=3 if chosen else 2,
+            )
+            axes.plot(line.size - 1, line[-1], "o", color=ACCENT if chosen else MUTED, markersize=4, zorder=3)
+        if floor is not None and floor > 0:
+            axes.axhline(floor, color=SECOND, linewidth=1.2, linestyle=(0, (4, 3)))
+        axes.set_yscale("log")
+        lows = [smallest] if floor is None or floor <= 0 else [smallest, floor]
+        highs = [float(line.max()) for line in lines]
+        axes.set_ylim(min(lows) / 1.15, max(highs) * 1.15)
+        _integer_axis(axes, max(line.size - 1 for line in lines), first=0)
+        axes.set_xlabel("optimiser step")
+        axes.set_ylabel("loss / total sum of squares")
+        _plain_log_labels(axes)
+        entries: list[_LegendEntry] = [("best start", ACCENT, "-")]
+        if len(lines) > 1:
+            entries.append(("other starts", MUTED, "-"))
+        if floor is not None and floor > 0:
+            entries.append(("least of any polynomial", SECOND, "--"))
+        _legend(axes, entries)
+    return figure
+
+
+def plot_residuals(
+    predicted: ArrayLike,
+    residual: ArrayLike,
+    held_out_predicted: ArrayLike,
+    held_out_residual: ArrayLike,
+    name: str = "y",
+    rng: np.random.Generator | int = 0,
+) -> Figure:
+    """Residual (observed − predicted) against prediction, training rows and held-out rows.
+
+    Parameters
+    ----------
+    predicted, residual : (n_train,) arrays
+    held_out_predicted, held_out_residual : (n_held_out,) arrays
+    name : str
+        Of the output, for the axis labels.
+    rng : int or Generator
+        Chooses which rows are drawn when there are more than `MAX_POINTS` of a kind.
+    """
+    generator = np.random.default_rng(rng)
+    with _style("residuals" + name):
+        figure, axes = _figure()
+        axes.axhline(0, color=MUTED, linewidth=1)
+        for p, r, color in ((predicted, residual, MUTED), (held_out_predicted, held_out_residual, ACCENT)):
+            x, y = np.asarray(p, dtype=np.float64), np.asarray(r, dtype=np.float64)
+            if x.size > MAX_POINTS:
+                rows = np.sort(generator.choice(x.size, MAX_POINTS, replace=False))
+                x, y = x[rows], y[rows]
+            alpha = 0.75 if x.size <= 500 else 0.45
+            axes.plot(x, y, "o", color=color, markersize=3.2, markeredgewidth=0, alpha=alpha)
+        axes.set_xlabel(f"predicted {name}")
+        axes.set_ylabel("observed − predicted")
+        _legend(axes, [("training rows", MUTED, "o"), ("held-out rows", ACCENT, "o")])
+    return figure
+
+
+def to_svg(figure: Figure, title: str) -> str:
+    """The figure as an ``<svg>`` element to put into an HTML page.
+
+    Colours become CSS variables (``--ink``, ``--muted``, ``--line``, ``--accent``, ``--second``), the background is
+    transparent, text stays text in the page's font, and nothing refers to anything outside the element. The same figure
+    gives the same bytes.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+    title : str
+        What the plot shows, for readers who cannot see it.
+    """
+    # matplotlib names clip paths and markers by a salted hash: one salt a figure keeps them apart on a page.
+    with _style(title):
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # the same group names in every figure; only definitions need theirs
+    head, body = svg.split(">", 1)
+    view_box = re.search(r'viewBox="([^"]*)"', head)
+    assert view_box is not None, "matplotlib writes a viewBox"
+    body = body.replace("xlink:href", "href")
+    body = re.sub(r"font: (\d+\.?\d*)px [^;\"]*", r"font-size: \1px", body)
+    for colour, variable in _CSS_VARIABLES.items():
+        body = body.replace(colour, f"var({variable})")
+    label = html.escape(title, quote=True)
+    return f'<svg viewBox="{view_box.group(1)}" role="img" aria-label="{label}"><title>{label}</title>{body.rstrip()}'
+
+
+def _style(salt: str) -> AbstractContextManager[Any]:
+    try:
+        import matplotlib
+    except ImportError:
+        raise ImportError("plots need matplotlib: pip install polycore[report]") from None
+
+    return matplotlib.rc_context(
+        {
+            "font.size": 11,
+            "font.family": "sans-serif",
+            "text.color": INK,
+            "axes.edgecolor": LINE,
+            "axes.labelcolor": INK,
+            "axes.grid": True,
+            "axes.axisbelow": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.spines.left": False,
+            "axes.unicode_minus": True,
+            "grid.color": LINE,
+            "grid.linewidth": 0.7,
+            "xtick.color": LINE,
+            "xtick.labelcolor": MUTED,
+            "ytick.color": LINE,
+            "ytick.labelcolor": MUTED,
+            "ytick.major.size": 0,
+            "ytick.minor.size": 0,
+            "svg.fonttype": "none",
+            "svg.hashsalt": salt,
+        }
+    )
+
+
+def _figure() -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.6, 3.9), layout="constrained")
+    axes = figure.add_subplot()
+    axes.tick_params(which="minor", labelbottom=False)
+    return figure, axes
+
+
+def _integer_axis(axes: Axes, last: int, first: int = 1) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+    margin = max(0.5, 0.02 * (last - first))
+    axes.set_xlim(first - margin, last + margin)
+
+
+def _power_of_ten_labels(axes: Axes) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.yaxis.set_major_locator(LogLocator(numticks=8))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _power_of_ten(value)))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _plain_log_labels(axes: Axes) -> None:
+    """Decimal labels when the axis spans little more than a decade, powers of ten beyond."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = axes.get_ylim()
+    if high / low > 30:
+        _power_of_ten_labels(axes)
+        return
+    fine = high / low < 3
+    axes.yaxis.set_major_locator(LogLocator(subs=tuple(range(1, 10)) if fine else (1, 2, 5), numticks=20))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _power_of_ten(value: float) -> str:
+    exponent = round(float(np.log10(value))) if value > 0 else 0
+    return "1" if exponent == 0 else "10" + str(exponent).translate(_SUPERSCRIPTS)
+
+
+def _legend(axes: Axes, entries: Sequence[_LegendEntry]) -> None:
+    """A legend above the axes, so that it never covers data."""
+    from matplotlib.lines import Line2D
+
+    handles = []
+    for label, colour, style in entries:
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color=colour,
+                label=label,
+                marker="o" if style == "o" else "",
+                markersize=5,
+                markeredgewidth=0,
+                linestyle="" if style == "o" else style,
+            )
+        )
+    axes.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=len(entries),
+        frameon=False,
+        borderaxespad=0.2,
+        borderpad=0.1,
+        handlelength=1.6,
+        columnspacing=1.6,
+    )
