@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "polycore/program.hpp"
+
+#include <pybind11/complex.h>
+#include <pybind11/stl.h>
+
+#include <complex>
+#include <limits>
+#include <optional>
+
+#include "arrays.hpp"
+#include "bindings.hpp"
+
+namespace polycore::bindings {
+
+namespace {
+
+Program make_program(int n_inputs, const py::sequence& list) {
+  std::vector<Instruction> instructions;
+  for (const auto& item : list) {
+    const auto parts = item.cast<py::sequence>();
+    const auto kind = parts[0].cast<std::string>();
+    if (kind == "affine")
+      instructions.emplace_back(Affine{parts[1].cast<int>(), parts[2].cast<int>(), parts[3].cast<bool>()});
+    else if (kind == "activation")
+      instructions.emplace_back(Activation{parts[1].cast<int>(), parts[2].cast<std::vector<double>>()});
+    else
+      throw std::invalid_argument("`instructions`: unknown instruction '" + kind + "'");
+  }
+  return Program(n_inputs, std::move(instructions));
+}
+
+std::size_t n_monomials(const Program& p) { return static_cast<std::size_t>(p.basis().size()); }
+
+std::size_t checked(std::size_t a, std::size_t b) {
+  std::size_t result = 0;
+  if (__builtin_mul_overflow(a, b, &result) || result > static_cast<std::size_t>(std::numeric_limits<py::ssize_t>::max()) / 16)
+    throw std::overflow_error("the result has more entries than memory can address");
+  return result;
+}
+
+/// `out` if given, else a new array.
+template <class T>
+py::array result_array(const std::optional<py::array>& out, const std::vector<py::ssize_t>& shape) {
+  if (!out) return py::array_t<T>(shape);
+  require(out->ndim() == static_cast<py::ssize_t>(shape.size()) && std::equal(shape.begin(), shape.end(), out->shape()), "out",
+          "of the result's shape");
+  return *out;
+}
+
+void check_theta(const Program& p, const py::array& theta) {
+  require(theta.ndim() >= 1 && static_cast<std::size_t>(theta.shape(theta.ndim() - 1)) == p.n_params(), "theta",
+          "of shape (..., n_params)");
+}
+
+std::size_t batch_of(const py::array& theta) {
+  std::size_t batch = 1;
+  for (py::ssize_t i = 0; i + 1 < theta.ndim(); ++i) batch = checked(batch, static_cast<std::size_t>(theta.shape(i)));
+  return batch;
+}
+
+using OptionalArray = std::optional<py::array>;
+
+// Calls a method in the ring of theta: `real` and the like are generic lambdas of (theta span, ...).
+template <class Float, class Exact>
+py::array in_ring(const py::array& theta, std::uint64_t modulus, const OptionalArray& constants, const Float& floating,
+                  const Exact& exact) {
+  if (modulus != 0) {
+    if (!constants) throw std::invalid_argument("`constants` is required with `modulus`");
+    return exact(Program::Modular{modulus, input<std::uint64_t>(*constants, "constants")});
+  }
+  if (holds<std::complex<double>>(theta)) return floating(std::complex<double>{});
+  return floating(double{});
+}
+
+py::array expand(const Program& p, const py::array& theta, const OptionalArray& out, std::uint64_t modulus,
+                 const OptionalArray& constants, int n_threads) {
+  check_theta(p, theta);
+  const auto outputs = static_cast<std::size_t>(p.n_outputs());
+  checked(batch_of(theta), checked(outputs, n_monomials(p)));
+  const auto shape = batch_shape(theta, {outputs, n_monomials(p)});
+  return in_ring(
+      theta, modulus, constants,
+      [&]<class T>(T) {
+        const auto x = input<T>(theta, "theta");
+        py::array y = result_array<T>(out, shape);
+        const auto z = output<T>(y, "out");
+        const py::gil_scoped_release release;
+        p.expand<T>(x, z, n_threads);
+        return y;
+      },
+      [&](const Program::Modular& field) {
+        const auto x = input<std::uint64_t>(theta, "theta");
+        py::array y = result_array<std::uint64_t>(out, shape);
+        const auto z = output<std::uint64_t>(y, "out");
+        const py::gil_scoped_release release;
+        p.expand(field, x, z, n_threads);
+        return y;
+      });
+}
+
+py::array jacobian(const Program& p, const py::array& theta, const OptionalArray& out, std::uint64_t modulus,
+                   const OptionalArray& constants, int n_threads) {
+  check_theta(p, theta);
+  const std::size_t rows = checked(static_cast<std::size_t>(p.n_outputs()), n_monomials(p));
+  checked(batch_of(theta), checked(rows, p.n_params()));
+  const auto shape = batch_shape(theta, {rows, p.n_params()});
+  return in_ring(
+      theta, modulus, constants,
+      [&]<class T>(T) {
+        const auto x = input<T>(theta, "theta");
+        py::array y = result_array<T>(out, shape);
+        const auto z = output<T>(y, "out");
+        const py::gil_scoped_release release;
+        p.jacobian<T>(x, z, n_threads);
+        return y;
+      },
+      [&](const Program::Modular& field) {
+        const auto x = input<std::uint64_t>(theta, "theta");
+        py::array y = result_array<std::uint64_t>(out, shape);
+        const auto z = output<std::uint64_t>(y, "out");
+        const py::gil_scoped_release release;
+        p.jacobian(field, x, z, n_threads);
+        return y;
+      });
+}
+
+py::array evaluate(const Program& p, const py::array& theta, const py::array& X, const OptionalArray& out,
+                   std::uint64_t modulus, const OptionalArray& constants, int n_threads) {
+  check_theta(p, theta);
+  require(X.ndim() == 2 && X.shape(1) == p.n_inputs(), "X", "of shape (n_samples, n_inputs)");
+  const auto n = static_cast<std::size_t>(X.shape(0)), outputs = static_cast<std::size_t>(p.n_outputs());
+  checked(batch_of(theta), checked(n, outputs));
+  const auto shape = batch_shape(theta, {n, outputs});
+  return in_ring(
+      theta, modulus, constants,
+      [&]<class T>(T) {
+        const auto x = input<T>(theta, "theta"), s = input<T>(X, "X");
+        py::array y = result_array<T>(out, shape);
+        const auto z = output<T>(y, "out");
+        const py::gil_scoped_release release;
+        p.evaluate<T>(x, s, z, n_threads);
+        return y;
+      },
+      [&](const Program::Modular& field) {
+        const auto x = input<std::uint64_t>(theta, "theta"), s = input<std::uint64_t>(X, "X");
+        py::array y = result_array<std::uint64_t>(out, shape);
+        const auto z = output<std::uint64_t>(y, "out");
+        const py::gil_scoped_release release;
+        p.evaluate(field, x, s, z, n_threads);
+        return y;
+      });
+}
+
+py::array jvp(const Program& p, const py::array& theta, const py::array& dtheta, const OptionalArray& out,
+              std::uint64_t modulus, const OptionalArray& constants, int n_threads) {
+  check_theta(p, theta);
+  const auto outputs = static_cast<std::size_t>(p.n_outputs());
+  checked(batch_of(theta), checked(outputs, n_monomials(p)));
+  const auto shape = batch_shape(theta, {outputs, n_monomials(p)});
+  return in_ring(
+      theta, modulus, constants,
+      [&]<class T>(T) {
+        const auto x = input<T>(theta, "theta"), dx = input<T>(dtheta, "dtheta");
+        py::array y = result_array<T>(out, shape);
+        const auto z = output<T>(y, "out");
+        const py::gil_scoped_release release;
+        p.jvp<T>(x, dx, z, n_threads);
+        return y;
+      },
+      [&](const Program::Modular& field) {
+        const auto x = input<std::uint64_t>(theta, "theta"), dx = input<std::uint64_t>(dtheta, "dtheta");
+        py::array y = result_array<std::uint64_t>(out, shape);
+        const auto z = output<std::uint64_t>(y, "out");
+        const py::gil_scoped_release release;
+        p.jvp(field, x, dx, z, n_threads);
+        return y;
+      });
+}
+
+py::array vjp(const Program& p, const py::array& theta, const py::array& dcoef, const OptionalArray& out,
+              std::uint64_t modulus, const OptionalArray& constants, int n_threads) {
+  check_theta(p, theta);
+  const auto shape = batch_shape(theta, {p.n_params()});
+  return in_ring(
+      theta, modulus, constants,
+      [&]<class T>(T) {
+        const auto x = input<T>(theta, "theta"), dc = input<T>(dcoef, "dcoef");
+        py::array y = result_array<T>(out, shape);
+        const auto z = output<T>(y, "out");
+        const py::gil_scoped_release release;
+        p.vjp<T>(x, dc, z, n_threads);
+        return y;
+      },
+      [&](const Program::Modular& field) {
+        const auto x = input<std::uint64_t>(theta, "theta"), dc = input<std::uint64_t>(dcoef, "dcoef");
+        py::array y = result_array<std::uint64_t>(out, shape);
+        const auto z = output<std::uint64_t>(y, "out");
+        const py::gil_scoped_release release;
+        p.vjp(field, x, dc, z, n_threads);
+        return y;
+      });
+}
+
+py::array vjp_tangent(const Program& p, const py::array& theta, const py::array& dtheta, const py::array& dcoef,
+                      const py::array& ddcoef, const OptionalArray& out, int n_threads) {
+  check_theta(p, theta);
+  const auto x = input<double>(theta, "theta"), dx = input<double>(dtheta, "dtheta");
+  const auto c = input<double>(dcoef, "dcoef"), dc = input<double>(ddcoef, "ddcoef");
+  py::array y = result_array<double>(out, batch_shape(theta, {p.n_params()}));
+  const auto z = output<double>(y, "out");
+  const py::gil_scoped_release release;
+  p.vjp_tangent(x, dx, c, dc, z, n_threads);
+  return y;
+}
+
+py::tuple loss_gradient(const Program& p, const py::array& theta, const py::array& gram, const py::array& target, int n_threads) {
+  check_theta(p, theta);
+  const auto x = input<double>(theta, "theta"), q = input<double>(gram, "gram"), t = input<double>(target, "target");
+  py::array_t<double> value(batch_shape(theta, {})), gradient(batch_shape(theta, {p.n_params()}));
+  const std::span<double> v{value.mutable_data(), static_cast<std::size_t>(value.size())};
+  const std::span<double> g{gradient.mutable_data(), static_cast<std::size_t>(gradient.size())};
+  {
+    const py::gil_scoped_release release;
+    p.loss_gradient(x, q, t, v, g, n_threads);
+  }
+  return py::make_tuple(value, gradient);
+}
+
+}  // namespace
+
+void bind_program(py::module_& m) {
+  using namespace py::literals;
+  const auto no_array = py::none();
+  py::class_<Program>(m, "Program")
+      .def(py::init(&make_program), "n_inputs"_a, "instructions"_a)
+      .def_property_readonly("n_inputs", &Program::n_inputs)
+      .def_property_readonly("n_outputs", &Program::n_outputs)
+      .def_property_readonly("n_params", &Program::n_params)
+      .def_property_readonly("degree", &Program::degree)
+      .def_property_readonly("homogeneous", &Program::homogeneous)
+      .def_property_readonly("n_monomials", &n_monomials)
+      .def("evaluate", &evaluate, "theta"_a, "X"_a, "out"_a = no_array, "modulus"_a = 0, "constants"_a = no_array, "n_threads"_a = 0)
+      .def("expand", &expand, "theta"_a, "out"_a = no_array, "modulus"_a = 0, "constants"_a = no_array, "n_threads"_a = 0)
+      .def("jacobian", &jacobian, "theta"_a, "out"_a = no_array, "modulus"_a = 0, "constants"_a = no_array, "n_threads"_a = 0)
+      .def("jvp", &jvp, "theta"_a, "dtheta"_a, "out"_a = no_array, "modulus"_a = 0, "constants"_a = no_array, "n_threads"_a = 0)
+      .def("vjp", &vjp, "theta"_a, "dcoef"_a, "out"_a = no_array, "modulus"_a = 0, "constants"_a = no_array, "n_threads"_a = 0)
+      .def("vjp_tangent", &vjp_tangent, "theta"_a, "dtheta"_a, "dcoef"_a, "ddcoef"_a, "out"_a = no_array, "n_threads"_a = 0)
+      .def("loss_gradient", &loss_gradient, "theta"_a, "gram"_a, "target"_a, "n_threads"_a = 0);
+}
+
+}  // namespace polycore::bindings

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <complex>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <variant>
+#include <vector>
+
+#include "polycore/monomials.hpp"
+
+namespace polycore {
+
+namespace detail {
+class ProgramPlan;
+}
+
+/// z -> W z + b on the values of slot `input`. Parameters are consumed in program order: W row-major, then b.
+struct Affine {
+  int input;
+  int n_out;
+  bool bias;
+};
+
+/// z -> p(z) entrywise on the values of slot `input`; coefficients of p low to high.
+struct Activation {
+  int input;
+  std::vector<double> coefficients;
+};
+
+using Instruction = std::variant<Affine, Activation>;
+
+/// A network as a straight-line program. Slot 0 holds the inputs, instruction k writes slot k + 1, the last slot is the
+/// output. Immutable and safe to share between threads.
+///
+/// The same program runs in several interpretations. With numbers as values it evaluates the network; with forms as values it
+/// expands it into the coefficients of the polynomials it computes. A program without biases whose activations are monomials
+/// lives in forms of degree exactly degree(); any other in degree <= degree(): basis() says which.
+///
+/// Every method works on a batch: `theta` is C-order (batch, n_params()), and so on with a leading batch axis; T is double or
+/// std::complex<double>, GF(p) has its own overloads with canonical residues. Results do not depend on the number of threads,
+/// and a batch has the bits of its members one by one. std::invalid_argument on spans of the wrong size or non-finite
+/// entries, NumericalError on results that overflow, std::overflow_error when a count does not fit 64 bits.
+class Program {
+ public:
+  /// std::invalid_argument for instructions that read a slot not yet written, or widths below 1.
+  Program(int n_inputs, std::vector<Instruction> instructions);
+  ~Program();
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+  Program(Program&&) noexcept;
+  Program& operator=(Program&&) noexcept;
+
+  int n_inputs() const;
+  int n_outputs() const;
+  std::size_t n_params() const;
+  int degree() const;
+  bool homogeneous() const;
+  MonomialBasis basis() const { return MonomialBasis(n_inputs(), degree(), homogeneous()); }
+  /// Number of activation coefficients, all activations together: the length of `constants` in the GF(p) overloads.
+  std::size_t n_constants() const;
+  const std::vector<Instruction>& instructions() const;
+
+  /// Values at points: X (n_samples, n_inputs), out (batch, n_samples, n_outputs).
+  template <class T>
+  void evaluate(std::span<const T> theta, std::span<const T> X, std::span<T> out, int n_threads = 0) const;
+  /// Coefficients: out (batch, n_outputs, n_monomials).
+  template <class T>
+  void expand(std::span<const T> theta, std::span<T> out, int n_threads = 0) const;
+  /// Jacobian of expand: out (batch, n_outputs * n_monomials, n_params), rows output-major.
+  template <class T>
+  void jacobian(std::span<const T> theta, std::span<T> out, int n_threads = 0) const;
+  /// Jacobian times dtheta (batch, n_params).
+  template <class T>
+  void jvp(std::span<const T> theta, std::span<const T> dtheta, std::span<T> out, int n_threads = 0) const;
+  /// Transposed Jacobian (no conjugation) times dcoef (batch, n_outputs, n_monomials): out (batch, n_params).
+  template <class T>
+  void vjp(std::span<const T> theta, std::span<const T> dcoef, std::span<T> out, int n_threads = 0) const;
+
+  /// d/de vjp(theta + e dtheta, dcoef + e ddcoef) at e = 0: the tangent of the reverse sweep, which gives
+  /// Hessian-vector products. Runs the reverse sweep over dual numbers.
+  void vjp_tangent(std::span<const double> theta, std::span<const double> dtheta, std::span<const double> dcoef,
+                   std::span<const double> ddcoef, std::span<double> out, int n_threads = 0) const;
+
+  /// Value and gradient in theta of sum_o <c_o - t_o, Q (c_o - t_o)> for c = expand(theta); gram Q (n_monomials,
+  /// n_monomials) symmetric bit for bit, target t (n_outputs, n_monomials), value (batch), gradient (batch, n_params).
+  void loss_gradient(std::span<const double> theta, std::span<const double> gram, std::span<const double> target,
+                     std::span<double> value, std::span<double> gradient, int n_threads = 0) const;
+
+  /// GF(p): theta and constants (the residues of all activation coefficients, concatenated) are canonical residues.
+  struct Modular {
+    std::uint64_t modulus;
+    std::span<const std::uint64_t> constants;
+  };
+  using Residues = std::span<const std::uint64_t>;
+  void evaluate(const Modular& field, Residues theta, Residues X, std::span<std::uint64_t> out, int n_threads = 0) const;
+  void expand(const Modular& field, Residues theta, std::span<std::uint64_t> out, int n_threads = 0) const;
+  void jacobian(const Modular& field, Residues theta, std::span<std::uint64_t> out, int n_threads = 0) const;
+  void jvp(const Modular& field, Residues theta, Residues dtheta, std::span<std::uint64_t> out, int n_threads = 0) const;
+  void vjp(const Modular& field, Residues theta, Residues dcoef, std::span<std::uint64_t> out, int n_threads = 0) const;
+
+ private:
+  std::unique_ptr<const detail::ProgramPlan> plan_;
+};
+
+}  // namespace polycore

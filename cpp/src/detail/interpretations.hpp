@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What a value is: a number per sample, or a form. Each interpretation supplies the instructions on blocks of values, and
+// their transposes; sweeps.hpp runs them.
+//
+// A block is unit-major: `units` values of `length` ring elements each.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <functional>
+
+#include "../kernels/kernel_table.hpp"
+#include "polycore/parallel.hpp"
+#include "program_plan.hpp"
+#include "workspace.hpp"
+
+namespace polycore::detail {
+
+/// One run of a program over a ring.
+struct Run {
+  const ProgramPlan& program;
+  const kernels::RingKernels& ring;
+  const kernels::ModulusData* context;
+  const RingConstants& constants;
+  Workspace& workspace;
+  int unit_threads = 1;  // > 1: one large member spreads its units over threads
+
+  std::byte* at(void* p, std::size_t i) const { return static_cast<std::byte*>(p) + i * ring.element_bytes; }
+  const std::byte* at(const void* p, std::size_t i) const { return static_cast<const std::byte*>(p) + i * ring.element_bytes; }
+  const std::byte* coefficient(const Node& node, int k) const {
+    return constants.coefficient.data() + (node.first_constant + static_cast<std::size_t>(k)) * constants.scalar_bytes;
+  }
+  const std::byte* derivative_coefficient(const Node& node, int k) const {
+    return constants.derivative_coefficient.data() + (node.first_constant + static_cast<std::size_t>(k)) * constants.scalar_bytes;
+  }
+  bool is_zero(const std::byte* scalar) const {
+    return std::all_of(scalar, scalar + constants.scalar_bytes, [](std::byte b) { return b == std::byte{0}; });
+  }
+};
+
+/// Values are numbers, one per sample; activations act entrywise.
+class NumberValues {
+ public:
+  /// `inputs` is (n_inputs, n_samples).
+  NumberValues(Run& run, std::size_t n_samples, void* inputs) : run_(run), n_(n_samples), inputs_(inputs) {
+    ones_ = run.workspace.take(n_, run.ring);
+    for (std::size_t s = 0; s < n_; ++s) run.ring.broadcast(run.constants.one.data(), 1, run.at(ones_, s));
+  }
+
+  std::size_t length(int /*degree*/) const { return n_; }
+  void* inputs() const { return inputs_; }
+
+  void affine(const Node& node, const void* w, const void* z, void* y, bool accumulate) const {
+    const auto n_in = static_cast<std::size_t>(node.units_in);
+    run_.ring.affine(static_cast<std::size_t>(node.units_out), n_in, n_, w, n_in, 1, z, y, accumulate, run_.context);
+  }
+  void add_bias(const Node& node, const void* b, void* y) const {
+    for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_out); ++i)
+      run_.ring.scale_by(n_, run_.at(b, i), 0, ones_, run_.at(y, i * n_), true, run_.context);
+  }
+  /// y = p(z) by repeated squaring for monomials, by Horner's rule otherwise.
+  void activation(std::size_t, const Node& node, const void* z, void* y, void* /*derivative*/) const {
+    const std::size_t n = n_ * static_cast<std::size_t>(node.units_out);
+    const auto& ring = run_.ring;
+    if (node.power == 0) {
+      fill(node, y, 0);
+    } else if (node.monomial) {
+      std::memcpy(y, z, n * ring.element_bytes);
+      int bit = 1;
+      while (bit * 2 <= node.power) bit *= 2;
+      for (bit /= 2; bit > 0; bit /= 2) {
+        ring.multiply(n, y, y, y, run_.context);
+        if (node.power & bit) ring.multiply(n, y, z, y, run_.context);
+      }
+      const std::byte* c = run_.coefficient(node, node.power);
+      if (!std::equal(run_.constants.one.begin(), run_.constants.one.end(), c)) ring.scale_by(n, c, 0, y, y, false, run_.context);
+    } else {
+      fill(node, y, node.power);
+      for (int k = node.power - 1; k >= 0; --k) {
+        ring.multiply(n, y, z, y, run_.context);
+        if (run_.is_zero(run_.coefficient(node, k))) continue;
+        for (int i = 0; i < node.units_out; ++i)
+          ring.scale_by(n_, run_.coefficient(node, k), 0, ones_, run_.at(y, static_cast<std::size_t>(i) * n_), true, run_.context);
+      }
+    }
+  }
+
+ private:
+  void fill(const Node& node, void* y, int k) const {
+    for (int i = 0; i < node.units_out; ++i)
+      run_.ring.scale_by(n_, run_.coefficient(node, k), 0, ones_, run_.at(y, static_cast<std::size_t>(i) * n_), false, run_.context);
+  }
+
+  Run& run_;
+  std::size_t n_;
+  void* inputs_;
+  void* ones_;
+};
+
+/// Values are forms in d variables; activations are sums of powers under the graded product.
+class FormValues {
+ public:
+  explicit FormValues(Run& run) : run_(run), products_(run.program.products()), d_(run.program.d()) {}
+
+  std::size_t length(int degree) const { return products_.counts(d_, degree); }
+
+  /// The coordinate functions; only activations of the inputs themselves read them.
+  void* inputs() {
+    if (inputs_ == nullptr) {
+      const auto n = static_cast<std::size_t>(run_.program.n_inputs), d = static_cast<std::size_t>(d_);
+      inputs_ = run_.workspace.take_zero(n * d, run_.ring);
+      for (std::size_t j = 0; j < n; ++j) run_.ring.broadcast(run_.constants.one.data(), 1, run_.at(inputs_, j * d + first() + j));
+    }
+    return inputs_;
+  }
+
+  void affine(const Node& node, const void* w, const void* z, void* y, bool accumulate) const {
+    const auto n_in = static_cast<std::size_t>(node.units_in), n_out = static_cast<std::size_t>(node.units_out);
+    if (node.input != 0) {
+      run_.ring.affine(n_out, n_in, length(node.degree_in), w, n_in, 1, z, y, accumulate, run_.context);
+      return;
+    }
+    // Linear forms: row i of W is the coefficient vector of unit i.
+    const auto d = static_cast<std::size_t>(d_);
+    if (!accumulate) std::memset(y, 0, n_out * d * run_.ring.element_bytes);
+    for (std::size_t i = 0; i < n_out; ++i) run_.ring.add(n_in, run_.at(w, i * n_in), run_.at(y, i * d + first()), run_.context);
+  }
+  void affine_transpose(const Node& node, const void* w, const void* y, void* z) const {
+    const auto n_in = static_cast<std::size_t>(node.units_in);
+    run_.ring.affine(n_in, static_cast<std::size_t>(node.units_out), length(node.degree_in), w, 1, n_in, y, z, true, run_.context);
+  }
+  void affine_gradient(const Node& node, const void* y, const void* z, void* w) const {
+    const auto n_in = static_cast<std::size_t>(node.units_in), n_out = static_cast<std::size_t>(node.units_out);
+    if (node.input != 0) {
+      run_.ring.affine_gradient(n_out, n_in, length(node.degree_in), y, z, w, n_in, run_.context);
+      return;
+    }
+    const auto d = static_cast<std::size_t>(d_);
+    for (std::size_t i = 0; i < n_out; ++i) run_.ring.add(n_in, run_.at(y, i * d + first()), run_.at(w, i * n_in), run_.context);
+  }
+  void add_bias(const Node& node, const void* b, void* y) const {
+    const std::size_t n = length(node.degree_in);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_out); ++i)
+      run_.ring.add(1, run_.at(b, i), run_.at(y, i * n), run_.context);
+  }
+  void bias_gradient(const Node& node, const void* y, void* b) const {
+    const std::size_t n = length(node.degree_in);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_out); ++i)
+      run_.ring.add(1, run_.at(y, i * n), run_.at(b, i), run_.context);
+  }
+
+  /// y = p(z) and, unless `derivative` is null, derivative = p'(z).
+  void activation(std::size_t k, const Node& node, const void* z, void* y, void* derivative) {
+    const std::size_t n_in = length(node.degree_in), n_out = length(node.degree_out);
+    const std::size_t n_derivative = node.power >= 1 ? length(node.degree_out - node.degree_in) : 0;
+    for_units(node, [&](std::size_t i, Workspace& workspace) {
+      void* yi = run_.at(y, i * n_out);
+      void* di = derivative ? run_.at(derivative, i * n_derivative) : nullptr;
+      std::memset(yi, 0, n_out * run_.ring.element_bytes);
+      if (di) std::memset(di, 0, n_derivative * run_.ring.element_bytes);
+      if (node.linear_input)
+        linear_activation(k, node, run_.at(z, i * n_in), yi, di, workspace);
+      else
+        form_activation(k, node, run_.at(z, i * n_in), yi, di, workspace);
+    });
+  }
+  /// dy = p'(z) dz
+  void activation_tangent(std::size_t k, const Node& node, const void* derivative, const void* dz, void* dy) {
+    const std::size_t n_in = length(node.degree_in), n_out = length(node.degree_out);
+    std::memset(dy, 0, static_cast<std::size_t>(node.units_out) * n_out * run_.ring.element_bytes);
+    if (node.power < 1) return;
+    const auto& plan = *products_.activations[k].derivative;
+    for_units(node, [&](std::size_t i, Workspace&) {
+      plan.multiply(run_.ring, run_.at(dz, i * n_in), nullptr, run_.at(derivative, i * plan.size_b()), run_.at(dy, i * n_out),
+                    run_.context);
+    });
+  }
+  /// z += the transpose of dz -> p'(z) dz, applied to y.
+  void activation_transpose(std::size_t k, const Node& node, const void* derivative, const void* y, void* z) {
+    if (node.power < 1) return;
+    const std::size_t n_in = length(node.degree_in), n_out = length(node.degree_out);
+    const auto& plan = *products_.activations[k].derivative;
+    for_units(node, [&](std::size_t i, Workspace&) {
+      plan.correlate(run_.ring, run_.at(y, i * n_out), run_.at(derivative, i * plan.size_b()), run_.at(z, i * n_in), run_.context);
+    });
+  }
+
+  /// Position of x1 in a linear form: 1 when the homogenising variable comes first.
+  std::size_t first() const { return static_cast<std::size_t>(d_ - run_.program.n_inputs); }
+
+ private:
+  void for_units(const Node& node, const std::function<void(std::size_t, Workspace&)>& body) {
+    const auto n = static_cast<std::size_t>(node.units_out);
+    if (run_.unit_threads > 1) {
+      parallel_for(n, run_.unit_threads, [&](std::size_t i) {
+        Workspace workspace;
+        body(i, workspace);
+      });
+    } else {
+      for (std::size_t i = 0; i < n; ++i) {
+        const auto mark = run_.workspace.mark();
+        body(i, run_.workspace);
+        run_.workspace.release(mark);
+        if (n_polled_++ % 16 == 15) poll_interrupt();
+      }
+    }
+  }
+
+  // Powers of a linear form in closed form: the coefficient of x^gamma in (w x)^k is the multinomial times w^gamma. The
+  // monomials w^gamma of degree k come block by block, w_i times a suffix of those of degree k - 1.
+  void linear_activation(std::size_t k, const Node& node, const void* w, void* y, void* derivative, Workspace& workspace) {
+    const auto& ring = run_.ring;
+    const auto& closed = run_.constants.closed[k];
+    const std::size_t n_max = length(node.power);
+    void* current = workspace.take(n_max, ring);
+    void* next = workspace.take(n_max, ring);
+    ring.broadcast(run_.constants.one.data(), 1, current);
+    for (int degree = 0;; ++degree) {
+      const auto use = [&](const std::vector<std::byte>& factors, void* out) {
+        if (!factors.empty()) ring.scale_by(length(degree), factors.data(), 1, current, out, true, run_.context);
+      };
+      use(closed.value[static_cast<std::size_t>(degree)], y);
+      if (degree == node.power) break;
+      if (derivative) use(closed.derivative[static_cast<std::size_t>(degree)], derivative);
+      if (!derivative && node.power == degree) break;
+      std::size_t position = 0;
+      const std::size_t n = length(degree);
+      for (int i = 0; i < d_; ++i) {
+        const std::size_t suffix = products_.counts(d_ - i, degree);
+        ring.scale(suffix, run_.at(w, static_cast<std::size_t>(i)), run_.at(current, n - suffix), run_.at(next, position),
+                   run_.context);
+        position += suffix;
+      }
+      std::swap(current, next);
+    }
+  }
+
+  void form_activation(std::size_t k, const Node& node, const void* z, void* y, void* derivative, Workspace& workspace) {
+    const auto& ring = run_.ring;
+    const int e = node.degree_in;
+    const auto& plan = products_.activations[k];
+    const auto& steps = derivative ? plan.all_steps : plan.value_steps;
+    const void** powers = workspace.take_array<const void*>(static_cast<std::size_t>(node.power) + 1);
+    std::fill(powers, powers + node.power + 1, nullptr);
+    if (node.power >= 1) powers[1] = z;
+    const bool plain = node.monomial && node.power >= 2 &&
+                       std::equal(run_.constants.one.begin(), run_.constants.one.end(), run_.coefficient(node, node.power));
+    for (const PowerStep& step : steps) {
+      // z^power with coefficient 1 is computed in place.
+      void* out = plain && step.k == node.power ? y : workspace.take_zero(step.plan->size_c(), ring);
+      if (step.square) {
+        const void* half = powers[step.k / 2];
+        void* twice = workspace.take(step.plan->size_a(), ring);
+        std::memcpy(twice, half, step.plan->size_a() * ring.element_bytes);
+        ring.add(step.plan->size_a(), half, twice, run_.context);
+        step.plan->multiply(ring, half, twice, half, out, run_.context);
+      } else {
+        step.plan->multiply(ring, z, nullptr, powers[step.k - 1], out, run_.context);
+      }
+      powers[step.k] = out;
+    }
+    const auto accumulate = [&](const std::byte* factor, int power, void* out) {
+      if (run_.is_zero(factor)) return;
+      if (power == 0)
+        add_one(factor, out, workspace);
+      else
+        ring.scale_by(length(power * e), factor, 0, powers[power], out, true, run_.context);
+    };
+    for (int j = 0; j <= node.power; ++j) {
+      if (!(plain && j == node.power)) accumulate(run_.coefficient(node, j), j, y);
+      if (derivative && j > 0) accumulate(run_.derivative_coefficient(node, j), j - 1, derivative);
+    }
+  }
+
+  // The constant polynomial: coefficient 0, because a degree <= D polynomial starts with x0^D.
+  void add_one(const std::byte* factor, void* out, Workspace& workspace) {
+    void* one = workspace.take(1, run_.ring);
+    run_.ring.broadcast(factor, 1, one);
+    run_.ring.add(1, one, out, run_.context);
+  }
+
+  Run& run_;
+  const ProgramPlan::Products& products_;
+  int d_;
+  void* inputs_ = nullptr;
+  unsigned n_polled_ = 0;
+};
+
+}  // namespace polycore::detail

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What a program needs besides its instructions: the static analysis, the product plans, the constants in each ring.
+#pragma once
+
+#include <complex>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "../kernels/kernel_table.hpp"
+#include "polycore/modular.hpp"
+#include "polycore/monomials.hpp"
+#include "polycore/product.hpp"
+#include "polycore/program.hpp"
+
+namespace polycore::detail {
+
+/// An instruction after static analysis.
+struct Node {
+  bool is_affine;
+  int input;             // slot read; slot k + 1 is written by instruction k
+  int units_in, units_out;
+  int degree_in, degree_out;
+  // affine
+  bool bias = false;
+  std::size_t w_offset = 0, b_offset = 0;
+  // activation
+  int power = 0;             // degree of the polynomial
+  bool monomial = false;     // c z^power
+  bool linear_input = false; // its input holds linear forms of the inputs: powers in closed form
+  std::size_t first_constant = 0;
+  std::size_t n_constants = 0;
+};
+
+/// z^k as a square or as z z^(k-1).
+struct PowerStep {
+  int k;
+  bool square;
+  std::shared_ptr<const ProductPlan> plan;
+};
+
+/// Schedules of one activation on forms.
+struct ActivationPlan {
+  std::vector<PowerStep> value_steps;  // ascending powers the value needs
+  std::vector<PowerStep> all_steps;    // ... the value and the derivative need
+  std::shared_ptr<const ProductPlan> derivative;  // (z, p'(z)) -> z p'(z): tangents, and cotangents by its transpose
+};
+
+/// Products of the Jacobian: cotangent polynomials times layer inputs or derivatives.
+struct JacobianPlan {
+  std::vector<std::shared_ptr<const ProductPlan>> products;  // per node; affine: (z, G) ; activation: (G, P) or swapped
+  std::vector<bool> cotangent_first;                         // activation: which operand is the first
+  std::vector<std::uint32_t> times_variable;                 // (n_inputs, count): index of x_j times a monomial of degree D-1
+};
+
+/// The activation coefficients of a program in one ring.
+struct RingConstants {
+  std::size_t scalar_bytes = 0;
+  std::vector<std::byte> one;
+  std::vector<std::byte> coefficient;             // a_k, all activations concatenated
+  std::vector<std::byte> derivative_coefficient;  // k a_k at the same positions
+  struct ClosedForm {
+    std::vector<std::vector<std::byte>> value;       // [k]: a_k multinomial(k; gamma) over forms of degree k; empty if a_k = 0
+    std::vector<std::vector<std::byte>> derivative;  // [k]: (k + 1) a_{k+1} multinomial(k; gamma)
+  };
+  std::vector<ClosedForm> closed;  // per node; empty unless linear_input
+};
+
+/// A pair a + b eps, eps^2 = 0, interleaved in memory.
+struct DualNumber {
+  double value, derivative;
+};
+
+/// The analysed program. Product schedules and constants are built on first use, so that a program may be inspected whose
+/// expansion would not fit any memory.
+class ProgramPlan {
+ public:
+  ProgramPlan(int n_inputs, std::vector<Instruction> instructions);
+
+  int n_inputs;
+  std::vector<Instruction> instructions;
+  std::vector<Node> nodes;
+  std::vector<int> units;    // per slot
+  std::vector<int> degrees;  // per slot
+  std::vector<double> constants;
+  std::size_t n_params = 0;
+  bool homogeneous = true;
+
+  /// Variables of the forms.
+  int d() const { return homogeneous ? n_inputs : n_inputs + 1; }
+  int n_outputs() const { return units.back(); }
+  int degree() const { return degrees.back(); }
+
+  struct Products {
+    FormCounts counts;
+    std::vector<ActivationPlan> activations;  // per node
+  };
+  const Products& products() const;
+  const JacobianPlan& jacobian_plan() const;
+
+  std::shared_ptr<const RingConstants> constants_for(const double*) const;
+  std::shared_ptr<const RingConstants> constants_for(const std::complex<double>*) const;
+  std::shared_ptr<const RingConstants> constants_for(const DualNumber*) const;
+  std::shared_ptr<const RingConstants> constants_for(const Modulus& modulus, std::span<const std::uint64_t> residues) const;
+
+  /// Multiply-adds of one expansion; of one evaluation at a point.
+  std::uint64_t expand_work() const;
+  std::uint64_t evaluate_work() const;
+
+ private:
+  mutable std::once_flag products_once_, jacobian_once_;
+  mutable std::unique_ptr<const Products> products_;
+  mutable JacobianPlan jacobian_;
+  mutable std::mutex constants_mutex_;
+  mutable std::shared_ptr<const RingConstants> real_, pair_, modular_;
+  mutable std::uint64_t modular_p_ = 0;
+  mutable std::vector<std::uint64_t> modular_constants_;
+};
+
+}  // namespace polycore::detail

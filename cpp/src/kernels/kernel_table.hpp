@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The tables of kernels: one per instruction set, chosen at run time (dispatch.cpp).
+//
+// NOTE: kernel sources are compiled once per instruction set, so they may include nothing that defines inline functions or
+// templates with linkage: this header holds plain data only. An inline function shared between objects built with different
+// flags would be merged by the linker, and the baseline path could end up running AVX code.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace polycore::kernels {
+
+/// Barrett constants of GF(p), 2 <= p < 2^61; see modular.hpp.
+struct ModulusData {
+  std::uint64_t p = 0;
+  std::uint64_t mu = 0;  // floor(2^(2 bits) / p)
+  int bits = 0;          // 2^(bits-1) <= p < 2^bits
+};
+
+/// One row convolution c[c..] += a[a .. a+la) * b[b .. b+lb); offsets count elements.
+struct RowOp {
+  std::uint32_t a, b, c;
+};
+
+/// Row operations of one shape, so that the inner loops have fixed trip counts.
+struct RowGroup {
+  std::uint32_t first, count;  // range of RowOps
+  std::uint32_t lb;
+  std::uint8_t la;        // 1..4
+  std::uint8_t doubled;   // use the operand 2a (squares: every mixed term occurs twice)
+};
+
+/// Kernels of one ring on blocks of values.
+///
+/// A value ("element") holds `lanes` independent members of a batch; its memory is component-major (real parts of all lanes,
+/// then imaginary parts). All pointers are to elements; `context` is the modulus for GF(p) and ignored otherwise. A block of
+/// n_units polynomials of `length` coefficients is contiguous, unit-major. Bits of a result do not depend on `lanes`:
+/// the laned and the scalar kernel of a ring perform the same operations in the same order on every lane.
+struct RingKernels {
+  std::size_t element_bytes;  // of one element, all lanes
+  std::size_t scalar_bytes;   // of one lane of one element
+  std::size_t lanes;
+
+  /// Gather `n_lanes` arrays src[lane * lane_stride + i], i < count (strides in scalars) into elements; missing lanes are zero.
+  void (*pack)(const void* src, std::size_t lane_stride, std::size_t n_lanes, std::size_t count, void* dst);
+  /// The reverse: dst[lane * lane_stride + i * stride].
+  void (*unpack)(const void* src, std::size_t count, std::size_t n_lanes, void* dst, std::size_t lane_stride,
+                 std::size_t stride);
+  /// dst = the scalar in every lane, for `count` scalars.
+  void (*broadcast)(const void* src, std::size_t count, void* dst);
+
+  /// y[i, c] (+)= sum_j w[i * w_row + j * w_column] z[j, c]; with the strides exchanged, the transpose.
+  void (*affine)(std::size_t n_out, std::size_t n_in, std::size_t length, const void* w, std::size_t w_row,
+                 std::size_t w_column, const void* z, void* y, bool accumulate, const ModulusData* context);
+  /// w[i * w_stride + j] += sum_c y[i, c] z[j, c]
+  void (*affine_gradient)(std::size_t n_out, std::size_t n_in, std::size_t length, const void* y, const void* z, void* w,
+                          std::size_t w_stride, const ModulusData* context);
+
+  /// c += a * b over the row operations; `a2` holds 2a and may be null when no group is doubled.
+  void (*convolve)(const RowGroup* groups, std::size_t n_groups, const RowOp* ops, const void* a, const void* a2,
+                   const void* b, void* c, const ModulusData* context);
+  /// a[i] += sum_j c[i + j] b[j] over the row operations: the transpose of convolve in its first operand.
+  void (*correlate)(const RowGroup* groups, std::size_t n_groups, const RowOp* ops, const void* c, const void* b, void* a,
+                    const ModulusData* context);
+
+  /// y[i] = a[i] b[i];  y[i] += a[i] b[i]
+  void (*multiply)(std::size_t n, const void* a, const void* b, void* y, const ModulusData* context);
+  void (*multiply_add)(std::size_t n, const void* a, const void* b, void* y, const ModulusData* context);
+  /// y[i] = s x[i] with one element s
+  void (*scale)(std::size_t n, const void* s, const void* x, void* y, const ModulusData* context);
+  /// y[i] (+)= s[i * s_stride] x[i], where s holds scalars of the ring, the same for all lanes (s_stride 0 or 1)
+  void (*scale_by)(std::size_t n, const void* s, std::size_t s_stride, const void* x, void* y, bool accumulate,
+                   const ModulusData* context);
+  /// y[i] += x[i]
+  void (*add)(std::size_t n, const void* x, void* y, const ModulusData* context);
+};
+
+/// Everything compiled for one instruction set.
+struct KernelTable {
+  const char* isa;
+
+  RingKernels f32, f32_lanes;
+  RingKernels f64, f64_lanes;
+  RingKernels c128, c128_lanes;
+  RingKernels dual, dual_lanes;  // a + b eps, eps^2 = 0, over float64: values and directional derivatives
+  RingKernels gfp;
+
+  /// Rows of monomials in structure-of-arrays form, one multiplication per monomial and sample:
+  /// panel[k * stride + s] = panel[parent[k] * stride + s] * x[var[k] * x_stride + s] for first <= k < last, s < n.
+  void (*panel_f64)(std::size_t n, std::size_t stride, std::size_t first, std::size_t last, const std::uint32_t* parent,
+                    const std::uint32_t* var, const double* x, std::size_t x_stride, double* panel);
+  void (*panel_f32)(std::size_t n, std::size_t stride, std::size_t first, std::size_t last, const std::uint32_t* parent,
+                    const std::uint32_t* var, const float* x, std::size_t x_stride, float* panel);
+  /// dst[c * dst_stride + r] = src[r * src_stride + c]
+  void (*transpose_f64)(std::size_t rows, std::size_t columns, const double* src, std::size_t src_stride, double* dst,
+                        std::size_t dst_stride);
+  void (*transpose_f32)(std::size_t rows, std::size_t columns, const float* src, std::size_t src_stride, float* dst,
+                        std::size_t dst_stride);
+  /// Copy that does not keep the destination in cache.
+  void (*stream)(const void* src, void* dst, std::size_t bytes);
+
+  /// sums[i * sums_stride + j] += sum_s u[row i][s] v[col j][s] for i < n_rows and j < row_end[i], with the columns
+  /// starting at `column_begin`; samples in structure-of-arrays form, `n` a multiple of 16. row_end is non-increasing.
+  void (*moment_panel)(std::size_t n, std::size_t n_rows, const double* u, std::size_t u_stride, const double* v,
+                       std::size_t v_stride, std::size_t column_begin, const std::size_t* row_end, double* const* sums);
+
+  /// q[0 .. count(d,a)) += sum over beta of m[alpha + beta] c[beta], one vector, no tables (Hankel product).
+  void (*hankel_product)(int d, int degree_out, int degree_in, const std::size_t* const* counts, const double* m,
+                         const double* c, double* q);
+};
+
+const KernelTable& baseline_table();
+#if defined(POLYCORE_HAVE_V3)
+const KernelTable& v3_table();
+#endif
+#if defined(POLYCORE_HAVE_V4)
+const KernelTable& v4_table();
+#endif
+
+/// The table in use: the best the processor offers, capped by POLYCORE_ISA, or the one forced by set_isa().
+const KernelTable& active();
+
+}  // namespace polycore::kernels

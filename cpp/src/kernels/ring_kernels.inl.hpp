@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The kernels of RingKernels, written once for every ring policy. Included by kernels.inl.cpp only.
+
+template <class R>
+constexpr int kElement = R::C * R::L;  // scalars of one element
+template <class R>
+constexpr int kPasses = R::L / R::W;
+
+template <class R>
+void pack(const void* src, std::size_t lane_stride, std::size_t n_lanes, std::size_t count, void* dst) {
+  auto* in = static_cast<const typename R::T*>(src);
+  auto* out = static_cast<typename R::T*>(dst);
+  for (std::size_t lane = 0; lane < static_cast<std::size_t>(R::L); ++lane)
+    for (std::size_t i = 0; i < count; ++i)
+      for (int k = 0; k < R::C; ++k)
+        out[i * kElement<R> + k * R::L + lane] = lane < n_lanes ? in[lane * lane_stride * R::C + i * R::C + k] : 0;
+}
+
+template <class R>
+void unpack(const void* src, std::size_t count, std::size_t n_lanes, void* dst, std::size_t lane_stride, std::size_t stride) {
+  auto* in = static_cast<const typename R::T*>(src);
+  auto* out = static_cast<typename R::T*>(dst);
+  for (std::size_t lane = 0; lane < n_lanes; ++lane)
+    for (std::size_t i = 0; i < count; ++i)
+      for (int k = 0; k < R::C; ++k)
+        out[(lane * lane_stride + i * stride) * R::C + k] = in[i * kElement<R> + k * R::L + lane];
+}
+
+template <class R>
+void broadcast(const void* src, std::size_t count, void* dst) {
+  auto* in = static_cast<const typename R::T*>(src);
+  auto* out = static_cast<typename R::T*>(dst);
+  for (std::size_t i = 0; i < count; ++i)
+    for (int k = 0; k < R::C; ++k)
+      for (int lane = 0; lane < R::L; ++lane) out[i * kElement<R> + k * R::L + lane] = in[i * R::C + k];
+}
+
+// ---- affine --------------------------------------------------------------------------------------------------------------
+
+template <class R, int Rows, int Columns>
+inline __attribute__((always_inline)) void affine_tile(std::size_t n_in, std::size_t length, const typename R::T* w,
+                                                       std::size_t w_row, std::size_t w_column, const typename R::T* z,
+                                                       typename R::T* y, bool accumulate, Context k) {
+  constexpr int E = kElement<R>;
+  typename R::V sum[Rows][Columns];
+  for (int i = 0; i < Rows; ++i)
+    for (int c = 0; c < Columns; ++c) sum[i][c] = accumulate ? R::load(y + (i * length + c) * E) : R::zero();
+  for (std::size_t j = 0; j < n_in; ++j) {
+    typename R::V x[Columns];
+    for (int c = 0; c < Columns; ++c) x[c] = R::load(z + (j * length + c) * E);
+    for (int i = 0; i < Rows; ++i) {
+      const typename R::V a = R::load(w + (i * w_row + j * w_column) * E);
+      for (int c = 0; c < Columns; ++c) sum[i][c] = R::fma(a, x[c], sum[i][c], k);
+    }
+  }
+  for (int i = 0; i < Rows; ++i)
+    for (int c = 0; c < Columns; ++c) R::store(y + (i * length + c) * E, sum[i][c]);
+}
+
+template <class R>
+void affine(std::size_t n_out, std::size_t n_in, std::size_t length, const void* w, std::size_t w_row, std::size_t w_column,
+            const void* z, void* y, bool accumulate, Context k) {
+  using T = typename R::T;
+  constexpr int E = kElement<R>, TileRows = R::C == 1 ? 4 : 2, TileColumns = R::C == 1 ? 3 : 2;
+  for (int pass = 0; pass < kPasses<R>; ++pass) {
+    auto* pw = static_cast<const T*>(w) + pass * R::W;
+    auto* pz = static_cast<const T*>(z) + pass * R::W;
+    auto* py = static_cast<T*>(y) + pass * R::W;
+    std::size_t i = 0;
+    for (; i + TileRows <= n_out; i += TileRows) {
+      const T* wi = pw + i * w_row * E;
+      T* yi = py + i * length * E;
+      std::size_t c = 0;
+      for (; c + TileColumns <= length; c += TileColumns)
+        affine_tile<R, TileRows, TileColumns>(n_in, length, wi, w_row, w_column, pz + c * E, yi + c * E, accumulate, k);
+      for (; c < length; ++c)
+        affine_tile<R, TileRows, 1>(n_in, length, wi, w_row, w_column, pz + c * E, yi + c * E, accumulate, k);
+    }
+    for (; i < n_out; ++i) {
+      const T* wi = pw + i * w_row * E;
+      T* yi = py + i * length * E;
+      std::size_t c = 0;
+      for (; c + TileColumns <= length; c += TileColumns)
+        affine_tile<R, 1, TileColumns>(n_in, length, wi, w_row, w_column, pz + c * E, yi + c * E, accumulate, k);
+      for (; c < length; ++c)
+        affine_tile<R, 1, 1>(n_in, length, wi, w_row, w_column, pz + c * E, yi + c * E, accumulate, k);
+    }
+  }
+}
+
+// One member of a batch in float64: the weights are scalars, so the registers run along the coefficients (or samples).
+template <class V, int Rows, int Columns>
+inline __attribute__((always_inline)) void affine_tile_along(std::size_t n_in, std::size_t length, const double* w,
+                                                             std::size_t w_row, std::size_t w_column, const double* z,
+                                                             double* y, bool accumulate) {
+  constexpr int W = sizeof(V) / sizeof(double);
+  V sum[Rows][Columns];
+  for (int i = 0; i < Rows; ++i)
+    for (int c = 0; c < Columns; ++c) sum[i][c] = accumulate ? vload<V>(y + i * length + c * W) : V{};
+  for (std::size_t j = 0; j < n_in; ++j) {
+    V x[Columns];
+    for (int c = 0; c < Columns; ++c) x[c] = vload<V>(z + j * length + c * W);
+    for (int i = 0; i < Rows; ++i) {
+      const V a = splat<V>(w[i * w_row + j * w_column]);
+      for (int c = 0; c < Columns; ++c) sum[i][c] = vfma(a, x[c], sum[i][c]);
+    }
+  }
+  for (int i = 0; i < Rows; ++i)
+    for (int c = 0; c < Columns; ++c) vstore(y + i * length + c * W, sum[i][c]);
+}
+
+template <int Rows>
+inline __attribute__((always_inline)) void affine_rows_along(std::size_t n_in, std::size_t length, const double* w,
+                                                             std::size_t w_row, std::size_t w_column, const double* z,
+                                                             double* y, bool accumulate) {
+  std::size_t c = 0;
+  for (; c + 3 * kDoubles <= length; c += 3 * kDoubles)
+    affine_tile_along<Doubles, Rows, 3>(n_in, length, w, w_row, w_column, z + c, y + c, accumulate);
+  for (; c + 2 * kDoubles <= length; c += 2 * kDoubles)
+    affine_tile_along<Doubles, Rows, 2>(n_in, length, w, w_row, w_column, z + c, y + c, accumulate);
+  for (; c + kDoubles <= length; c += kDoubles)
+    affine_tile_along<Doubles, Rows, 1>(n_in, length, w, w_row, w_column, z + c, y + c, accumulate);
+  for (; c < length; ++c) affine_tile<F64, Rows, 1>(n_in, length, w, w_row, w_column, z + c, y + c, accumulate, nullptr);
+}
+
+template <>
+void affine<F64>(std::size_t n_out, std::size_t n_in, std::size_t length, const void* w, std::size_t w_row,
+                 std::size_t w_column, const void* z, void* y, bool accumulate, Context) {
+  auto* pw = static_cast<const double*>(w);
+  auto* pz = static_cast<const double*>(z);
+  auto* py = static_cast<double*>(y);
+  std::size_t i = 0;
+  for (; i + 4 <= n_out; i += 4)
+    affine_rows_along<4>(n_in, length, pw + i * w_row, w_row, w_column, pz, py + i * length, accumulate);
+  for (; i < n_out; ++i)
+    affine_rows_along<1>(n_in, length, pw + i * w_row, w_row, w_column, pz, py + i * length, accumulate);
+}
+
+template <class R, int Rows, int Columns>
+inline __attribute__((always_inline)) void gradient_tile(std::size_t length, const typename R::T* y, const typename R::T* z,
+                                                         typename R::T* w, std::size_t w_row, Context k) {
+  constexpr int E = kElement<R>;
+  typename R::V sum[Rows][Columns];
+  for (int i = 0; i < Rows; ++i)
+    for (int j = 0; j < Columns; ++j) sum[i][j] = R::load(w + (i * w_row + j) * E);
+  for (std::size_t c = 0; c < length; ++c) {
+    typename R::V x[Columns];
+    for (int j = 0; j < Columns; ++j) x[j] = R::load(z + (j * length + c) * E);
+    for (int i = 0; i < Rows; ++i) {
+      const typename R::V a = R::load(y + (i * length + c) * E);
+      for (int j = 0; j < Columns; ++j) sum[i][j] = R::fma(a, x[j], sum[i][j], k);
+    }
+  }
+  for (int i = 0; i < Rows; ++i)
+    for (int j = 0; j < Columns; ++j) R::store(w + (i * w_row + j) * E, sum[i][j]);
+}
+
+template <class R>
+void affine_gradient(std::size_t n_out, std::size_t n_in, std::size_t length, const void* y, const void* z, void* w,
+                     std::size_t w_row, Context k) {
+  using T = typename R::T;
+  constexpr int E = kElement<R>, Tile = R::C == 1 ? 3 : 2;
+  for (int pass = 0; pass < kPasses<R>; ++pass) {
+    auto* pw = static_cast<T*>(w) + pass * R::W;
+    auto* pz = static_cast<const T*>(z) + pass * R::W;
+    auto* py = static_cast<const T*>(y) + pass * R::W;
+    std::size_t i = 0;
+    for (; i + Tile <= n_out; i += Tile) {
+      std::size_t j = 0;
+      for (; j + Tile <= n_in; j += Tile)
+        gradient_tile<R, Tile, Tile>(length, py + i * length * E, pz + j * length * E, pw + (i * w_row + j) * E, w_row, k);
+      for (; j < n_in; ++j)
+        gradient_tile<R, Tile, 1>(length, py + i * length * E, pz + j * length * E, pw + (i * w_row + j) * E, w_row, k);
+    }
+    for (; i < n_out; ++i) {
+      std::size_t j = 0;
+      for (; j + Tile <= n_in; j += Tile)
+        gradient_tile<R, 1, Tile>(length, py + i * length * E, pz + j * length * E, pw + (i * w_row + j) * E, w_row, k);
+      for (; j < n_in; ++j)
+        gradient_tile<R, 1, 1>(length, py + i * length * E, pz + j * length * E, pw + (i * w_row + j) * E, w_row, k);
+    }
+  }
+}
+
+// ---- graded product and correlation --------------------------------------------------------------------------------------
+
+// Sliding window: every c is loaded and stored once, `La` multiply-adds per element of b.
+template <class R, int La>
+void convolve_group(const RowOp* ops, std::size_t n_ops, std::size_t lb, const typename R::T* a, const typename R::T* b,
+                    typename R::T* c, Context k) {
+  using V = typename R::V;
+  constexpr int E = kElement<R>;
+  for (std::size_t op = 0; op < n_ops; ++op) {
+    for (int pass = 0; pass < kPasses<R>; ++pass) {
+      const auto* pa = a + static_cast<std::size_t>(ops[op].a) * E + pass * R::W;
+      const auto* pb = b + static_cast<std::size_t>(ops[op].b) * E + pass * R::W;
+      auto* pc = c + static_cast<std::size_t>(ops[op].c) * E + pass * R::W;
+      V x[La], window[La];
+      for (int i = 0; i < La; ++i) x[i] = R::load(pa + i * E);
+      for (int i = 0; i + 1 < La; ++i) window[i] = R::load(pc + i * E);
+      for (std::size_t j = 0; j < lb; ++j) {
+        const V y = R::load(pb + j * E);
+        window[La - 1] = R::load(pc + (j + La - 1) * E);
+        R::store(pc + j * E, R::fma(x[0], y, window[0], k));
+        for (int i = 1; i < La; ++i) window[i - 1] = R::fma(x[i], y, window[i], k);
+      }
+      for (int i = 0; i + 1 < La; ++i) R::store(pc + (lb + i) * E, window[i]);
+    }
+  }
+}
+
+template <class R, int La>
+void correlate_group(const RowOp* ops, std::size_t n_ops, std::size_t lb, const typename R::T* c, const typename R::T* b,
+                     typename R::T* a, Context k) {
+  using V = typename R::V;
+  constexpr int E = kElement<R>;
+  for (std::size_t op = 0; op < n_ops; ++op) {
+    for (int pass = 0; pass < kPasses<R>; ++pass) {
+      auto* pa = a + static_cast<std::size_t>(ops[op].a) * E + pass * R::W;
+      const auto* pb = b + static_cast<std::size_t>(ops[op].b) * E + pass * R::W;
+      const auto* pc = c + static_cast<std::size_t>(ops[op].c) * E + pass * R::W;
+      V sum[La], window[La];
+      for (int i = 0; i < La; ++i) sum[i] = R::load(pa + i * E);
+      for (int i = 0; i + 1 < La; ++i) window[i] = R::load(pc + i * E);
+      for (std::size_t j = 0; j < lb; ++j) {
+        const V y = R::load(pb + j * E);
+        window[La - 1] = R::load(pc + (j + La - 1) * E);
+        for (int i = 0; i < La; ++i) sum[i] = R::fma(window[i], y, sum[i], k);
+        for (int i = 0; i + 1 < La; ++i) window[i] = window[i + 1];
+      }
+      for (int i = 0; i < La; ++i) R::store(pa + i * E, sum[i]);
+    }
+  }
+}
+
+template <class R>
+void convolve(const RowGroup* groups, std::size_t n_groups, const RowOp* ops, const void* a, const void* a2, const void* b,
+              void* c, Context k) {
+  using T = typename R::T;
+  for (std::size_t g = 0; g < n_groups; ++g) {
+    const RowGroup& group = groups[g];
+    const auto* pa = static_cast<const T*>(group.doubled ? a2 : a);
+    const auto* pb = static_cast<const T*>(b);
+    auto* pc = static_cast<T*>(c);
+    const RowOp* first = ops + group.first;
+    switch (group.la) {
+      case 1: convolve_group<R, 1>(first, group.count, group.lb, pa, pb, pc, k); break;
+      case 2: convolve_group<R, 2>(first, group.count, group.lb, pa, pb, pc, k); break;
+      case 3: convolve_group<R, 3>(first, group.count, group.lb, pa, pb, pc, k); break;
+      default: convolve_group<R, 4>(first, group.count, group.lb, pa, pb, pc, k);
+    }
+  }
+}
+
+template <class R>
+void correlate(const RowGroup* groups, std::size_t n_groups, const RowOp* ops, const void* c, const void* b, void* a,
+               Context k) {
+  using T = typename R::T;
+  for (std::size_t g = 0; g < n_groups; ++g) {
+    const RowGroup& group = groups[g];
+    auto* pa = static_cast<T*>(a);
+    const auto* pb = static_cast<const T*>(b);
+    const auto* pc = static_cast<const T*>(c);
+    const RowOp* first = ops + group.first;
+    switch (group.la) {
+      case 1: correlate_group<R, 1>(first, group.count, group.lb, pc, pb, pa, k); break;
+      case 2: correlate_group<R, 2>(first, group.count, group.lb, pc, pb, pa, k); break;
+      case 3: correlate_group<R, 3>(first, group.count, group.lb, pc, pb, pa, k); break;
+      default: correlate_group<R, 4>(first, group.count, group.lb, pc, pb, pa, k);
+    }
+  }
+}
+
+// ---- entrywise -----------------------------------------------------------------------------------------------------------
+
+// Applies f to whole registers, n elements. For one lane of float64 the registers run along the elements.
+template <class R, class F>
+inline __attribute__((always_inline)) void for_each(std::size_t n, F f) {
+  const std::size_t stop = n * kElement<R>;
+  if constexpr (R::C == 1) {
+    for (std::size_t i = 0; i < stop; i += R::W) f(i);
+  } else {
+    for (std::size_t i = 0; i < stop; i += kElement<R>)
+      for (int pass = 0; pass < kPasses<R>; ++pass) f(i + pass * R::W);
+  }
+}
+
+template <class R>
+void multiply(std::size_t n, const void* a, const void* b, void* y, Context k) {
+  auto *pa = static_cast<const typename R::T*>(a), *pb = static_cast<const typename R::T*>(b);
+  auto* py = static_cast<typename R::T*>(y);
+  for_each<R>(n, [&](std::size_t i) { R::store(py + i, R::mul(R::load(pa + i), R::load(pb + i), k)); });
+}
+
+template <class R>
+void multiply_add(std::size_t n, const void* a, const void* b, void* y, Context k) {
+  auto *pa = static_cast<const typename R::T*>(a), *pb = static_cast<const typename R::T*>(b);
+  auto* py = static_cast<typename R::T*>(y);
+  for_each<R>(n, [&](std::size_t i) { R::store(py + i, R::fma(R::load(pa + i), R::load(pb + i), R::load(py + i), k)); });
+}
+
+template <class R>
+void scale(std::size_t n, const void* s, const void* x, void* y, Context k) {
+  auto *ps = static_cast<const typename R::T*>(s), *px = static_cast<const typename R::T*>(x);
+  auto* py = static_cast<typename R::T*>(y);
+  for (int pass = 0; pass < kPasses<R>; ++pass) {
+    const typename R::V a = R::load(ps + pass * R::W);
+    for (std::size_t i = pass * R::W; i < n * kElement<R>; i += kElement<R>) R::store(py + i, R::mul(a, R::load(px + i), k));
+  }
+}
+
+template <class R>
+void scale_by(std::size_t n, const void* s, std::size_t s_stride, const void* x, void* y, bool accumulate, Context k) {
+  auto *ps = static_cast<const typename R::T*>(s), *px = static_cast<const typename R::T*>(x);
+  auto* py = static_cast<typename R::T*>(y);
+  for (std::size_t i = 0; i < n; ++i) {
+    const typename R::V a = R::constant(ps + i * s_stride * R::C);
+    for (int pass = 0; pass < kPasses<R>; ++pass) {
+      const std::size_t e = i * kElement<R> + pass * R::W;
+      const typename R::V v = R::load(px + e);
+      R::store(py + e, accumulate ? R::fma(a, v, R::load(py + e), k) : R::mul(a, v, k));
+    }
+  }
+}
+
+template <class R>
+void add(std::size_t n, const void* x, void* y, Context k) {
+  auto* px = static_cast<const typename R::T*>(x);
+  auto* py = static_cast<typename R::T*>(y);
+  for_each<R>(n, [&](std::size_t i) { R::store(py + i, R::add(R::load(py + i), R::load(px + i), k)); });
+}
+
+template <class R>
+constexpr RingKernels ring_kernels() {
+  return {kElement<R> * sizeof(typename R::T),
+          R::C * sizeof(typename R::T),
+          static_cast<std::size_t>(R::L),
+          pack<R>,
+          unpack<R>,
+          broadcast<R>,
+          affine<R>,
+          affine_gradient<R>,
+          convolve<R>,
+          correlate<R>,
+          multiply<R>,
+          multiply_add<R>,
+          scale<R>,
+          scale_by<R>,
+          add<R>};
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "polycore/product.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "detail/rings.hpp"
+#include "detail/workspace.hpp"
+#include "kernels/kernel_table.hpp"
+#include "polycore/modular.hpp"
+#include "polycore/monomials.hpp"
+#include "polycore/parallel.hpp"
+
+namespace polycore {
+
+using kernels::RowGroup;
+using kernels::RowOp;
+
+struct ProductPlan::Schedule {
+  // A leaf has rows, an inner node has children at offsets; never both.
+  std::vector<RowOp> ops;
+  std::vector<RowGroup> groups;
+  struct Child {
+    std::shared_ptr<const ProductPlan> plan;
+    std::size_t a, b, c;
+    bool doubled;
+  };
+  std::vector<Child> children;
+};
+
+ProductPlan::ProductPlan() : schedule_(std::make_unique<Schedule>()) {}
+ProductPlan::~ProductPlan() = default;
+
+namespace {
+
+constexpr std::size_t kTile = 4;                   // rows of the first operand are cut to the kernels' register tile
+constexpr std::uint64_t kMaxLeafOps = 1u << 13;    // 96 KiB of row operations: stays in the second-level cache
+
+std::size_t offset(int d, int block) { return block == 0 ? 0 : count_forms(d, block - 1); }
+
+// Row operations of a flattened product, at most.
+std::uint64_t count_rows(int d, int degree) { return d <= 2 ? 1 : count_forms(d - 1, degree); }
+
+}  // namespace
+
+struct ProductPlan::Builder {
+  using Key = std::tuple<int, int, int, bool>;
+  std::map<Key, std::shared_ptr<const ProductPlan>> known;
+
+  struct Emitted {
+    RowOp op;
+    std::uint8_t la;
+    std::uint32_t lb;
+    bool doubled;
+  };
+  std::vector<Emitted> rows;
+
+  void emit_product(int d, int da, int db, std::size_t a, std::size_t b, std::size_t c, bool doubled) {
+    if (d <= 2) {
+      const std::size_t length_a = d == 1 ? 1 : static_cast<std::size_t>(da) + 1;
+      const std::size_t length_b = d == 1 ? 1 : static_cast<std::size_t>(db) + 1;
+      for (std::size_t i = 0; i < length_a; i += kTile) emit_row(a + i, b, c + i, std::min(kTile, length_a - i), length_b, doubled);
+      return;
+    }
+    for (int i = 0; i <= da; ++i)
+      for (int j = 0; j <= db; ++j)
+        emit_product(d - 1, i, j, a + offset(d, i), b + offset(d, j), c + offset(d, i + j), doubled);
+  }
+
+  void emit_square(int d, int da, std::size_t a, std::size_t c) {
+    if (d <= 2) {
+      const std::size_t length = d == 1 ? 1 : static_cast<std::size_t>(da) + 1;
+      for (std::size_t i = 0; i < length; i += kTile) {
+        const std::size_t la = std::min(kTile, length - i);
+        emit_row(a + i, a + i, c + 2 * i, la, la, false);
+        if (i + la < length) emit_row(a + i, a + i + la, c + 2 * i + la, la, length - i - la, true);
+      }
+      return;
+    }
+    for (int i = 0; i <= da; ++i) {
+      emit_square(d - 1, i, a + offset(d, i), c + offset(d, 2 * i));
+      for (int j = i + 1; j <= da; ++j)
+        emit_product(d - 1, i, j, a + offset(d, i), a + offset(d, j), c + offset(d, i + j), true);
+    }
+  }
+
+  void emit_row(std::size_t a, std::size_t b, std::size_t c, std::size_t la, std::size_t lb, bool doubled) {
+    rows.push_back({{static_cast<std::uint32_t>(a), static_cast<std::uint32_t>(b), static_cast<std::uint32_t>(c)},
+                    static_cast<std::uint8_t>(la),
+                    static_cast<std::uint32_t>(lb),
+                    doubled});
+  }
+
+  std::shared_ptr<const ProductPlan> build(int d, int da, int db, bool square) {
+    auto& slot = known[Key{d, da, db, square}];
+    if (slot) return slot;
+    std::shared_ptr<ProductPlan> plan(new ProductPlan());
+    plan->size_a_ = count_forms(d, da);
+    plan->size_b_ = count_forms(d, db);
+    plan->size_c_ = count_forms(d, da + db);
+    // A leaf also needs 32-bit offsets; d <= 2 is always a leaf, its rows are few.
+    const bool leaf = d <= 2 || (count_rows(d, da) * count_rows(d, db) <= kMaxLeafOps && plan->size_c_ < (1ull << 32));
+    if (leaf) {
+      rows.clear();
+      if (square)
+        emit_square(d, da, 0, 0);
+      else
+        emit_product(d, da, db, 0, 0, 0, false);
+      flatten(*plan);
+    } else {
+      auto& children = plan->schedule_->children;
+      for (int i = 0; i <= da; ++i)
+        for (int j = square ? i : 0; j <= db; ++j)
+          children.push_back({build(d - 1, i, j, square && i == j), offset(d, i), offset(d, j), offset(d, i + j),
+                              square && i != j});
+      for (const auto& child : children) plan->multiply_adds_ += child.plan->multiply_adds_;
+    }
+    return known[Key{d, da, db, square}] = std::move(plan);
+  }
+
+  void flatten(ProductPlan& plan) {
+    // Equal shapes together: fixed trip counts cost no branch mispredictions. The sort is stable for locality.
+    const auto shape = [](const Emitted& r) { return std::tuple(r.la, r.lb, r.doubled); };
+    std::stable_sort(rows.begin(), rows.end(), [&](const Emitted& x, const Emitted& y) { return shape(x) < shape(y); });
+    auto& [ops, groups, children] = *plan.schedule_;
+    ops.reserve(rows.size());
+    for (const Emitted& r : rows) {
+      const auto position = static_cast<std::uint32_t>(ops.size());
+      if (ops.empty() || shape(r) != shape(rows[position - 1])) groups.push_back({position, 0, r.lb, r.la, r.doubled});
+      ++groups.back().count;
+      ops.push_back(r.op);
+      plan.multiply_adds_ += static_cast<std::uint64_t>(r.la) * r.lb;
+    }
+  }
+};
+
+std::shared_ptr<const ProductPlan> ProductPlan::product(int d, int degree_a, int degree_b) {
+  if (d < 1) throw std::invalid_argument("`d` must be >= 1, got " + std::to_string(d));
+  return Builder{}.build(d, degree_a, degree_b, false);
+}
+
+std::shared_ptr<const ProductPlan> ProductPlan::square(int d, int degree_a) {
+  if (d < 1) throw std::invalid_argument("`d` must be >= 1, got " + std::to_string(d));
+  return Builder{}.build(d, degree_a, degree_a, true);
+}
+
+namespace {
+const std::byte* at(const void* p, std::size_t i, std::size_t bytes) { return static_cast<const std::byte*>(p) + i * bytes; }
+std::byte* at(void* p, std::size_t i, std::size_t bytes) { return static_cast<std::byte*>(p) + i * bytes; }
+}  // namespace
+
+void ProductPlan::multiply(const kernels::RingKernels& ring, const void* a, const void* a2, const void* b, void* c,
+                           const kernels::ModulusData* context) const {
+  const auto& [ops, groups, children] = *schedule_;
+  if (!groups.empty()) ring.convolve(groups.data(), groups.size(), ops.data(), a, a2, b, c, context);
+  const std::size_t e = ring.element_bytes;
+  for (const auto& child : children) {
+    const void* pa = at(child.doubled ? a2 : a, child.a, e);
+    child.plan->multiply(ring, pa, a2 ? at(a2, child.a, e) : nullptr, at(b, child.b, e), at(c, child.c, e), context);
+    poll_interrupt();
+  }
+}
+
+void ProductPlan::correlate(const kernels::RingKernels& ring, const void* c, const void* b, void* a,
+                            const kernels::ModulusData* context) const {
+  const auto& [ops, groups, children] = *schedule_;
+  if (!groups.empty()) ring.correlate(groups.data(), groups.size(), ops.data(), c, b, a, context);
+  const std::size_t e = ring.element_bytes;
+  for (const auto& child : children) {
+    child.plan->correlate(ring, at(c, child.c, e), at(b, child.b, e), at(a, child.a, e), context);
+    poll_interrupt();
+  }
+}
+
+// ---- batches -------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+using kernels::ModulusData;
+using kernels::RingKernels;
+
+void check(bool ok, const char* message) {
+  if (!ok) throw std::invalid_argument(message);
+}
+
+// Both kernels have the shape out = f(x, y) on batches, where x may be shared by the batch.
+template <class T, class Apply>
+void run_batch(std::size_t size_x, std::size_t size_y, std::size_t size_out, std::uint64_t work, std::span<const T> x,
+               std::span<const T> y, std::span<T> out, int n_threads, const ModulusData* context, const Apply& apply) {
+  check(y.size() % size_y == 0, "`b` must have shape (batch, n_coefficients)");
+  const std::size_t batch = y.size() / size_y;
+  const bool shared = x.size() == size_x && batch != 1;
+  check(shared || x.size() == batch * size_x, "the first operand must have shape (batch, n_coefficients)");
+  check(out.size() == batch * size_out, "`out` must have shape (batch, n_coefficients)");
+  const detail::RingPair rings = detail::rings_of<T>();
+  const std::size_t lanes = rings.lanes ? rings.lanes->lanes : 1;
+  const std::size_t n_blocks = (batch + lanes - 1) / lanes;
+  if (work * batch < 20000) n_threads = 1;
+  parallel_for(n_blocks, n_threads, [&](std::size_t block) {
+    const std::size_t first = block * lanes, members = std::min(lanes, batch - first);
+    const RingKernels& ring = detail::choose(rings, members);
+    detail::Workspace workspace;
+    for (std::size_t s = first; s < first + members; s += ring.lanes) {
+      const std::size_t n = std::min(ring.lanes, first + members - s);
+      const auto mark = workspace.mark();
+      void* px = workspace.take(size_x, ring);
+      void* py = workspace.take(size_y, ring);
+      void* po = workspace.take_zero(size_out, ring);
+      ring.pack(x.data() + (shared ? 0 : s * size_x), shared ? 0 : size_x, n, size_x, px);
+      ring.pack(y.data() + s * size_y, size_y, n, size_y, py);
+      apply(ring, px, py, po, context);
+      ring.unpack(po, size_out, n, out.data() + s * size_out, size_out, 1);
+      workspace.release(mark);
+    }
+  });
+}
+
+template <class T>
+void product_batch(int d, int da, int db, std::span<const T> a, std::span<const T> b, std::span<T> out, int n_threads,
+                   const ModulusData* context) {
+  const auto plan = ProductPlan::product(d, da, db);
+  run_batch<T>(plan->size_a(), plan->size_b(), plan->size_c(), plan->multiply_adds(), a, b, out, n_threads, context,
+               [&](const RingKernels& ring, const void* x, const void* y, void* z, const ModulusData* k) {
+                 plan->multiply(ring, x, nullptr, y, z, k);
+               });
+}
+
+template <class T>
+void correlation_batch(int d, int degree_out, int degree_b, std::span<const T> m, std::span<const T> b, std::span<T> out,
+                       int n_threads, const ModulusData* context) {
+  const auto plan = ProductPlan::product(d, degree_out, degree_b);
+  run_batch<T>(plan->size_c(), plan->size_b(), plan->size_a(), plan->multiply_adds(), m, b, out, n_threads, context,
+               [&](const RingKernels& ring, const void* x, const void* y, void* z, const ModulusData* k) {
+                 plan->correlate(ring, x, y, z, k);
+               });
+}
+
+}  // namespace
+
+template <class T>
+void graded_product(int d, int da, int db, std::span<const T> a, std::span<const T> b, std::span<T> out, int n_threads) {
+  product_batch<T>(d, da, db, a, b, out, n_threads, nullptr);
+}
+template <class T>
+void correlation(int d, int degree_out, int degree_b, std::span<const T> m, std::span<const T> b, std::span<T> out,
+                 int n_threads) {
+  correlation_batch<T>(d, degree_out, degree_b, m, b, out, n_threads, nullptr);
+}
+
+void graded_product(int d, int da, int db, std::span<const std::uint64_t> a, std::span<const std::uint64_t> b,
+                    std::span<std::uint64_t> out, std::uint64_t modulus, int n_threads) {
+  const ModulusData context = Modulus(modulus).data();
+  product_batch<std::uint64_t>(d, da, db, a, b, out, n_threads, &context);
+}
+void correlation(int d, int degree_out, int degree_b, std::span<const std::uint64_t> m, std::span<const std::uint64_t> b,
+                 std::span<std::uint64_t> out, std::uint64_t modulus, int n_threads) {
+  const ModulusData context = Modulus(modulus).data();
+  correlation_batch<std::uint64_t>(d, degree_out, degree_b, m, b, out, n_threads, &context);
+}
+
+#define POLYCORE_INSTANTIATE(T)                                                                                        \
+  template void graded_product<T>(int, int, int, std::span<const T>, std::span<const T>, std::span<T>, int);           \
+  template void correlation<T>(int, int, int, std::span<const T>, std::span<const T>, std::span<T>, int);
+POLYCORE_INSTANTIATE(float)
+POLYCORE_INSTANTIATE(double)
+POLYCORE_INSTANTIATE(std::complex<double>)
+#undef POLYCORE_INSTANTIATE
+
+}  // namespace polycore

@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "polycore/program.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <string>
+
+#include "detail/finite.hpp"
+#include "detail/interpretations.hpp"
+#include "detail/program_plan.hpp"
+#include "detail/rings.hpp"
+#include "detail/sweeps.hpp"
+#include "detail/workspace.hpp"
+#include "polycore/error.hpp"
+#include "polycore/parallel.hpp"
+
+namespace polycore {
+
+using detail::FormValues;
+using detail::Node;
+using detail::NumberValues;
+using detail::ProgramPlan;
+using detail::RingConstants;
+using detail::Run;
+using detail::Tape;
+using detail::Workspace;
+using kernels::ModulusData;
+using kernels::RingKernels;
+
+Program::Program(int n_inputs, std::vector<Instruction> instructions)
+    : plan_(std::make_unique<ProgramPlan>(n_inputs, std::move(instructions))) {}
+Program::~Program() = default;
+Program::Program(Program&&) noexcept = default;
+Program& Program::operator=(Program&&) noexcept = default;
+
+int Program::n_inputs() const { return plan_->n_inputs; }
+int Program::n_outputs() const { return plan_->n_outputs(); }
+std::size_t Program::n_params() const { return plan_->n_params; }
+int Program::degree() const { return plan_->degree(); }
+bool Program::homogeneous() const { return plan_->homogeneous; }
+std::size_t Program::n_constants() const { return plan_->constants.size(); }
+const std::vector<Instruction>& Program::instructions() const { return plan_->instructions; }
+
+namespace {
+
+constexpr std::uint64_t kThreadedWork = 50'000;      // multiply-adds below which a second thread costs more than it brings
+constexpr std::uint64_t kUnitThreadedWork = 4'000'000;  // one member: threads over its units
+constexpr std::size_t kSampleBlock = 128;
+
+void check_size(std::size_t got, std::size_t expected, const char* name) {
+  if (got != expected)
+    throw std::invalid_argument(std::string("`") + name + "` must have " + std::to_string(expected) + " entries, got " +
+                                std::to_string(got));
+}
+
+/// The ring a call computes in.
+struct Field {
+  detail::RingPair rings;
+  const ModulusData* context;
+  std::shared_ptr<const RingConstants> constants;
+};
+
+template <class T>
+Field field_of(const ProgramPlan& plan) {
+  return {detail::rings_of<T>(), nullptr, plan.constants_for(static_cast<const T*>(nullptr))};
+}
+
+std::size_t batch_of(const ProgramPlan& plan, std::size_t theta_size) {
+  if (plan.n_params == 0) return 1;
+  if (theta_size % plan.n_params != 0)
+    throw std::invalid_argument("`theta` must have shape (batch, n_params=" + std::to_string(plan.n_params) + ")");
+  return theta_size / plan.n_params;
+}
+
+/// Runs body(run, first member, number of members) over the batch in blocks of lanes.
+template <class Body>
+void for_members(const ProgramPlan& plan, const Field& field, std::size_t batch, std::uint64_t work, int n_threads,
+                 const Body& body) {
+  const std::size_t lanes = batch > 1 && field.rings.lanes ? field.rings.lanes->lanes : 1;
+  const std::size_t n_blocks = (batch + lanes - 1) / lanes;
+  const bool by_units = n_blocks == 1 && work >= kUnitThreadedWork;
+  if (n_threads <= 0) n_threads = default_threads();
+  parallel_for(n_blocks, work * batch < kThreadedWork ? 1 : n_threads, [&](std::size_t block) {
+    const std::size_t first = block * lanes, members = std::min(lanes, batch - first);
+    const RingKernels& ring = detail::choose(field.rings, members);
+    Workspace workspace;
+    Run run{plan, ring, field.context, *field.constants, workspace, by_units ? n_threads : 1};
+    body(run, first, members);
+  });
+}
+
+template <class T>
+const void* pack(Run& run, std::span<const T> rows, std::size_t row, std::size_t first, std::size_t members) {
+  void* p = run.workspace.take(row, run.ring);
+  run.ring.pack(rows.data() + first * row, row, members, row, p);
+  return p;
+}
+
+template <class T>
+void unpack(Run& run, const void* block, std::span<T> rows, std::size_t row, std::size_t first, std::size_t members) {
+  run.ring.unpack(block, row, members, rows.data() + first * row, row, 1);
+}
+
+std::size_t n_monomials(const ProgramPlan& plan) {
+  return static_cast<std::size_t>(count_forms(plan.d(), plan.degree()));
+}
+
+std::size_t n_coefficients(const ProgramPlan& plan) {
+  std::size_t result = 0;
+  if (__builtin_mul_overflow(n_monomials(plan), static_cast<std::size_t>(plan.n_outputs()), &result))
+    throw std::overflow_error("the number of coefficients does not fit 64 bits");
+  return result;
+}
+
+template <class T>
+void expand_all(const ProgramPlan& plan, const Field& field, std::span<const T> theta, std::span<T> out, int n_threads) {
+  const std::size_t batch = batch_of(plan, theta.size()), row = n_coefficients(plan);
+  check_size(out.size(), batch * row, "out");
+  for_members(plan, field, batch, plan.expand_work(), n_threads, [&](Run& run, std::size_t first, std::size_t members) {
+    FormValues values(run);
+    const void* p = pack(run, theta, plan.n_params, first, members);
+    const Tape tape = forward(run, values, p, false);
+    unpack(run, tape.value[plan.nodes.size()], out, row, first, members);
+  });
+}
+
+template <class T>
+void jvp_all(const ProgramPlan& plan, const Field& field, std::span<const T> theta, std::span<const T> dtheta,
+             std::span<T> out, int n_threads) {
+  const std::size_t batch = batch_of(plan, theta.size()), row = n_coefficients(plan);
+  check_size(dtheta.size(), theta.size(), "dtheta");
+  check_size(out.size(), batch * row, "out");
+  for_members(plan, field, batch, 3 * plan.expand_work(), n_threads, [&](Run& run, std::size_t first, std::size_t members) {
+    FormValues values(run);
+    const void* p = pack(run, theta, plan.n_params, first, members);
+    const void* dp = pack(run, dtheta, plan.n_params, first, members);
+    const Tape tape = forward(run, values, p, true);
+    unpack(run, tangent(run, values, tape, p, dp), out, row, first, members);
+  });
+}
+
+template <class T>
+void vjp_all(const ProgramPlan& plan, const Field& field, std::span<const T> theta, std::span<const T> dcoef,
+             std::span<T> out, int n_threads) {
+  const std::size_t batch = batch_of(plan, theta.size()), row = n_coefficients(plan);
+  check_size(dcoef.size(), batch * row, "dcoef");
+  check_size(out.size(), theta.size(), "out");
+  for_members(plan, field, batch, 3 * plan.expand_work(), n_threads, [&](Run& run, std::size_t first, std::size_t members) {
+    FormValues values(run);
+    const void* p = pack(run, theta, plan.n_params, first, members);
+    const void* cotangent = pack(run, dcoef, row, first, members);
+    const Tape tape = forward(run, values, p, true);
+    void* bar = run.workspace.take_zero(plan.n_params, run.ring);
+    reverse(run, values, tape, p, cotangent, bar);
+    unpack(run, bar, out, plan.n_params, first, members);
+  });
+}
+
+// d f_o / d theta is a product of two polynomials: the derivative of f_o with respect to the output of a layer (one reverse
+// pass of polynomial products per output), times the layer's input.
+template <class T>
+void jacobian_all(const ProgramPlan& plan, const Field& field, std::span<const T> theta, std::span<T> out, int n_threads) {
+  const std::size_t batch = batch_of(plan, theta.size()), N = n_monomials(plan), P = plan.n_params;
+  const std::size_t rows = n_coefficients(plan);
+  check_size(out.size(), batch * rows * P, "out");
+  if (P == 0) return;
+  const auto& jacobian = plan.jacobian_plan();
+  const auto n_outputs = static_cast<std::size_t>(plan.n_outputs());
+  for_members(plan, field, batch, P * rows, n_threads, [&](Run& run, std::size_t first, std::size_t members) {
+    FormValues values(run);
+    const void* p = pack(run, theta, P, first, members);
+    const Tape tape = forward(run, values, p, true);
+    void* column = run.workspace.take(N, run.ring);
+    const auto emit = [&](const void* source, std::size_t count, std::size_t output, std::size_t param) {
+      run.ring.unpack(source, count, members, out.data() + first * rows * P + output * N * P + param, rows * P, P);
+    };
+    void* zero = run.workspace.take_zero(N, run.ring);
+    for (std::size_t o = 0; o < n_outputs; ++o) {
+      const auto mark = run.workspace.mark();
+      for (std::size_t q = 0; q < P; ++q) emit(zero, N, o, q);  // columns the reverse pass does not reach
+      const auto& nodes = plan.nodes;
+      void** bar = run.workspace.take_array<void*>(nodes.size() + 1);
+      std::fill(bar, bar + nodes.size() + 1, nullptr);
+      bar[nodes.size()] = run.workspace.take_zero(n_outputs, run.ring);
+      run.ring.broadcast(run.constants.one.data(), 1, run.at(bar[nodes.size()], o));
+      for (std::size_t k = nodes.size(); k-- > 0;) {
+        const Node& node = nodes[k];
+        const void* y = bar[k + 1];
+        if (y == nullptr) continue;
+        const std::size_t length_y = values.length(plan.degree() - node.degree_out);
+        if (node.is_affine) {
+          const std::size_t length_z = values.length(node.degree_in);
+          for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_out); ++i) {
+            const void* g = run.at(y, i * length_y);
+            for (std::size_t j = 0; j < static_cast<std::size_t>(node.units_in); ++j) {
+              std::memset(column, 0, N * run.ring.element_bytes);
+              if (node.input == 0) {
+                const auto* to = jacobian.times_variable.data() + j * length_y;
+                for (std::size_t c = 0; c < length_y; ++c)
+                  std::memcpy(run.at(column, to[c]), run.at(g, c), run.ring.element_bytes);
+              } else {
+                jacobian.products[k]->multiply(run.ring, run.at(tape.value[node.input], j * length_z), nullptr, g, column,
+                                               run.context);
+              }
+              emit(column, N, o, node.w_offset + i * static_cast<std::size_t>(node.units_in) + j);
+            }
+            // x0^e g: a polynomial of lower degree is a prefix
+            if (node.bias) emit(g, length_y, o, node.b_offset + i);
+          }
+          if (node.input != 0 && node.degree_in > 0) {
+            const std::size_t n = static_cast<std::size_t>(node.units_in) * length_y;
+            bar[node.input] = run.workspace.take_zero(n, run.ring);
+            run.ring.affine(static_cast<std::size_t>(node.units_in), static_cast<std::size_t>(node.units_out), length_y,
+                            run.at(p, node.w_offset), 1, static_cast<std::size_t>(node.units_in), y, bar[node.input], true,
+                            run.context);
+          }
+        } else if (node.power >= 1 && node.input != 0) {
+          const auto& product = *jacobian.products[k];
+          const std::size_t length_p = values.length(node.degree_out - node.degree_in);
+          bar[node.input] = run.workspace.take_zero(static_cast<std::size_t>(node.units_in) * product.size_c(), run.ring);
+          for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_in); ++i) {
+            const void* g = run.at(y, i * length_y);
+            const void* derivative = run.at(tape.derivative[k], i * length_p);
+            const bool g_first = jacobian.cotangent_first[k];
+            product.multiply(run.ring, g_first ? g : derivative, nullptr, g_first ? derivative : g,
+                             run.at(bar[node.input], i * product.size_c()), run.context);
+          }
+        }
+      }
+      run.workspace.release(mark);
+      poll_interrupt();
+    }
+  });
+}
+
+template <class T>
+void evaluate_all(const ProgramPlan& plan, const Field& field, std::span<const T> theta, std::span<const T> X,
+                  std::span<T> out, int n_threads) {
+  const std::size_t batch = batch_of(plan, theta.size()), P = plan.n_params;
+  const auto n_in = static_cast<std::size_t>(plan.n_inputs), n_out = static_cast<std::size_t>(plan.n_outputs());
+  if (X.size() % n_in != 0) throw std::invalid_argument("`X` must have shape (n_samples, n_inputs=" + std::to_string(n_in) + ")");
+  const std::size_t n_samples = X.size() / n_in;
+  check_size(out.size(), batch * n_samples * n_out, "out");
+  const std::size_t blocks = (n_samples + kSampleBlock - 1) / kSampleBlock;
+  const RingKernels& ring = *field.rings.single;
+  if (plan.evaluate_work() * n_samples * batch < kThreadedWork) n_threads = 1;
+  // Runs of blocks, so that a task is worth its thread and theta stays in cache.
+  const std::size_t run_length = std::max<std::size_t>(1, 16384 / std::max<std::size_t>(plan.evaluate_work(), 1));
+  const std::size_t runs = (blocks + run_length - 1) / run_length;
+  parallel_for(batch * runs, n_threads, [&](std::size_t task) {
+    const std::size_t member = task / runs;
+    const T* p = theta.data() + member * P;
+    Workspace workspace;
+    for (std::size_t block = task % runs * run_length; block < std::min(blocks, (task % runs + 1) * run_length); ++block) {
+      const auto mark = workspace.mark();
+      Run run{plan, ring, field.context, *field.constants, workspace};
+      const std::size_t s0 = block * kSampleBlock, n = std::min(kSampleBlock, n_samples - s0);
+      T* inputs = workspace.take_array<T>(n_in * n);
+      for (std::size_t s = 0; s < n; ++s)
+        for (std::size_t j = 0; j < n_in; ++j) inputs[j * n + s] = X[(s0 + s) * n_in + j];
+      NumberValues values(run, n, inputs);
+      const Tape tape = forward(run, values, p, false);
+      const T* y = static_cast<const T*>(tape.value[plan.nodes.size()]);
+      T* target = out.data() + (member * n_samples + s0) * n_out;
+      for (std::size_t s = 0; s < n; ++s)
+        for (std::size_t o = 0; o < n_out; ++o) target[s * n_out + o] = y[o * n + s];
+      workspace.release(mark);
+    }
+  });
+}
+
+Field modular_field(const ProgramPlan& plan, const Program::Modular& field, const ModulusData& context) {
+  return {detail::rings_of<std::uint64_t>(), &context, plan.constants_for(Modulus(field.modulus), field.constants)};
+}
+
+}  // namespace
+
+// ---- the public methods --------------------------------------------------------------------------------------------------
+
+template <class T>
+void Program::evaluate(std::span<const T> theta, std::span<const T> X, std::span<T> out, int n_threads) const {
+  detail::require_finite(theta, "theta");
+  detail::require_finite(X, "X");
+  evaluate_all<T>(*plan_, field_of<T>(*plan_), theta, X, out, n_threads);
+  detail::require_no_overflow<T>(out, "evaluate");
+}
+template <class T>
+void Program::expand(std::span<const T> theta, std::span<T> out, int n_threads) const {
+  detail::require_finite(theta, "theta");
+  expand_all<T>(*plan_, field_of<T>(*plan_), theta, out, n_threads);
+  detail::require_no_overflow<T>(out, "expand");
+}
+template <class T>
+void Program::jacobian(std::span<const T> theta, std::span<T> out, int n_threads) const {
+  detail::require_finite(theta, "theta");
+  jacobian_all<T>(*plan_, field_of<T>(*plan_), theta, out, n_threads);
+  detail::require_no_overflow<T>(out, "jacobian");
+}
+template <class T>
+void Program::jvp(std::span<const T> theta, std::span<const T> dtheta, std::span<T> out, int n_threads) const {
+  detail::require_finite(theta, "theta");
+  detail::require_finite(dtheta, "dtheta");
+  jvp_all<T>(*plan_, field_of<T>(*plan_), theta, dtheta, out, n_threads);
+  detail::require_no_overflow<T>(out, "jvp");
+}
+template <class T>
+void Program::vjp(std::span<const T> theta, std::span<const T> dcoef, std::span<T> out, int n_threads) const {
+  detail::require_finite(theta, "theta");
+  detail::require_finite(dcoef, "dcoef");
+  vjp_all<T>(*plan_, field_of<T>(*plan_), theta, dcoef, out, n_threads);
+  detail::require_no_overflow<T>(out, "vjp");
+}
+
+#define POLYCORE_INSTANTIATE(T)                                                                                         \
+  template void Program::evaluate<T>(std::span<const T>, std::span<const T>, std::span<T>, int) const;                  \
+  template void Program::expand<T>(std::span<const T>, std::span<T>, int) const;                                        \
+  template void Program::jacobian<T>(std::span<const T>, std::span<T>, int) const;                                      \
+  template void Program::jvp<T>(std::span<const T>, std::span<const T>, std::span<T>, int) const;                       \
+  template void Program::vjp<T>(std::span<const T>, std::span<const T>, std::span<T>, int) const;
+POLYCORE_INSTANTIATE(double)
+POLYCORE_INSTANTIATE(std::complex<double>)
+#undef POLYCORE_INSTANTIATE
+
+void Program::evaluate(const Modular& field, Residues theta, Residues X, std::span<std::uint64_t> out, int n_threads) const {
+  const ModulusData context = Modulus(field.modulus).data();
+  evaluate_all<std::uint64_t>(*plan_, modular_field(*plan_, field, context), theta, X, out, n_threads);
+}
+void Program::expand(const Modular& field, Residues theta, std::span<std::uint64_t> out, int n_threads) const {
+  const ModulusData context = Modulus(field.modulus).data();
+  expand_all<std::uint64_t>(*plan_, modular_field(*plan_, field, context), theta, out, n_threads);
+}
+void Program::jacobian(const Modular& field, Residues theta, std::span<std::uint64_t> out, int n_threads) const {
+  const ModulusData context = Modulus(field.modulus).data();
+  jacobian_all<std::uint64_t>(*plan_, modular_field(*plan_, field, context), theta, out, n_threads);
+}
+void Program::jvp(const Modular& field, Residues theta, Residues dtheta, std::span<std::uint64_t> out, int n_threads) const {
+  const ModulusData context = Modulus(field.modulus).data();
+  jvp_all<std::uint64_t>(*plan_, modular_field(*plan_, field, context), theta, dtheta, out, n_threads);
+}
+void Program::vjp(const Modular& field, Residues theta, Residues dcoef, std::span<std::uint64_t> out, int n_threads) const {
+  const ModulusData context = Modulus(field.modulus).data();
+  vjp_all<std::uint64_t>(*plan_, modular_field(*plan_, field, context), theta, dcoef, out, n_threads);
+}
+
+void Program::vjp_tangent(std::span<const double> theta, std::span<const double> dtheta, std::span<const double> dcoef,
+                          std::span<const double> ddcoef, std::span<double> out, int n_threads) const {
+  using detail::DualNumber;
+  const std::size_t batch = batch_of(*plan_, theta.size()), row = n_coefficients(*plan_), P = plan_->n_params;
+  check_size(dtheta.size(), theta.size(), "dtheta");
+  check_size(dcoef.size(), batch * row, "dcoef");
+  check_size(ddcoef.size(), batch * row, "ddcoef");
+  check_size(out.size(), theta.size(), "out");
+  detail::require_finite(theta, "theta");
+  detail::require_finite(dtheta, "dtheta");
+  detail::require_finite(dcoef, "dcoef");
+  detail::require_finite(ddcoef, "ddcoef");
+  const Field field = field_of<DualNumber>(*plan_);
+  for_members(*plan_, field, batch, 9 * plan_->expand_work(), n_threads, [&](Run& run, std::size_t first, std::size_t members) {
+    FormValues values(run);
+    const auto pair = [&](std::span<const double> x, std::span<const double> dx, std::size_t n) {
+      auto* both = run.workspace.take_array<DualNumber>(members * n);
+      for (std::size_t i = 0; i < members * n; ++i) both[i] = {x[first * n + i], dx[first * n + i]};
+      return pack(run, std::span<const DualNumber>(both, members * n), n, 0, members);
+    };
+    const void* p = pair(theta, dtheta, P);
+    const void* cotangent = pair(dcoef, ddcoef, row);
+    const Tape tape = forward(run, values, p, true);
+    void* bar = run.workspace.take_zero(P, run.ring);
+    reverse(run, values, tape, p, cotangent, bar);
+    auto* both = run.workspace.take_array<DualNumber>(members * P);
+    unpack(run, bar, std::span<DualNumber>(both, members * P), P, 0, members);
+    for (std::size_t i = 0; i < members * P; ++i) out[first * P + i] = both[i].derivative;
+  });
+  detail::require_no_overflow<double>(out, "vjp_tangent");
+}
+
+void Program::loss_gradient(std::span<const double> theta, std::span<const double> gram, std::span<const double> target,
+                            std::span<double> value, std::span<double> gradient, int n_threads) const {
+  const std::size_t batch = batch_of(*plan_, theta.size()), N = n_monomials(*plan_), row = n_coefficients(*plan_);
+  const auto n_outputs = static_cast<std::size_t>(plan_->n_outputs());
+  check_size(gram.size(), N * N, "gram");
+  check_size(target.size(), row, "target");
+  check_size(value.size(), batch, "value");
+  check_size(gradient.size(), theta.size(), "gradient");
+  detail::require_finite(theta, "theta");
+  const RingKernels& numbers = kernels::active().f64;
+  for_members(*plan_, field_of<double>(*plan_), batch, 3 * plan_->expand_work() + N * row, n_threads,
+              [&](Run& run, std::size_t first, std::size_t members) {
+    FormValues values(run);
+    const void* p = pack(run, theta, plan_->n_params, first, members);
+    const Tape tape = forward(run, values, p, true);
+    const std::size_t lanes = run.ring.lanes;
+    // Residual c - t, then Q (c - t) in the same memory order: lanes innermost, so Q acts as on `lanes` samples. One lane
+    // runs along the rows of Q instead, which is symmetric: the same sums in the same order.
+    auto* residual = static_cast<double*>(tape.value[plan_->nodes.size()]);
+    for (std::size_t i = 0; i < row; ++i)
+      for (std::size_t lane = 0; lane < lanes; ++lane) residual[i * lanes + lane] -= target[i];
+    auto* product = static_cast<double*>(run.workspace.take(row, run.ring));
+    for (std::size_t o = 0; o < n_outputs; ++o) {
+      const double* r = residual + o * N * lanes;
+      double* q = product + o * N * lanes;
+      if (lanes == 1)
+        numbers.affine(1, N, N, r, N, 1, gram.data(), q, false, nullptr);
+      else
+        numbers.affine(N, N, lanes, gram.data(), N, 1, r, q, false, nullptr);
+    }
+    double* total = run.workspace.take_array<double>(lanes);
+    std::fill(total, total + lanes, 0.0);
+    for (std::size_t i = 0; i < row; ++i)
+      for (std::size_t lane = 0; lane < lanes; ++lane) {
+        total[lane] += residual[i * lanes + lane] * product[i * lanes + lane];
+        product[i * lanes + lane] *= 2.0;
+      }
+    for (std::size_t s = 0; s < members; ++s) value[first + s] = std::max(total[s], 0.0);  // Q is positive semidefinite
+    void* bar = run.workspace.take_zero(plan_->n_params, run.ring);
+    reverse(run, values, tape, p, product, bar);
+    unpack(run, bar, gradient, plan_->n_params, first, members);
+  });
+  detail::require_no_overflow<double>(value, "loss_gradient");
+  detail::require_no_overflow<double>(gradient, "loss_gradient");
+}
+
+}  // namespace polycore
