@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The Veronese embedding: rows of monomials.
+
+Legend: ``n_samples`` points in ``n_vars`` variables; ``n_monomials`` monomials of degree <= D (or exactly D), in ascending
+graded lex order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from . import _backend, _validation
+from .errors import NumericalError
+from .monomials import MonomialBasis
+
+__all__ = ["veronese"]
+
+_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def veronese(
+    X: ArrayLike,
+    degree: int | MonomialBasis,
+    homogeneous: bool = False,
+    *,
+    order: str = "C",
+    out: NDArray[Any] | None = None,
+    dtype: DTypeLike = None,
+    n_threads: int = 0,
+) -> NDArray[Any]:
+    """All monomials at each sample, the rows v_D(x): the multivariate Vandermonde matrix A of a least-squares fit.
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, n_vars)
+        Points, one per row; finite.
+    degree : int or MonomialBasis
+        Largest degree D, or the basis itself.
+    homogeneous : bool
+        Only the monomials of degree exactly D. With a basis, the basis decides.
+    order : {"C", "F"}
+        Memory order of a new result; an ``out`` keeps its own.
+    out : ndarray, optional
+        Where to write, shape (n_samples, n_monomials), C- or F-contiguous, of the dtype of the result.
+    dtype : float32 or float64, optional
+        Dtype of the result. By default float32 input stays float32 and everything else becomes float64. Input that
+        would lose precision is refused.
+    n_threads : int
+        0 means the default. The result does not depend on it.
+
+    Returns
+    -------
+    ndarray, shape (n_samples, n_monomials)
+        ``out``, or a new array. Entry (s, α) is the product of ``X[s, i] ** exponents[α, i]`` over i, made with one
+        multiplication from a monomial of one degree less.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or converting X would lose precision.
+    ValueError
+        If a shape or value is wrong; NaN and infinity are named with their row.
+    OverflowError, MemoryError
+        If the result would not fit; nothing is allocated.
+    NumericalError
+        If a monomial overflows to infinity.
+
+    Notes
+    -----
+    ``veronese(X, basis) @ coef`` and ``basis.evaluate(coef, X)`` are the same up to roundoff. The cost is
+    one multiplication and one store per entry, so large results are bound by memory bandwidth.
+
+    Examples
+    --------
+    >>> veronese([[2.0, 3.0]], 2)
+    array([[1., 2., 3., 4., 6., 9.]])
+    >>> veronese([[2.0, 3.0]], 2, homogeneous=True)
+    array([[4., 6., 9.]])
+    """
+    _validation.check_choice(order, "order", ("C", "F"))
+    points, basis = _points_and_basis(X, degree, homogeneous, dtype)
+    n_threads = _validation.check_threads(n_threads)
+    largest = largest_magnitude(points, "X")
+    shape = (len(points), basis.n_monomials)
+    if out is None:
+        # NOTE: numpy cannot even describe an empty array whose other axis is beyond 64 bits, hence the max.
+        _validation.check_size(
+            max(1, shape[0]) * shape[1],
+            points.dtype.itemsize,
+            f"the Veronese matrix of {shape[0]:,} samples",
+            "accumulate pc.Moments, or work on blocks of rows with out=",
+        )
+        out = np.empty(shape, dtype=points.dtype, order="F" if order == "F" else "C")
+    else:
+        _validation.check_out(out, shape, points.dtype, inputs=(points,), orders="CF")
+    if out.size:
+        with np.errstate(over="ignore"):
+            _backend.kernels().veronese(points, basis.degree, basis.homogeneous, out, n_threads)
+    # Half the largest number leaves room for the rounding of the bound itself.
+    if power_bound(largest, basis.degree) > np.finfo(points.dtype).max / 2 and not np.isfinite(out).all():
+        row = int(np.argmin(np.isfinite(out).all(axis=1)))
+        raise NumericalError(
+            f"a monomial of degree {basis.degree} overflows {points.dtype} at row {row}; shift and scale `X`"
+        )
+    return out
+
+
+def largest_magnitude(array: NDArray[Any], name: str) -> float:
+    """The largest |entry| (0 if there are none); ValueError at the first NaN or infinity."""
+    if not array.size:
+        return 0.0
+    largest = max(float(array.max()), -float(array.min()))  # a NaN comes out of both reductions
+    if not np.isfinite(largest):
+        _validation.check_finite(np.ascontiguousarray(array), name)
+    return largest
+
+
+def power_bound(largest: float, degree: int) -> float:
+    """A bound on every |monomial| of degree <= ``degree`` at points whose entries are at most ``largest``."""
+    try:
+        return max(1.0, largest) ** degree
+    except OverflowError:
+        return float("inf")
+
+
+def _points_and_basis(
+    X: ArrayLike, degree: int | MonomialBasis, homogeneous: bool, dtype: DTypeLike
+) -> tuple[NDArray[Any], MonomialBasis]:
+    """Checked C-contiguous samples (not yet known to be finite) and the basis of their monomials."""
+    if dtype is not None and np.dtype(dtype) not in _DTYPES:
+        raise TypeError(f"`dtype` must be float32 or float64, got {np.dtype(dtype)}")
+    points = _validation.as_real_array(
+        X, "X", finite=False, dtype=np.float64 if dtype is None else dtype, keep_float32=dtype is None
+    )
+    homogeneous = _validation.as_flag(homogeneous, "homogeneous")
+    if isinstance(degree, MonomialBasis):
+        if homogeneous and not degree.homogeneous:
+            raise ValueError("`homogeneous` must agree with the basis, got True for a basis that is not homogeneous")
+        _validation.check_samples_shape(points, degree.n_vars)
+        return points, degree
+    degree = _validation.as_index(degree, "degree", 0)
+    if points.ndim != 2 or points.shape[1] == 0:
+        hint = "; one variable still makes a column: pass X[:, None]" if points.ndim == 1 else ""
+        raise ValueError(f"`X` must have shape (n_samples, n_vars >= 1), got {points.shape}{hint}")
+    return points, MonomialBasis(points.shape[1], degree, homogeneous)
