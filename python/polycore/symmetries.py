@@ -82,7 +82,7 @@ def orbit_dimension(n_inputs: int, instructions: Sequence[tuple[Any, ...]], rng:
     if all(layer.degree >= 2 for layer in layers):
         # Scalings are independent wherever no weight is zero: row j of the first layer moves only with the scaling of
         # its unit j, which a relation therefore cannot contain, and so on from layer to layer.
-        return sum(layer.before.weights.shape[0] for layer in layers)
+        return sum(len(layer.before.weights) for layer in layers)
     n_rows = sum(_n_generators(layer) for layer in layers)
     check_size(n_rows * n_params, 16, "the infinitesimal action of the symmetries of the linear layers")
     generator, _ = as_rng(rng)
@@ -151,7 +151,7 @@ def _as_shifted_power(coefficients: Sequence[Fraction]) -> tuple[int, Fraction, 
 
 
 def _n_generators(layer: _HiddenLayer) -> int:
-    width = layer.before.weights.shape[0]
+    width = len(layer.before.weights)
     return width if layer.degree >= 2 else width * (width + _has_translations(layer))
 
 
