@@ -1,0 +1,829 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Programs: networks as short straight-line programs, and the reference executor that gives them a meaning.
+
+A program is a list of instructions on *slots*, vectors of values. Slot 0 holds the inputs, instruction k writes slot
+k + 1, the last slot is the output. What a value is, is the choice of an *interpretation*: numbers at sample points
+evaluate the network, forms (polynomials) expand it. Numbers live in a *ring*: floats, complex numbers, GF(p), or dual
+numbers over one of these, which turn a sweep into its tangent.
+
+Legend for the shapes below: ``B`` batch of parameters, ``P = n_params``, ``O = n_outputs``, ``N = n_monomials``,
+``S = n_samples``. A *block* is an array (..., width, length): all values of a slot, each of ``length`` numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from . import _backend
+from ._backend import Kernels
+from ._validation import as_flag, as_index, check_finite, check_modulus, check_shape, check_size
+from .errors import NumericalError
+from .monomials import MonomialBasis, count_monomials
+
+__all__ = ["Activation", "Affine", "Instruction", "Interpreter", "ParameterBlock", "Program"]
+
+Array: TypeAlias = NDArray[Any]
+Number: TypeAlias = int | float | Fraction
+
+
+# -- instructions -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Affine:
+    """z -> W z + b on the values of slot ``input``; W (n_out, n_in) is dense, b is optional.
+
+    Parameters are consumed in program order: W row-major, then b.
+    """
+
+    input: int
+    n_out: int
+    bias: bool = False
+
+    kind: ClassVar[str] = "affine"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "input", as_index(self.input, "input", 0))
+        object.__setattr__(self, "n_out", as_index(self.n_out, "n_out", 1))
+        object.__setattr__(self, "bias", as_flag(self.bias, "bias"))
+
+    @property
+    def is_homogeneous(self) -> bool:
+        """Whether forms go to forms of one degree."""
+        return not self.bias
+
+    def as_tuple(self) -> tuple[Any, ...]:
+        """The instruction as the executors take it."""
+        return self.kind, self.input, self.n_out, self.bias
+
+
+@dataclass(frozen=True)
+class Activation:
+    """z -> p(z) entrywise on the values of slot ``input``; ``coefficients`` of p low to high, kept exactly as given.
+
+    z^0 is the constant 1, also at z = 0.
+    """
+
+    input: int
+    coefficients: tuple[Number, ...]
+
+    kind: ClassVar[str] = "activation"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "input", as_index(self.input, "input", 0))
+        coefficients = tuple(_as_number(c, i) for i, c in enumerate(self.coefficients))
+        if not coefficients:
+            raise ValueError("`coefficients` must have at least one entry, got none")
+        object.__setattr__(self, "coefficients", coefficients)
+
+    @property
+    def degree(self) -> int:
+        """Degree of p; trailing zeros do not count, and the zero polynomial has degree 0."""
+        return max((j for j, c in enumerate(self.coefficients) if c != 0), default=0)
+
+    @property
+    def is_homogeneous(self) -> bool:
+        """Whether p is a monomial c z^r, so that forms go to forms of one degree."""
+        return sum(c != 0 for c in self.coefficients) <= 1
+
+    def as_tuple(self) -> tuple[Any, ...]:
+        """The instruction as the executors take it, coefficients exact."""
+        return self.kind, self.input, list(self.coefficients)
+
+
+Instruction: TypeAlias = Affine | Activation
+
+
+@dataclass(frozen=True)
+class ParameterBlock:
+    """Where an array of parameters sits in ``theta``: instruction ``k`` reads ``theta[start:stop]`` as ``shape``."""
+
+    instruction: int
+    kind: str  # "W" or "b"
+    start: int
+    shape: tuple[int, ...]
+
+    @property
+    def stop(self) -> int:
+        """One past the last position."""
+        return self.start + math.prod(self.shape)
+
+
+# -- the program ------------------------------------------------------------------------------------------------------
+
+
+class Program:
+    """A network as a straight-line program, with its static analysis.
+
+    Parameters
+    ----------
+    n_inputs : int
+        Width of slot 0.
+    instructions : sequence of Affine and Activation
+        Instruction k reads a slot <= k and writes slot k + 1; the last slot is the output.
+
+    Attributes
+    ----------
+    n_inputs, n_outputs, n_params : int
+    widths, degrees : tuple of int
+        Width and degree of each slot.
+    homogeneous : bool
+        True iff there is no bias and every activation is a monomial c z^r: then every slot holds forms of exactly its
+        degree, otherwise polynomials of at most that degree.
+    basis : MonomialBasis
+        Of the output.
+    parameters : tuple of ParameterBlock
+        Layout of ``theta``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an instruction is malformed or reads a slot that is not yet written.
+
+    Examples
+    --------
+    >>> program = Program(2, [Affine(0, 2), Activation(1, (0, 0, 1)), Affine(2, 1)])
+    >>> program.n_params, program.degree, program.homogeneous, program.n_monomials
+    (6, 2, True, 3)
+    >>> Interpreter(2, program.as_tuples(), _backend.load("numpy")).expand(np.array([1., 2., 3., 4., 5., 6.]))
+    array([[ 59., 164., 116.]])
+    """
+
+    def __init__(self, n_inputs: int, instructions: Sequence[Instruction]) -> None:
+        self.n_inputs = as_index(n_inputs, "n_inputs", 1)
+        self.instructions = tuple(instructions)
+        widths, degrees = [self.n_inputs], [1]
+        parameters: list[ParameterBlock] = []
+        position = 0
+        for k, instruction in enumerate(self.instructions):
+            if not isinstance(instruction, (Affine, Activation)):
+                raise TypeError(f"`instructions[{k}]` must be an Affine or Activation, got {instruction!r}")
+            if instruction.input > k:
+                raise ValueError(f"`instructions[{k}]` reads slot {instruction.input}, which is not written before it")
+            width, degree = widths[instruction.input], degrees[instruction.input]
+            if isinstance(instruction, Affine):
+                shapes = [("W", (instruction.n_out, width)), ("b", (instruction.n_out,))]
+                for kind, shape in shapes if instruction.bias else shapes[:1]:
+                    parameters.append(ParameterBlock(k, kind, position, shape))
+                    position = parameters[-1].stop
+                width = instruction.n_out
+            else:
+                degree *= instruction.degree
+            widths.append(width)
+            degrees.append(degree)
+        self.widths, self.degrees = tuple(widths), tuple(degrees)
+        self.parameters = tuple(parameters)
+        self.n_outputs, self.n_params, self.degree = widths[-1], position, degrees[-1]
+        self.homogeneous = all(instruction.is_homogeneous for instruction in self.instructions)
+        self.basis = MonomialBasis(self.n_inputs, self.degree, self.homogeneous)
+
+    @property
+    def n_monomials(self) -> int:
+        """Number of coefficients of each output, an exact Python int of any size."""
+        return self.basis.n_monomials
+
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        """The activations in program order."""
+        return tuple(i for i in self.instructions if isinstance(i, Activation))
+
+    def as_tuples(self) -> list[tuple[Any, ...]]:
+        """The instructions as the executors take them, activation coefficients exact."""
+        return [instruction.as_tuple() for instruction in self.instructions]
+
+    def constants(self, modulus: int) -> NDArray[np.uint64]:
+        """Residues of all activation coefficients, concatenated, in program order.
+
+        A float is the dyadic rational it stands for, so 0.5 is the inverse of 2 and 0.1 is not that of 10.
+
+        Raises
+        ------
+        ValueError
+            If ``modulus`` is not a prime below 2^61 or divides a denominator.
+        """
+        p = check_modulus(modulus)
+        residues = []
+        for c in (c for activation in self.activations for c in activation.coefficients):
+            q = Fraction(c)
+            if q.denominator % p == 0:
+                raise ValueError(f"the activation coefficient {c} has a denominator divisible by modulus={p}")
+            residues.append(q.numerator * pow(q.denominator, -1, p) % p)
+        return np.array(residues, dtype=np.uint64)
+
+    @cached_property
+    def engine(self) -> Any:
+        """The executor of the backend in use: ``_core.Program`` or an `Interpreter` (same methods)."""
+        kernels = _backend.kernels()
+        if _backend.name() == "cpp":
+            return kernels.Program(self.n_inputs, self._float_tuples())  # type: ignore[attr-defined]
+        return Interpreter(self.n_inputs, self.as_tuples(), kernels)
+
+    @cached_property
+    def reference(self) -> Interpreter:
+        """The interpreter on the numpy kernels; it also takes ``theta`` of dtype object (exact ints and Fractions)."""
+        return Interpreter(self.n_inputs, self.as_tuples(), _backend.load("numpy"))
+
+    def _float_tuples(self) -> list[tuple[Any, ...]]:
+        tuples = []
+        for instruction in self.instructions:
+            if isinstance(instruction, Activation):
+                tuples.append((instruction.kind, instruction.input, [_as_float(c) for c in instruction.coefficients]))
+            else:
+                tuples.append(instruction.as_tuple())
+        return tuples
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Program):
+            return NotImplemented
+        return self.n_inputs == other.n_inputs and self.instructions == other.instructions
+
+    def __hash__(self) -> int:
+        return hash((self.n_inputs, self.instructions))
+
+    def __repr__(self) -> str:
+        return f"Program({self.n_inputs}, {list(self.instructions)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Program, (self.n_inputs, self.instructions)  # an engine is not data
+
+
+# -- rings ------------------------------------------------------------------------------------------------------------
+
+
+class _Ring(Protocol):
+    """Arithmetic on blocks. All products are bilinear and broadcast over leading axes."""
+
+    def lift(self, x: Array) -> Array: ...
+    def zeros(self, shape: tuple[int, ...]) -> Array: ...
+    def add(self, x: Array, y: Array) -> Array: ...
+    def scale(self, c: Any, x: Array) -> Array: ...
+    def add_scalar(self, x: Array, c: Any) -> None: ...
+    def multiply(self, x: Array, y: Array) -> Array: ...
+    def matmul(self, x: Array, y: Array) -> Array: ...
+    def graded_product(self, d: int, degree_x: int, degree_y: int, x: Array, y: Array) -> Array: ...
+    def correlation(self, d: int, degree_out: int, degree_y: int, m: Array, y: Array) -> Array: ...
+
+
+class _Numbers:
+    """The numbers themselves: floats, complex numbers, exact Python numbers, or GF(p) if ``modulus`` is not 0."""
+
+    def __init__(self, kernels: Kernels, dtype: DTypeLike, modulus: int) -> None:
+        self.kernels, self.dtype, self.modulus = kernels, np.dtype(dtype), modulus
+
+    def lift(self, x: Array) -> Array:
+        return x.astype(self.dtype, copy=False)
+
+    def zeros(self, shape: tuple[int, ...]) -> Array:
+        return np.zeros(shape, dtype=self.dtype)
+
+    def add(self, x: Array, y: Array) -> Array:
+        # Residues are below 2^61, so their sum fits.
+        return (x + y) % self.dtype.type(self.modulus) if self.modulus else x + y
+
+    def scale(self, c: Any, x: Array) -> Array:
+        c = int(c) % self.modulus if self.modulus else c
+        return self.multiply(np.asarray(c, dtype=self.dtype), x)
+
+    def add_scalar(self, x: Array, c: Any) -> None:
+        x[...] = self.add(x, np.asarray(c, dtype=self.dtype))
+
+    def multiply(self, x: Array, y: Array) -> Array:
+        if not self.modulus:
+            return np.asarray(x * y)
+        # Entrywise: products of forms of degree 0.
+        return self.graded_product(1, 0, 0, x[..., None], y[..., None])[..., 0]
+
+    def matmul(self, x: Array, y: Array) -> Array:
+        if not self.modulus:
+            return np.asarray(x @ y)
+        total = self.multiply(x[..., :, :1], y[..., :1, :])
+        for k in range(1, x.shape[-1]):
+            total = self.add(total, self.multiply(x[..., :, k, None], y[..., k, None, :]))
+        return total
+
+    def graded_product(self, d: int, degree_x: int, degree_y: int, x: Array, y: Array) -> Array:
+        lead = np.broadcast_shapes(x.shape[:-1], y.shape[:-1])
+        out = np.empty((math.prod(lead), _count(d, degree_x + degree_y)), dtype=self.dtype)
+        self.kernels.graded_product(d, degree_x, degree_y, _rows(x, lead), _rows(y, lead), out, self.modulus, 0)
+        return out.reshape(*lead, out.shape[1])
+
+    def correlation(self, d: int, degree_out: int, degree_y: int, m: Array, y: Array) -> Array:
+        lead = np.broadcast_shapes(m.shape[:-1], y.shape[:-1])
+        out = np.empty((math.prod(lead), _count(d, degree_out)), dtype=self.dtype)
+        self.kernels.correlation(d, degree_out, degree_y, _rows(m, lead), _rows(y, lead), out, self.modulus, 0)
+        return out.reshape(*lead, out.shape[1])
+
+
+class _DualNumbers:
+    """x + ε x' with ε² = 0 over a ring: arrays with a leading axis (value, tangent).
+
+    Running a sweep over dual numbers gives the sweep and its exact tangent, by the product rule alone.
+    """
+
+    def __init__(self, ring: _Ring) -> None:
+        self.ring = ring
+
+    def lift(self, x: Array) -> Array:
+        value = self.ring.lift(x)
+        return np.stack([value, np.zeros_like(value)])
+
+    def zeros(self, shape: tuple[int, ...]) -> Array:
+        return self.ring.zeros(shape)
+
+    def add(self, x: Array, y: Array) -> Array:
+        return self.ring.add(x, y)
+
+    def scale(self, c: Any, x: Array) -> Array:
+        return self.ring.scale(c, x)
+
+    def add_scalar(self, x: Array, c: Any) -> None:
+        self.ring.add_scalar(x[0], c)
+
+    def multiply(self, x: Array, y: Array) -> Array:
+        return self._product_rule(self.ring.multiply, x, y)
+
+    def matmul(self, x: Array, y: Array) -> Array:
+        return self._product_rule(self.ring.matmul, x, y)
+
+    def graded_product(self, d: int, degree_x: int, degree_y: int, x: Array, y: Array) -> Array:
+        return self._product_rule(lambda u, v: self.ring.graded_product(d, degree_x, degree_y, u, v), x, y)
+
+    def correlation(self, d: int, degree_out: int, degree_y: int, m: Array, y: Array) -> Array:
+        return self._product_rule(lambda u, v: self.ring.correlation(d, degree_out, degree_y, u, v), m, y)
+
+    def _product_rule(self, product: Callable[[Array, Array], Array], x: Array, y: Array) -> Array:
+        tangent = self.ring.add(product(x[0], y[1]), product(x[1], y[0]))
+        return np.stack([product(x[0], y[0]), tangent])
+
+
+# -- interpretations --------------------------------------------------------------------------------------------------
+
+
+class _Interpretation(Protocol):
+    """What a value is: how many numbers it takes, how values multiply, and where constants sit."""
+
+    ring: _Ring
+    inputs: Array
+
+    def length(self, degree: int) -> int: ...
+    def multiply(self, x: Array, degree_x: int, y: Array, degree_y: int) -> Array: ...
+    def constant_part(self, block: Array) -> Array: ...
+
+
+class _Values:
+    """A value is its numbers at the samples; products are entrywise; a constant is the same number everywhere."""
+
+    def __init__(self, ring: _Ring, X: Array) -> None:
+        self.ring = ring
+        self.inputs = ring.lift(X.T[None])
+
+    def length(self, degree: int) -> int:
+        return int(self.inputs.shape[-1])
+
+    def multiply(self, x: Array, degree_x: int, y: Array, degree_y: int) -> Array:
+        return self.ring.multiply(x, y)
+
+    def constant_part(self, block: Array) -> Array:
+        return block
+
+
+class _Forms:
+    """A value is a form in d variables; a constant c in one of degree a is c x0^a, whose coefficient comes first."""
+
+    def __init__(self, ring: _Ring, n_inputs: int, homogeneous: bool) -> None:
+        self.ring = ring
+        self.d = n_inputs if homogeneous else n_inputs + 1
+        self.inputs = ring.lift(np.eye(self.d)[None, self.d - n_inputs :])
+
+    def length(self, degree: int) -> int:
+        return _count(self.d, degree)
+
+    def multiply(self, x: Array, degree_x: int, y: Array, degree_y: int) -> Array:
+        return self.ring.graded_product(self.d, degree_x, degree_y, x, y)
+
+    def constant_part(self, block: Array) -> Array:
+        return block[..., :1]
+
+
+class _Cotangents(Protocol):
+    """What the reverse sweep carries, and how it goes back through a product and pairs with an affine instruction."""
+
+    def pull_back(self, m: Array, degree_in: int, y: Array, degree_y: int) -> Array: ...
+    def weights(self, m: Array, z: Array, degree: int) -> Array: ...
+    def bias(self, m: Array, degree: int) -> Array: ...
+
+
+class _DualForms:
+    """Cotangents of coefficient vectors: linear functionals on forms.
+
+    The transpose of multiplication by y is the correlation with y, and W = ∂/∂(W z) pairs coefficient by coefficient.
+    """
+
+    def __init__(self, forms: _Forms) -> None:
+        self.forms = forms
+
+    def pull_back(self, m: Array, degree_in: int, y: Array, degree_y: int) -> Array:
+        return self.forms.ring.correlation(self.forms.d, degree_in, degree_y, m, y)
+
+    def weights(self, m: Array, z: Array, degree: int) -> Array:
+        return self.forms.ring.matmul(m, z.swapaxes(-1, -2))
+
+    def bias(self, m: Array, degree: int) -> Array:
+        return self.forms.constant_part(m)[..., 0]
+
+
+class _Derivatives:
+    """The polynomials ∂f/∂z themselves, one for each value of a slot: degree f - degree z.
+
+    Going back through multiplication by y multiplies by y; the derivatives by the entries of W and b are the products
+    with the inputs of the layer and with 1, so parameters get polynomials (..., N) where functionals give numbers.
+    """
+
+    def __init__(self, forms: _Forms, degree: int) -> None:
+        self.forms, self.degree = forms, degree
+
+    def pull_back(self, m: Array, degree_in: int, y: Array, degree_y: int) -> Array:
+        return self.forms.multiply(m, self.degree - degree_in - degree_y, y, degree_y)
+
+    def weights(self, m: Array, z: Array, degree: int) -> Array:
+        return self.forms.multiply(m[..., :, None, :], self.degree - degree, z[..., None, :, :], degree)
+
+    def bias(self, m: Array, degree: int) -> Array:
+        # Multiplying by x0^degree keeps the coefficients and appends zeros.
+        padding = [(0, 0)] * (m.ndim - 1) + [(0, self.forms.length(self.degree) - m.shape[-1])]
+        return np.pad(m, padding)
+
+
+# -- the executor -----------------------------------------------------------------------------------------------------
+
+
+class Interpreter:
+    """Runs a program on the kernels of a backend: the reference executor, and the fallback for ``_core.Program``.
+
+    Parameters
+    ----------
+    n_inputs : int
+    instructions : list of tuples
+        ``("affine", input, n_out, bias)`` and ``("activation", input, coefficients)``; see `Program`.
+    kernels : Kernels
+        Graded product and correlation.
+
+    Notes
+    -----
+    Two sweeps are written out, each once: `_forward` and `_reverse`. The tangent of either is the same sweep over dual
+    numbers. ``theta`` has dtype float64, complex128, uint64 (with ``modulus`` and ``constants``) or object (exact
+    Python numbers). ``n_threads`` is accepted and ignored.
+
+    Methods raise ValueError naming the argument when an input has a NaN or infinity, NumericalError when a result
+    overflows.
+    """
+
+    def __init__(self, n_inputs: int, instructions: Sequence[tuple[Any, ...]], kernels: Kernels) -> None:
+        self.program = Program(n_inputs, [_as_instruction(k, fields) for k, fields in enumerate(instructions)])
+        self.kernels = kernels
+        self.n_inputs, self.n_outputs = self.program.n_inputs, self.program.n_outputs
+        self.n_params, self.degree = self.program.n_params, self.program.degree
+        self.homogeneous = self.program.homogeneous
+
+    @property
+    def n_monomials(self) -> int:
+        """Number of coefficients of each output."""
+        return self.program.n_monomials
+
+    def evaluate(
+        self,
+        theta: Array,
+        X: Array,
+        out: Array | None = None,
+        modulus: int = 0,
+        constants: Array | None = None,
+        n_threads: int = 0,
+    ) -> Array:
+        """Values at the points X (S, n_inputs): (..., S, O)."""
+        self._check(theta, "theta", self.n_params)
+        _check_finite(X, "X")
+        check_shape(X, "X", ("n_samples", ("n_inputs", self.n_inputs)))
+        ring = self._ring(theta, modulus)
+        with _quiet():
+            values = _Values(ring, X)
+            outputs = self._forward(values, ring.lift(_flat(theta)), self._constants(ring, constants))[-1]
+            return self._result(outputs.swapaxes(-1, -2), theta, (len(X), self.n_outputs), out)
+
+    def expand(
+        self,
+        theta: Array,
+        out: Array | None = None,
+        modulus: int = 0,
+        constants: Array | None = None,
+        n_threads: int = 0,
+    ) -> Array:
+        """Coefficients of the outputs: (..., O, N)."""
+        self._check(theta, "theta", self.n_params)
+        ring = self._ring(theta, modulus)
+        with _quiet():
+            outputs = self._forward(self._forms(ring), ring.lift(_flat(theta)), self._constants(ring, constants))[-1]
+            return self._result(outputs, theta, self._coefficient_shape, out)
+
+    def jacobian(
+        self,
+        theta: Array,
+        out: Array | None = None,
+        modulus: int = 0,
+        constants: Array | None = None,
+        n_threads: int = 0,
+    ) -> Array:
+        """Jacobian of `expand`, rows output-major: (..., O N, P). One reverse sweep per output."""
+        self._check(theta, "theta", self.n_params)
+        ring = self._ring(theta, modulus)
+        shape = (self.n_outputs * self.n_monomials, self.n_params)
+        check_size(math.prod(shape) * max(1, theta.size // max(1, self.n_params)), theta.itemsize, "the Jacobian")
+        parameters, coefficients = ring.lift(_flat(theta)), self._constants(ring, constants)
+        jacobian = ring.zeros((len(parameters), self.n_outputs, self.n_monomials, self.n_params))
+        with _quiet():
+            forms = self._forms(ring)
+            slots = self._forward(forms, parameters, coefficients)
+            for o in range(self.n_outputs):
+                seed = ring.zeros((1, self.n_outputs, 1))  # ∂f_o/∂f_o = 1, a form of degree 0
+                seed[0, o] = 1
+                derivatives = _Derivatives(forms, self.degree)
+                for block, rows in self._reverse(forms, derivatives, slots, parameters, coefficients, seed):
+                    rows = rows.reshape(*rows.shape[:1], -1, self.n_monomials).swapaxes(-1, -2)
+                    jacobian[:, o, :, block.start : block.stop] = rows
+            return self._result(jacobian.reshape(len(parameters), *shape), theta, shape, out)
+
+    def jvp(
+        self,
+        theta: Array,
+        dtheta: Array,
+        out: Array | None = None,
+        modulus: int = 0,
+        constants: Array | None = None,
+        n_threads: int = 0,
+    ) -> Array:
+        """Jacobian times dtheta (..., P): (..., O, N)."""
+        self._check(theta, "theta", self.n_params)
+        self._check(dtheta, "dtheta", self.n_params)
+        ring = self._ring(theta, modulus)
+        with _quiet():
+            dual = _DualNumbers(ring)
+            parameters = np.stack([_flat(theta), _flat(dtheta)])
+            outputs = self._forward(self._forms(dual), parameters, self._constants(ring, constants))[-1]
+            return self._result(outputs[1], theta, self._coefficient_shape, out)
+
+    def vjp(
+        self,
+        theta: Array,
+        dcoef: Array,
+        out: Array | None = None,
+        modulus: int = 0,
+        constants: Array | None = None,
+        n_threads: int = 0,
+    ) -> Array:
+        """Transposed Jacobian (no conjugation) times dcoef (..., O, N): (..., P)."""
+        self._check(theta, "theta", self.n_params)
+        self._check(dcoef, "dcoef", *self._coefficient_shape)
+        ring = self._ring(theta, modulus)
+        with _quiet():
+            gradient = self._gradient(ring, _flat(theta), _flat(dcoef, 2), self._constants(ring, constants))
+            return self._result(gradient, theta, (self.n_params,), out)
+
+    def vjp_tangent(
+        self, theta: Array, dtheta: Array, dcoef: Array, ddcoef: Array, out: Array | None = None, n_threads: int = 0
+    ) -> Array:
+        """d/dε vjp(theta + ε dtheta, dcoef + ε ddcoef) at ε = 0: (..., P)."""
+        self._check(theta, "theta", self.n_params)
+        self._check(dtheta, "dtheta", self.n_params)
+        self._check(dcoef, "dcoef", *self._coefficient_shape)
+        self._check(ddcoef, "ddcoef", *self._coefficient_shape)
+        ring = self._ring(theta, 0)
+        with _quiet():
+            parameters = np.stack([_flat(theta), _flat(dtheta)])
+            seed = np.stack([_flat(dcoef, 2), _flat(ddcoef, 2)])
+            gradient = self._gradient(_DualNumbers(ring), parameters, seed, self._constants(ring, None))
+            return self._result(gradient[1], theta, (self.n_params,), out)
+
+    def loss_gradient(self, theta: Array, gram: Array, target: Array, n_threads: int = 0) -> tuple[Array, Array]:
+        """Value (...) and gradient (..., P) of Σ_o <c_o - t_o, Q (c_o - t_o)>; gram (N, N), target (O, N)."""
+        check_shape(gram, "gram", (("n_monomials", self.n_monomials), ("n_monomials", self.n_monomials)))
+        check_shape(target, "target", (("n_outputs", self.n_outputs), ("n_monomials", self.n_monomials)))
+        _check_finite(gram, "gram")
+        _check_finite(target, "target")
+        residual = self.expand(theta) - target
+        with _quiet():
+            weighted = residual @ gram
+            value = np.asarray((residual * weighted).sum(axis=(-2, -1)))
+            weighted = 2 * weighted
+        _check_result(value)
+        _check_result(weighted)
+        return value, self.vjp(theta, weighted)
+
+    # -- the sweeps ---------------------------------------------------------------------------------------------------
+
+    def _forward(self, values: _Interpretation, theta: Array, constants: list[list[Any]]) -> list[Array]:
+        """All slots, given the parameters (..., B, P) in the ring."""
+        ring, slots, activations = values.ring, [values.inputs], iter(constants)
+        for k, instruction in enumerate(self.program.instructions):
+            z, degree = slots[instruction.input], self.program.degrees[instruction.input]
+            if isinstance(instruction, Affine):
+                block = ring.matmul(self._weights(k, theta), z)
+                if instruction.bias:
+                    part = values.constant_part(block)
+                    part[...] = ring.add(part, self._bias(k, theta)[..., None])
+            else:
+                block = _compose(values, next(activations), z, degree, self.program.degrees[k + 1])
+            slots.append(block)
+        return slots
+
+    def _reverse(
+        self,
+        forms: _Forms,
+        cotangents: _Cotangents,
+        slots: list[Array],
+        theta: Array,
+        constants: list[list[Any]],
+        seed: Array,
+    ) -> Iterator[tuple[ParameterBlock, Array]]:
+        """The cotangent of each parameter block that the output depends on, given that of the output."""
+        ring, program = forms.ring, self.program
+        bars: dict[int, Array] = {len(program.instructions): seed}
+        activations = iter(reversed(constants))
+        for k in reversed(range(len(program.instructions))):
+            instruction = program.instructions[k]
+            coefficients = next(activations) if isinstance(instruction, Activation) else []
+            if k + 1 not in bars:
+                continue  # the output does not depend on this slot
+            m, z = bars.pop(k + 1), slots[instruction.input]
+            degree, degree_out = program.degrees[instruction.input], program.degrees[k + 1]
+            if isinstance(instruction, Affine):
+                for block in self._blocks[k]:
+                    yield block, (
+                        cotangents.weights(m, z, degree) if block.kind == "W" else cotangents.bias(m, degree)
+                    )
+                if instruction.input == 0:
+                    continue
+                m = ring.matmul(self._weights(k, theta).swapaxes(-1, -2), m)
+            else:
+                if instruction.input == 0 or instruction.degree == 0:
+                    continue
+                slope = [ring.scale(j, c) for j, c in enumerate(coefficients)][1 : instruction.degree + 1]
+                derivative = _compose(forms, slope, z, degree, degree_out - degree)
+                m = cotangents.pull_back(m, degree, derivative, degree_out - degree)
+            bar = bars.get(instruction.input)
+            bars[instruction.input] = m if bar is None else ring.add(bar, m)
+
+    def _gradient(self, ring: _Ring, theta: Array, seed: Array, constants: list[list[Any]]) -> Array:
+        """Cotangent of the parameters (..., B, P) given that of the coefficients (..., B, O, N)."""
+        forms = self._forms(ring)
+        slots = self._forward(forms, theta, constants)
+        gradient = ring.zeros(theta.shape)
+        for block, bar in self._reverse(forms, _DualForms(forms), slots, theta, constants, seed):
+            gradient[..., block.start : block.stop] = bar.reshape(*bar.shape[: theta.ndim - 1], -1)
+        return gradient
+
+    # -- parameters, constants, results -------------------------------------------------------------------------------
+
+    @cached_property
+    def _blocks(self) -> list[list[ParameterBlock]]:
+        """The parameter blocks of each instruction."""
+        blocks: list[list[ParameterBlock]] = [[] for _ in self.program.instructions]
+        for block in self.program.parameters:
+            blocks[block.instruction].append(block)
+        return blocks
+
+    def _weights(self, k: int, theta: Array) -> Array:
+        block = self._blocks[k][0]
+        return theta[..., block.start : block.stop].reshape(*theta.shape[:-1], *block.shape)
+
+    def _bias(self, k: int, theta: Array) -> Array:
+        block = self._blocks[k][1]
+        return theta[..., block.start : block.stop]
+
+    @property
+    def _coefficient_shape(self) -> tuple[int, int]:
+        return self.n_outputs, self.n_monomials
+
+    def _ring(self, theta: Array, modulus: int) -> _Numbers:
+        # The compiled kernels know no Python objects.
+        kernels = _backend.load("numpy") if theta.dtype.kind == "O" else self.kernels
+        return _Numbers(kernels, theta.dtype, modulus)
+
+    def _forms(self, ring: _Ring) -> _Forms:
+        check_size(self.n_outputs * self.n_monomials, 8, "the vector of coefficients", "use evaluate")
+        return _Forms(ring, self.n_inputs, self.homogeneous)
+
+    def _constants(self, ring: _Numbers, residues: Array | None) -> list[list[Any]]:
+        """Activation coefficients in the ring, one list for each activation."""
+        activations = self.program.activations
+        if not ring.modulus:
+            convert: Callable[[Number], Any] = _as_exact if ring.dtype.kind == "O" else _as_float
+            return [[np.asarray(convert(c), dtype=ring.dtype) for c in a.coefficients] for a in activations]
+        sizes = [len(a.coefficients) for a in activations]
+        if residues is None:
+            raise ValueError("`constants` is required with `modulus`")
+        check_shape(residues, "constants", (("n_constants", sum(sizes)),))
+        ends = np.cumsum(sizes)
+        return [list(residues[end - size : end]) for size, end in zip(sizes, ends)]
+
+    def _check(self, array: Array, name: str, *sizes: int) -> None:
+        symbols = ("n_params",) if len(sizes) == 1 else ("n_outputs", "n_monomials")
+        check_shape(array, name, (..., *zip(symbols, sizes)))
+        _check_finite(array, name)
+
+    def _result(self, result: Array, theta: Array, shape: tuple[int, ...], out: Array | None) -> Array:
+        """The result with the batch axes of theta, checked for overflow."""
+        _check_result(result)
+        batch = theta.shape[:-1]
+        result = np.broadcast_to(result, (math.prod(batch), *shape)).reshape(*batch, *shape)
+        if out is None:
+            return np.array(result, dtype=theta.dtype, order="C")
+        out[...] = result
+        return out
+
+
+def _compose(values: _Interpretation, coefficients: Sequence[Any], z: Array, degree: int, degree_out: int) -> Array:
+    """p(z), homogenised to ``degree_out``: c_j z^j fills a prefix, the coefficients of polynomials of lower degree."""
+    ring = values.ring
+    total = ring.zeros((*z.shape[:-1], values.length(degree_out)))
+    power, power_degree = z, degree
+    last = max((j for j, c in enumerate(coefficients) if c != 0), default=0)
+    for j, c in enumerate(coefficients[: last + 1]):
+        if j == 0:
+            ring.add_scalar(values.constant_part(total), c)
+            continue
+        if j > 1:
+            power, power_degree = values.multiply(power, power_degree, z, degree), power_degree + degree
+        if c != 0:
+            prefix = total[..., : values.length(power_degree)]
+            prefix[...] = ring.add(prefix, ring.scale(c, power))
+    return total
+
+
+# -- helpers ----------------------------------------------------------------------------------------------------------
+
+
+def _as_instruction(k: int, fields: tuple[Any, ...]) -> Instruction:
+    if fields[0] == Affine.kind:
+        return Affine(*fields[1:])
+    if fields[0] == Activation.kind:
+        return Activation(fields[1], tuple(fields[2]))
+    raise ValueError(f"`instructions[{k}]` must be an affine or activation tuple, got {fields!r}")
+
+
+def _as_number(value: object, position: int) -> Number:
+    """An activation coefficient, exactly as given: int, float or Fraction."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, bool) or not isinstance(value, (int, float, Fraction)):
+        raise TypeError(f"`coefficients[{position}]` must be an int, float or Fraction, got {type(value).__name__}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"`coefficients[{position}]` must be finite, got {value}")
+    return value
+
+
+def _as_float(c: Number) -> float:
+    try:
+        return float(c)
+    except OverflowError:
+        raise OverflowError("an activation coefficient is too large for float64; use modulus or dtype=object") from None
+
+
+def _as_exact(c: Number) -> int | Fraction:
+    return c if isinstance(c, int) else Fraction(c)
+
+
+def _count(d: int, degree: int) -> int:
+    return count_monomials(d, degree, homogeneous=True)
+
+
+def _rows(x: Array, lead: tuple[int, ...]) -> Array:
+    """A contiguous array (batch, length) of a block broadcast to these leading axes."""
+    length = x.shape[-1]
+    return np.ascontiguousarray(np.broadcast_to(x, (*lead, length))).reshape(math.prod(lead), length)
+
+
+def _flat(x: Array, n_axes: int = 1) -> Array:
+    """All batch axes joined into one."""
+    split = x.ndim - n_axes
+    return x.reshape(math.prod(x.shape[:split]), *x.shape[split:])
+
+
+def _quiet() -> np.errstate:
+    """Overflow shows in the result, where it is reported as NumericalError."""
+    return np.errstate(over="ignore", invalid="ignore", under="ignore")
+
+
+def _check_finite(array: Array, name: str) -> None:
+    if array.dtype.kind in "fc":
+        check_finite(array, name)
+
+
+def _check_result(result: Array) -> None:
+    if result.dtype.kind in "fc" and not np.isfinite(result).all():
+        raise NumericalError("a result overflowed to infinity; scale the parameters or the data")
