@@ -37,7 +37,7 @@ MAX_APPROXIMATION_DEGREE = 40
 
 
 @dataclass(frozen=True)
-class Activation:
+class ActivationPolynomial:
     """A univariate polynomial p, applied entrywise: z -> p(z).
 
     ``coefficients`` run low to high without trailing zeros. An int or Fraction is kept exactly, a float *is* the dyadic
@@ -60,14 +60,6 @@ class Activation:
         """The shortest way to write it as an argument: a power or a coefficient list."""
         return list(self.coefficients) if self.power is None else self.power
 
-    def floats(self) -> list[float]:
-        """Coefficients as the nearest floats."""
-        return [float(c) for c in self.coefficients]
-
-    def fractions(self) -> list[Fraction]:
-        """Coefficients exactly."""
-        return [Fraction(c) for c in self.coefficients]
-
     def text(self, symbol: str = "z", latex: bool = False) -> str:
         """p(z) from low to high degree, at most six terms."""
         from .monomials import MonomialBasis
@@ -77,9 +69,9 @@ class Activation:
         return MonomialBasis(1, self.degree).format(coef, [symbol], latex=latex, max_terms=6)
 
 
-def as_activation(spec: object, name: str = "activation") -> Activation:
+def as_activation(spec: object, name: str = "activation") -> ActivationPolynomial:
     """One activation from a power, a coefficient list (low to high), a numpy polynomial or a `PolynomialActivation`."""
-    if isinstance(spec, Activation):
+    if isinstance(spec, ActivationPolynomial):
         return spec
     if isinstance(spec, PolynomialActivation):
         return _from_coefficients(spec.coefficients, name)
@@ -99,10 +91,10 @@ def as_activation(spec: object, name: str = "activation") -> Activation:
             f"`{name}` must be a power, a list of coefficients low to high, a numpy Polynomial, or a tuple of these "
             f"with one entry per hidden layer, got {_describe(spec)}"
         ) from None
-    return Activation((0,) * power + (1,))
+    return ActivationPolynomial((0,) * power + (1,))
 
 
-def as_activations(spec: object, n_hidden: int, name: str = "activation") -> tuple[Activation, ...]:
+def as_activations(spec: object, n_hidden: int, name: str = "activation") -> tuple[ActivationPolynomial, ...]:
     """The activation of each hidden layer from the forms a network accepts (see `polycore.MLP`)."""
     if isinstance(spec, tuple):
         if len(spec) != n_hidden:
@@ -120,7 +112,7 @@ def as_activations(spec: object, n_hidden: int, name: str = "activation") -> tup
     return (activation,) * n_hidden
 
 
-def _from_coefficients(values: Sequence[object], name: str) -> Activation:
+def _from_coefficients(values: Sequence[object], name: str) -> ActivationPolynomial:
     if len(values) == 0:
         raise ValueError(f"`{name}` must have at least one coefficient, got an empty list")
     if len(values) > MAX_ACTIVATION_DEGREE + 1:
@@ -128,7 +120,7 @@ def _from_coefficients(values: Sequence[object], name: str) -> Activation:
     coefficients = [_as_number(value, f"{name}[{k}]") for k, value in enumerate(values)]
     while len(coefficients) > 1 and coefficients[-1] == 0:
         coefficients.pop()
-    return Activation(tuple(coefficients))
+    return ActivationPolynomial(tuple(coefficients))
 
 
 def _as_number(value: object, name: str) -> Number:
@@ -375,7 +367,7 @@ def _remez(f: Callable[[Vector], Vector], degrees: NDArray[np.intp], low: float)
     angles = np.linspace(np.arccos(low), 0.0, max(2000, 60 * (n + 1)))
     grid = np.concatenate([np.cos(angles), np.linspace(low, 1.0, 2001)])
     # n + 1 points, none at 0 on the half interval, where odd polynomials vanish.
-    reference: Vector = (
+    reference: NDArray[Any] = (
         np.cos(np.linspace(np.arccos(low), 0.0, n + 2)[1:]) if low == 0.0 else np.cos(np.linspace(np.pi, 0.0, n + 1))
     )
     signs = (-1.0) ** np.arange(n + 1)
@@ -387,7 +379,8 @@ def _remez(f: Callable[[Vector], Vector], degrees: NDArray[np.intp], low: float)
     best_reference, best_error = reference, np.inf
     for _ in range(60):
         values = f(reference)
-        solution: Vector = np.linalg.solve(np.column_stack([basis(reference), signs]), values)
+        system = np.column_stack([basis(reference), signs])
+        solution = np.asarray(np.linalg.solve(system, values), dtype=np.float64)
         coef, level = solution[:n], abs(float(solution[n]))
 
         def error(t: Vector, coef: Vector = coef) -> Vector:
