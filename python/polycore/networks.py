@@ -11,7 +11,7 @@ Legend for the shapes below: ``n_params`` parameters, ``n_inputs`` = n_vars vari
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -184,8 +184,8 @@ class Network:
         Returns
         -------
         dict of ndarray
-            "W1" of shape (..., n_out, n_in), "b1" of shape (..., n_out) if there are biases, "W2", ... in the order of the flat
-            vector, of the dtype of ``theta``.
+            "W1" of shape (..., n_out, n_in), "b1" of shape (..., n_out) if there are biases, "W2", ... in the order of the
+            flat vector, of the dtype of ``theta``.
 
         Examples
         --------
@@ -663,24 +663,25 @@ class Network:
         check_size((0 if out is not None else math.prod(shape)) + workspace, ring.itemsize, what, instead)
         if out is not None:
             check_out(out, shape, ring.dtype, inputs=arguments)
+        run: Callable[..., Array]
         if ring is _EXACT:
             if method == "expand":
                 return self._expand_exact(arguments[0], shape, out, n_threads)
-            return getattr(self.program.reference, method)(*arguments, out=out)  # type: ignore[no-any-return]
+            run = getattr(self.program.reference, method)
+            return run(*arguments, out=out)
         run = getattr(self._engine, method)
         if ring.modulus:
-            return run(*arguments, out=out, modulus=ring.modulus, constants=ring.constants, n_threads=n_threads)  #
-            type: ignore[no-any-return]
-        return run(*arguments, out=out, n_threads=n_threads)  # type: ignore[no-any-return]
+            return run(*arguments, out=out, modulus=ring.modulus, constants=ring.constants, n_threads=n_threads)
+        return run(*arguments, out=out, n_threads=n_threads)
 
     def _expand_exact(self, theta: Array, shape: tuple[int, ...], out: Array | None, n_threads: int) -> Array:
         batch = theta.reshape(math.prod(shape[:-2]), self.n_params)
 
-        def expand_modulo(p: int) -> NDArray[np.uint64]:
+        def expand_modulo(p: int) -> Array:
             residues, constants = as_residues(batch, p, "theta"), self.program.constants(p)
-            return self._engine.expand(residues, modulus=p, constants=constants, n_threads=n_threads)  # type:
-            ignore[no-any-return]
+            return run(residues, modulus=p, constants=constants, n_threads=n_threads)
 
+        run: Callable[..., Array] = self._engine.expand
         coef = expand_exact(self.program, batch, expand_modulo).reshape(shape)
         if out is None:
             return coef
@@ -842,7 +843,7 @@ class _Ring:
         return 48 if self.dtype == object else self.dtype.itemsize
 
     def convert(self, value: object, name: str, shape: Shape | None) -> Array:
-        """``value`` as an array of this ring; that floats are finite is checked by the executor, which reads them anyway."""
+        """``value`` as an array of this ring; the executor checks that floats are finite, since it reads them anyway."""
         if self.modulus:
             return as_residues(value, self.modulus, name, shape)
         if self.dtype == object:
