@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Minimising a network's loss over its parameters: quasi-Newton from a start, then Newton steps to the bottom."""
+"""Minimising a network's loss over its parameters: quasi-Newton first, then Newton steps to the bottom."""
 
 from __future__ import annotations
 
@@ -140,8 +140,8 @@ def scaled_starts(net: Any, quadratic: Callable[[Vector], Any], target_square: f
 
     Notes
     -----
-    A network of degree D multiplies a misjudged scale of its first weights D-fold, so unscaled starts can be off by many
-    orders of magnitude, and the optimiser spends its steps on that.
+    In a network of degree D a misjudged scale of the first weights enters with its D-th power, so unscaled starts can be
+    off by many orders of magnitude, and the optimiser spends its steps on that.
     """
     theta = np.array(net.random_params(rng=rng, batch=(n,)), dtype=np.float64)
     last = net.n_outputs * (net.widths[-2] + bool(net.bias))
@@ -152,7 +152,7 @@ def scaled_starts(net: Any, quadratic: Callable[[Vector], Any], target_square: f
 
 
 def hessian_signature(hessian: NDArray[np.float64]) -> tuple[int, int, int]:
-    """Numbers of positive, zero and negative eigenvalues of a Hessian; zero means below 1e-7 of the largest."""
+    """Numbers of positive, zero and negative eigenvalues of a Hessian; zero: below 1e-7 of the largest."""
     eigenvalues = np.linalg.eigvalsh(hessian)
     tolerance = 1e-7 * float(np.abs(eigenvalues).max(initial=0.0))
     positive = int((eigenvalues > tolerance).sum())
@@ -161,7 +161,7 @@ def hessian_signature(hessian: NDArray[np.float64]) -> tuple[int, int, int]:
 
 
 class _Trace:
-    """The objective over a scale, remembering the last point: scipy asks for value, gradient and callback one by one."""
+    """The objective over a scale, remembering the last point: scipy asks for value and gradient one by one."""
 
     def __init__(self, objective: Objective, scale: float) -> None:
         self._objective = objective

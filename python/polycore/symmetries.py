@@ -23,12 +23,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import comb
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._validation import as_rng, check_size
+from .program import Program
 from .rank import WORD_PRIME, modular_rank
 
 
@@ -52,15 +52,12 @@ class _HiddenLayer:
     constant: Fraction
 
 
-def orbit_dimension(n_inputs: int, instructions: Sequence[tuple[Any, ...]], rng: object = 0) -> int:
+def orbit_dimension(program: Program, rng: object = 0) -> int:
     """Dimension of a generic orbit of the known continuous symmetries of a program's parameters.
 
     Parameters
     ----------
-    n_inputs : int
-    instructions : sequence of tuples
-        ``("affine", input_slot, n_out, has_bias)`` and ``("activation", input_slot, coefficients)``; slot 0 is the
-        input, instruction k writes slot k + 1.
+    program : Program
     rng : int or numpy Generator
         For the random parameters.
 
@@ -71,14 +68,15 @@ def orbit_dimension(n_inputs: int, instructions: Sequence[tuple[Any, ...]], rng:
 
     Examples
     --------
-    Three scalings of hidden units, and the invertible linear maps of a bottleneck of width one:
+    Scalings of three hidden units, and the invertible linear maps of a layer wider than its neighbours:
 
-    >>> orbit_dimension(2, [("affine", 0, 3, False), ("activation", 1, [0, 0, 1]), ("affine", 2, 1, False)])
+    >>> from polycore.networks import MLP
+    >>> orbit_dimension(MLP((2, 3, 1), activation=2).program)
     3
-    >>> orbit_dimension(2, [("affine", 0, 1, False), ("activation", 1, [0, 1]), ("affine", 2, 2, False)])
-    1
+    >>> orbit_dimension(MLP((2, 5, 2), activation=1).program)
+    16
     """
-    layers, n_params = _hidden_layers(n_inputs, instructions)
+    layers, n_params = _hidden_layers(program)
     if all(layer.degree >= 2 for layer in layers):
         # Scalings are independent wherever no weight is zero: row j of the first layer moves only with the scaling of
         # its unit j, which a relation therefore cannot contain, and so on from layer to layer.
@@ -101,9 +99,10 @@ def expected_dimension(ambient_dimension: int, n_params: int, orbit: int) -> int
     return min(ambient_dimension, n_params - orbit)
 
 
-def _hidden_layers(n_inputs: int, instructions: Sequence[tuple[Any, ...]]) -> tuple[list[_HiddenLayer], int]:
+def _hidden_layers(program: Program) -> tuple[list[_HiddenLayer], int]:
     """The layers with continuous symmetries, and the number of parameters."""
-    widths = [n_inputs]
+    instructions = program.as_tuples()
+    widths = [program.n_inputs]
     affines: dict[int, _Affine] = {}
     readers: dict[int, list[int]] = {slot: [] for slot in range(len(instructions) + 1)}
     position = 0
