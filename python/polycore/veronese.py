@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The Veronese embedding: rows of monomials.
 
-Legend: ``n_samples`` points in ``n_vars`` variables; ``n_monomials`` monomials of degree <= D (or exactly D), in ascending
-graded lex order.
+Legend: ``n_samples`` points in ``n_vars`` variables; ``n_monomials`` monomials of degree <= D (or exactly D), in
+ascending graded lex order.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def veronese(
     *,
     order: str = "C",
     out: NDArray[Any] | None = None,
-    dtype: DTypeLike = None,
+    dtype: DTypeLike | None = None,
     n_threads: int = 0,
 ) -> NDArray[Any]:
     """All monomials at each sample, the rows v_D(x): the multivariate Vandermonde matrix A of a least-squares fit.
@@ -127,7 +127,7 @@ def power_bound(largest: float, degree: int) -> float:
 
 
 def _points_and_basis(
-    X: ArrayLike, degree: int | MonomialBasis, homogeneous: bool, dtype: DTypeLike
+    X: ArrayLike, degree: int | MonomialBasis, homogeneous: bool, dtype: DTypeLike | None
 ) -> tuple[NDArray[Any], MonomialBasis]:
     """Checked C-contiguous samples (not yet known to be finite) and the basis of their monomials."""
     if dtype is not None and np.dtype(dtype) not in _DTYPES:
