@@ -711,7 +711,7 @@ class _Accumulator:
         moments, cross, targets = np.split(
             sums, [self._n_moments, self._n_moments + self._n_targets * self._n_cross]
         )
-        return moments, cross.reshape(self._n_targets, self._n_cross), targets.reshape(self._n_targets, -1)
+        return moments, cross.reshape(self._n_targets, self._n_cross), targets.reshape(self._n_targets, self._n_targets)
 
 
 def _push(stack: list[tuple[int, Vector]], level: int, sums: Vector) -> None:
