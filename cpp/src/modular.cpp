@@ -14,7 +14,7 @@ Modulus::Modulus(std::uint64_t p) : p_(p), mu_(0), bits_(0) {
   if (p < 2 || p >= (std::uint64_t{1} << 61))
     throw std::invalid_argument("`modulus` must be a prime with 2 <= p < 2^61, got " + std::to_string(p));
   bits_ = static_cast<int>(std::bit_width(p));
-  mu_ = static_cast<std::uint64_t>((static_cast<unsigned __int128>(1) << (2 * bits_)) / p);
+  mu_ = static_cast<std::uint64_t>((detail::uint128{1} << (2 * bits_)) / p);
 }
 
 std::uint64_t Modulus::power(std::uint64_t a, std::uint64_t exponent) const {

@@ -9,6 +9,9 @@ namespace polycore {
 namespace kernels {
 struct ModulusData;
 }
+namespace detail {
+__extension__ using uint128 = unsigned __int128;
+}
 
 /// A modulus with its Barrett constants. Residues are canonical, in [0, p). The caller vouches that p is prime; only
 /// inverse() and division depend on it.
@@ -19,7 +22,7 @@ class Modulus {
 
   std::uint64_t p() const { return p_; }
   std::uint64_t multiply(std::uint64_t a, std::uint64_t b) const {
-    return static_cast<std::uint64_t>(static_cast<unsigned __int128>(a) * b % p_);
+    return static_cast<std::uint64_t>(detail::uint128{a} * b % p_);
   }
   std::uint64_t add(std::uint64_t a, std::uint64_t b) const {
     const std::uint64_t s = a + b;

@@ -50,7 +50,9 @@ class MonomialBasis {
 class FormCounts {
  public:
   FormCounts(int n_vars, int degree);
-  std::size_t operator()(int d, int k) const { return k < 0 ? 0 : rows_[d][k]; }
+  std::size_t operator()(int d, int k) const {
+    return k < 0 ? 0 : rows_[static_cast<std::size_t>(d)][static_cast<std::size_t>(k)];
+  }
   const std::size_t* const* rows() const { return row_pointers_.data(); }
 
  private:
