@@ -177,9 +177,7 @@ def _product_small(rows_a: Array, rows_b: Array, starts: Array, a: Array, b: Arr
 
 
 @_compile
-def _correlation_small(
-    rows_out: Array, rows_b: Array, starts: Array, m: Array, b: Array, out: Array, p: Any
-) -> None:
+def _correlation_small(rows_out: Array, rows_b: Array, starts: Array, m: Array, b: Array, out: Array, p: Any) -> None:
     square = p * p
     for s in range(out.shape[0]):
         shared = 0 if m.shape[0] == 1 else s

@@ -74,9 +74,7 @@ def veronese(X: Array, degree: int, homogeneous: bool, out: Array, n_threads: in
     column = 0
     for t in range(degree + 1):
         if t:
-            lower, layer = layer, (
-                np.empty((len(X), count_monomials(n_vars, t, homogeneous=True)), dtype=out.dtype)
-            )
+            lower, layer = layer, (np.empty((len(X), count_monomials(n_vars, t, homogeneous=True)), dtype=out.dtype))
             # The monomials of degree t that begin with x_i are x_i times those of degree t - 1 in x_i, ..., x_n,
             # which are the last ones of their layer.
             start = 0

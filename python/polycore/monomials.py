@@ -291,18 +291,18 @@ class MonomialBasis:
 
     def _index_rows(self, table: NDArray[Any]) -> NDArray[Any]:
         """Ranks of many monomials, column by column: the sum over i of C(t_i - 1 + k_i, k_i)."""
-        # Exponents outside [0, degree] are found before they are added up, so that int64 sums cannot wrap around.
-        degree = self._degree
-        if table.dtype != object and degree * self._n_vars > np.iinfo(np.int64).max:
-            table = table.astype(object)
-        bad = ((table < 0) | (table > degree)).any(axis=1)
-        if not bad.any():
-            table = table if table.dtype == object else table.astype(np.int64, copy=False)
-            total = table.sum(axis=1)
-            bad = (total != degree) if self._homogeneous else (total > degree)
+        degree, given = self._degree, table
+        if table.dtype != object:
+            # A row sum that int64 might not hold is made of Python integers.
+            table = table.astype(object if degree * self._n_vars > np.iinfo(np.int64).max else np.int64, copy=False)
+        bad: NDArray[np.bool_] = np.asarray(((table < 0) | (table > degree)).any(axis=1))
+        if bad.any():
+            table = np.where(bad[:, None], 0, table)
+        total = table.sum(axis=1)
+        bad = bad | np.asarray((total != degree) if self._homogeneous else (total > degree))
         if bad.any():
             first = int(np.flatnonzero(bad)[0])
-            row = tuple(int(e) for e in table[first])
+            row = tuple(int(e) for e in given[first])
             raise ValueError(f"`exponents[{first}]` = {row} is not a monomial of {self!r}")
         n = self._n_vars
         dtype = np.int64 if self.n_monomials <= np.iinfo(np.int64).max else object

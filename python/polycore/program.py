@@ -664,9 +664,7 @@ class Interpreter:
             degree, degree_out = program.degrees[instruction.input], program.degrees[k + 1]
             if isinstance(instruction, Affine):
                 for block in self._blocks[k]:
-                    yield block, (
-                        cotangents.weights(m, z, degree) if block.kind == "W" else cotangents.bias(m, degree)
-                    )
+                    yield block, (cotangents.weights(m, z, degree) if block.kind == "W" else cotangents.bias(m, degree))
                 if instruction.input == 0:
                     continue
                 m = ring.matmul(self._weights(k, theta).swapaxes(-1, -2), m)
