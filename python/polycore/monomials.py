@@ -772,10 +772,10 @@ def _as_exponent_array(exponents: ArrayLike) -> NDArray[Any]:
     if array.dtype.kind == "f" and not isinstance(exponents, np.ndarray):
         array = np.array(exponents, dtype=object)  # a list with integers beyond int64 comes out of numpy as float64
     if array.dtype.kind == "O":
-        for item in array.flat:
-            if isinstance(item, bool) or not isinstance(item, (int, np.integer)):
-                raise TypeError(f"`exponents` must be integers, got {type(item).__name__}")
-    elif array.dtype.kind != "i":
+        integers = np.empty(array.shape, dtype=object)
+        integers.reshape(-1)[:] = [as_index(item, "exponents") for item in array.flat]
+        return integers
+    if array.dtype.kind != "i":
         raise TypeError(f"`exponents` must be integers, got dtype {array.dtype}")
     return array
 
