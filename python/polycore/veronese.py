@@ -100,7 +100,7 @@ def veronese(
         with np.errstate(over="ignore"):
             _backend.kernels().veronese(points, basis.degree, basis.homogeneous, out, n_threads)
     # Half the largest number leaves room for the rounding of the bound itself.
-    if power_bound(largest, basis.degree) > np.finfo(points.dtype).max / 2 and not np.isfinite(out).all():
+    if power_bound(largest, basis.degree) > float(np.finfo(points.dtype).max) / 2 and not np.isfinite(out).all():
         row = int(np.argmin(np.isfinite(out).all(axis=1)))
         raise NumericalError(
             f"a monomial of degree {basis.degree} overflows {points.dtype} at row {row}; shift and scale `X`"
