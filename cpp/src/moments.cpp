@@ -23,7 +23,9 @@ using detail::Workspace;
 namespace {
 
 constexpr std::size_t kBlockRows = 512;
-constexpr std::size_t kPanelBytes = 384 * 1024;  // both panels of a slice of samples stay in the second-level cache
+// Samples per panel. Few enough that the panels of common cases stay in the second-level cache and that chains of additions
+// stay short, enough to amortise the horizontal sums.
+constexpr std::size_t kSlice = 64;
 
 int as_checked(int value, int minimum, const char* name) {
   if (value < minimum)
@@ -46,14 +48,17 @@ struct Moments::Plan {
   std::size_t n_moments, n_cross, size;
 
   // Panel u: monomials in the first variables; panel v: in the others. One variable is split by its exponent instead:
-  // u = 1, x, ..., x^(step-1), v = 1, x^step, x^(2 step), ...
+  // u = 1, x, ..., x^(step-1), v = 1, x^step, x^(2 step), ... The panels stop one degree below the moments: a monomial of
+  // top degree in one half alone is a variable times one of the degree below, so it needs no row (a third of the rows).
   int split = 0;
   int step = 0;  // one variable only; otherwise 0
   std::size_t n_u = 0, n_v = 0;
   std::unique_ptr<MonomialTable> u, v;
 
-  /// Consecutive rows of one panel that start at the same column.
+  enum class Panel { u, v, x, u_times_y };
+  /// Consecutive rows of one panel that start at the same column of another.
   struct Group {
+    Panel rows, columns;
     std::size_t first_row, n_rows, column_begin;
     std::vector<std::size_t> row_end;  // non-increasing
     std::vector<std::size_t> offset;   // of the row's first sum
@@ -61,7 +66,6 @@ struct Moments::Plan {
   std::vector<Group> moment_groups, cross_groups;  // rows of u; rows of u times targets
   std::size_t n_cross_u = 0;                       // rows of u that are multiplied by targets
   std::vector<std::size_t> canonical;              // position in canonical order of each internal sum
-  std::size_t slice = 0;                           // samples per panel
 
   Plan(int n_vars_, int degree_, int n_targets_, int cross_degree_, bool homogeneous_)
       : n_vars(as_checked(n_vars_, 1, "n_vars")),
@@ -76,61 +80,91 @@ struct Moments::Plan {
     if (__builtin_add_overflow(n_moments, checked_product(targets, n_cross), &size) ||
         __builtin_add_overflow(size, checked_product(targets, targets), &size))
       throw std::overflow_error("the number of sums does not fit 64 bits");
-    const int top = n_targets ? std::max(degree, cross_degree) : degree;
+    const int needed = n_targets ? std::max(degree, cross_degree) : degree;
+    const bool extend = needed >= 1 && (n_targets == 0 || cross_degree < degree) && !(n_vars == 1 && !homogeneous);
+    const int top = extend ? needed - 1 : needed;
     if (n_vars == 1 && !homogeneous) {
       step = 1;
       while (step * step < top + 1) ++step;
-      n_u = static_cast<std::size_t>(step);
-      n_v = static_cast<std::size_t>(top / step + 1);
+      u = std::make_unique<MonomialTable>(1, step - 1);
+      v = std::make_unique<MonomialTable>(1, top / step);
     } else {
       split = n_vars / 2;
       if (split > 0) u = std::make_unique<MonomialTable>(split, top);
       v = std::make_unique<MonomialTable>(n_vars - split, top);
-      n_u = u ? u->size() : 1;
-      n_v = v->size();
     }
+    n_u = u ? u->size() : 1;
+    n_v = v->size();
     canonical.reserve(size);
-    schedule(degree, 1, 0, moment_groups);
+    schedule(degree, top, 1, 0, moment_groups);
+    if (extend) {
+      extend_panel(Panel::v, *v, split);
+      if (u) extend_panel(Panel::u, *u, 0);
+    }
     if (n_targets) {
-      n_cross_u = schedule(cross_degree, targets, n_moments, cross_groups);
+      n_cross_u = schedule(cross_degree, top, targets, n_moments, cross_groups);
       for (std::size_t i = canonical.size(); i < size; ++i) canonical.push_back(i);
     }
-    const std::size_t rows = n_u + n_v + (n_cross_u + 1) * targets;
-    slice = 256;
-    while (slice > 64 && rows * slice * sizeof(double) > kPanelBytes) slice /= 2;
   }
 
-  // Rows of u of degree a meet the monomials of v of degree <= top - a (= top - a if homogeneous): a range of columns.
-  // Every row is repeated for `copies` targets. Returns the number of u rows used.
-  std::size_t schedule(int top, std::size_t copies, std::size_t canonical_begin, std::vector<Group>& groups) {
-    const MonomialBasis basis(n_vars, top, homogeneous);
+  // Rows of u of degree a meet the monomials of v of degree <= total - a (= total - a if homogeneous) as far as the panels
+  // go: a range of columns. Every row is repeated for `copies` targets. Returns the number of u rows used.
+  std::size_t schedule(int total, int panel_top, std::size_t copies, std::size_t canonical_begin, std::vector<Group>& groups) {
+    const MonomialBasis basis(n_vars, total, homogeneous);
     const std::size_t n_sums = basis.size();
+    std::vector<int> exponents(static_cast<std::size_t>(n_vars));
     std::size_t used = 0;
     for (std::size_t row = 0; row < n_u; ++row) {
       std::size_t begin = 0, end = 0;
-      int a = 0;
       if (step) {
-        if (static_cast<int>(row) > top) break;
-        end = static_cast<std::size_t>((top - static_cast<int>(row)) / step) + 1;
+        if (static_cast<int>(row) > total) break;
+        end = static_cast<std::size_t>((total - static_cast<int>(row)) / step) + 1;
       } else {
-        a = u ? degree_of(*u, row) : 0;
-        if (a > top) break;
-        end = v->degree_begin[static_cast<std::size_t>(top - a) + 1];
-        begin = homogeneous ? v->degree_begin[static_cast<std::size_t>(top - a)] : 0;
+        const int a = u ? degree_of(*u, row) : 0;
+        if (a > total) break;
+        end = v->degree_begin[static_cast<std::size_t>(std::min(total - a, panel_top)) + 1];
+        begin = homogeneous ? v->degree_begin[std::min(static_cast<std::size_t>(total - a), v->degree_begin.size() - 1)] : 0;
       }
       ++used;
+      if (begin >= end) continue;
       for (std::size_t copy = 0; copy < copies; ++copy) {
-        if (groups.empty() || groups.back().column_begin != begin)
-          groups.push_back({row * copies + copy, 0, begin, {}, {}});
+        if (groups.empty() || groups.back().column_begin != begin ||
+            groups.back().first_row + groups.back().n_rows != row * copies + copy)
+          groups.push_back({copies == 1 && canonical_begin == 0 ? Panel::u : Panel::u_times_y, Panel::v, row * copies + copy, 0, begin, {}, {}});
         Group& group = groups.back();
         ++group.n_rows;
         group.row_end.push_back(end);
         group.offset.push_back(canonical.size());
-        for (std::size_t column = begin; column < end; ++column)
-          canonical.push_back(canonical_begin + copy * n_sums + rank(basis, row, column));
+        for (std::size_t column = begin; column < end; ++column) {
+          std::fill(exponents.begin(), exponents.end(), 0);
+          if (step) {
+            exponents[0] = static_cast<int>(row) + step * static_cast<int>(column);
+          } else {
+            if (u) add_exponents(*u, row, 0, exponents);
+            add_exponents(*v, column, split, exponents);
+          }
+          canonical.push_back(canonical_begin + copy * n_sums + basis.index(exponents));
+        }
       }
     }
     return used;
+  }
+
+  // The moments of top degree in one half of the variables alone: x_i times a suffix of the panel's last degree.
+  void extend_panel(Panel panel, const MonomialTable& table, int first_var) {
+    const MonomialBasis basis(n_vars, degree, homogeneous);
+    const int n = panel == Panel::u ? split : n_vars - split;
+    const std::size_t end = table.size();
+    for (int i = 0; i < n; ++i) {
+      const std::size_t begin = end - count_forms(n - i, degree - 1);
+      moment_groups.push_back({Panel::x, panel, static_cast<std::size_t>(first_var + i), 1, begin, {end}, {canonical.size()}});
+      for (std::size_t column = begin; column < end; ++column) {
+        std::vector<int> exponents(static_cast<std::size_t>(n_vars), 0);
+        add_exponents(table, column, first_var, exponents);
+        ++exponents[static_cast<std::size_t>(first_var + i)];
+        canonical.push_back(basis.index(exponents));
+      }
+    }
   }
 
   static int degree_of(const MonomialTable& table, std::size_t k) {
@@ -138,76 +172,62 @@ struct Moments::Plan {
     return static_cast<int>(std::upper_bound(begin.begin(), begin.end(), k) - begin.begin()) - 1;
   }
 
-  std::size_t rank(const MonomialBasis& basis, std::size_t row, std::size_t column) const {
-    std::vector<int> exponents(static_cast<std::size_t>(n_vars), 0);
-    if (step) {
-      exponents[0] = static_cast<int>(row) + step * static_cast<int>(column);
-    } else {
-      if (u)
-        for (std::size_t k = row; k != 0; k = u->parent[k]) ++exponents[u->var[k]];
-      for (std::size_t k = column; k != 0; k = v->parent[k]) ++exponents[static_cast<std::size_t>(split) + v->var[k]];
-    }
-    return basis.index(exponents);
+  static void add_exponents(const MonomialTable& table, std::size_t k, int first_var, std::vector<int>& exponents) {
+    for (; k != 0; k = table.parent[k]) ++exponents[static_cast<std::size_t>(first_var) + table.var[k]];
   }
 
-  // sums (internal order) += the sums over n <= slice samples given in structure-of-arrays form with stride `slice`; entries
+  // sums (internal order) += the sums over n <= kSlice samples given in structure-of-arrays form with stride kSlice; entries
   // from n on are zero.
   void add_slice(std::size_t n, const double* x, const double* y, double* sums, Workspace& workspace) const {
     const auto& kernel = kernels::active();
     const auto targets = static_cast<std::size_t>(n_targets);
     const auto mark = workspace.mark();
-    double* pu = workspace.take_array<double>(n_u * slice);
-    double* pv = workspace.take_array<double>(n_v * slice);
+    double* pu = workspace.take_array<double>(n_u * kSlice);
+    double* pv = workspace.take_array<double>(n_v * kSlice);
     // Row 0 of u is 1 for samples and 0 for padding, which so adds nothing.
     std::fill_n(pu, n, 1.0);
-    std::fill(pu + n, pu + slice, 0.0);
-    std::fill_n(pv, slice, 1.0);
+    std::fill(pu + n, pu + kSlice, 0.0);
+    std::fill_n(pv, kSlice, 1.0);
     const std::size_t padded = (n + 15) / 16 * 16;
+    if (u) kernel.panel_f64(padded, kSlice, 1, n_u, u->parent.data(), u->var.data(), x, kSlice, pu);
+    const double* xv = x + static_cast<std::size_t>(split) * kSlice;
     if (step) {
-      powers(n_u, x, pu, padded);
-      if (n_v > 1) {
-        double* base = workspace.take_array<double>(slice);
-        for (std::size_t s = 0; s < padded; ++s) base[s] = (step == 1 ? 1.0 : pu[(n_u - 1) * slice + s]) * x[s];
-        powers(n_v, base, pv, padded);
-      }
-    } else {
-      if (u) kernel.panel_f64(padded, slice, 1, n_u, u->parent.data(), u->var.data(), x, slice, pu);
-      kernel.panel_f64(padded, slice, 1, n_v, v->parent.data(), v->var.data(), x + static_cast<std::size_t>(split) * slice, slice, pv);
+      double* power = workspace.take_array<double>(kSlice);  // x^step
+      std::copy_n(x, padded, power);
+      if (step > 1) kernels::active().f64.multiply(padded, pu + (n_u - 1) * kSlice, x, power, nullptr);
+      xv = power;
     }
-    run(moment_groups, padded, pu, pv, sums, workspace);
+    kernel.panel_f64(padded, kSlice, 1, n_v, v->parent.data(), v->var.data(), xv, kSlice, pv);
+    const auto pointer = [&](Panel panel, const double* pc) -> const double* {
+      return panel == Panel::u ? pu : panel == Panel::v ? pv : panel == Panel::x ? x : pc;
+    };
+    const auto run = [&](const std::vector<Group>& groups, const double* pc) {
+      for (const Group& group : groups) {
+        const auto inner = workspace.mark();
+        double** out = workspace.take_array<double*>(group.n_rows);
+        for (std::size_t i = 0; i < group.n_rows; ++i) out[i] = sums + group.offset[i] - group.column_begin;
+        kernel.moment_panel(padded, group.n_rows, pointer(group.rows, pc) + group.first_row * kSlice, kSlice,
+                            pointer(group.columns, pc), kSlice, group.column_begin, group.row_end.data(), out);
+        workspace.release(inner);
+      }
+    };
+    run(moment_groups, nullptr);
     if (targets) {
-      double* pc = workspace.take_array<double>(n_cross_u * targets * slice);
+      double* pc = workspace.take_array<double>(n_cross_u * targets * kSlice);
       for (std::size_t k = 0; k < n_cross_u; ++k)
         for (std::size_t t = 0; t < targets; ++t)
           for (std::size_t s = 0; s < padded; ++s)
-            pc[(k * targets + t) * slice + s] = pu[k * slice + s] * y[t * slice + s];
-      run(cross_groups, padded, pc, pv, sums, workspace);
+            pc[(k * targets + t) * kSlice + s] = pu[k * kSlice + s] * y[t * kSlice + s];
+      run(cross_groups, pc);
       double** rows = workspace.take_array<double*>(targets);
       auto* ends = workspace.take_array<std::size_t>(targets);
       for (std::size_t t = 0; t < targets; ++t) {
         rows[t] = sums + n_moments + targets * n_cross + t * targets;
         ends[t] = targets;
       }
-      kernel.moment_panel(padded, targets, y, slice, y, slice, 0, ends, rows);
+      kernel.moment_panel(padded, targets, y, kSlice, y, kSlice, 0, ends, rows);
     }
     workspace.release(mark);
-  }
-
-  void run(const std::vector<Group>& groups, std::size_t n, const double* rows, const double* pv, double* sums,
-           Workspace& workspace) const {
-    for (const Group& group : groups) {
-      const auto mark = workspace.mark();
-      double** out = workspace.take_array<double*>(group.n_rows);
-      for (std::size_t i = 0; i < group.n_rows; ++i) out[i] = sums + group.offset[i] - group.column_begin;
-      kernels::active().moment_panel(n, group.n_rows, rows + group.first_row * slice, slice, pv, slice, group.column_begin,
-                                     group.row_end.data(), out);
-      workspace.release(mark);
-    }
-  }
-
-  void powers(std::size_t n_rows, const double* x, double* panel, std::size_t n) const {
-    for (std::size_t k = 1; k < n_rows; ++k)
-      for (std::size_t s = 0; s < n; ++s) panel[k * slice + s] = panel[(k - 1) * slice + s] * x[s];
   }
 
   std::vector<double> to_canonical(std::span<const double> internal) const {
@@ -319,26 +339,30 @@ void Moments::update(MatrixView<T> X, MatrixView<T> Y, int n_threads) {
 
   // Row i of "the tail, then the new rows".
   const std::size_t n_tail = stream_->tail_x.size() / n_vars, n_total = n_tail + X.rows;
-  const auto load = [&](std::size_t begin, std::size_t n, double* x, double* y) {
+  const auto load_columns = [&](const MatrixView<T>& new_rows, const std::vector<double>& tail, std::size_t begin, std::size_t n,
+                                double* out) {
+    const std::size_t columns = new_rows.columns;
     const std::size_t from_tail = begin < n_tail ? std::min(n, n_tail - begin) : 0;
-    for (std::size_t j = 0; j < n_vars; ++j) {
-      double* row = x + j * plan.slice;
-      for (std::size_t s = 0; s < from_tail; ++s) row[s] = stream_->tail_x[(begin + s) * n_vars + j];
-      for (std::size_t s = from_tail; s < n; ++s) row[s] = static_cast<double>(X(begin + s - n_tail, j));
+    if constexpr (std::is_same_v<T, double>) {
+      if (from_tail == 0 && new_rows.column_stride == 1 && new_rows.row_stride > 0) {
+        kernels::active().transpose_f64(n, columns, &new_rows(begin - n_tail, 0), static_cast<std::size_t>(new_rows.row_stride), out, kSlice);
+        return;
+      }
     }
-    for (std::size_t t = 0; t < n_targets; ++t) {
-      double* row = y + t * plan.slice;
-      for (std::size_t s = 0; s < from_tail; ++s) row[s] = stream_->tail_y[(begin + s) * n_targets + t];
-      for (std::size_t s = from_tail; s < n; ++s) row[s] = static_cast<double>(Y(begin + s - n_tail, t));
+    for (std::size_t j = 0; j < columns; ++j) {
+      double* column = out + j * kSlice;
+      for (std::size_t s = 0; s < from_tail; ++s) column[s] = tail[(begin + s) * columns + j];
+      for (std::size_t s = from_tail; s < n; ++s) column[s] = static_cast<double>(new_rows(begin + s - n_tail, j));
     }
   };
   const auto block_sums = [&](std::size_t block, Workspace& workspace) {
     auto sums = std::make_shared<std::vector<double>>(plan.size, 0.0);
-    double* x = workspace.take_array<double>(n_vars * plan.slice);
-    double* y = workspace.take_array<double>(n_targets * plan.slice);
-    for (std::size_t s = 0; s < kBlockRows; s += plan.slice) {
-      load(block * kBlockRows + s, plan.slice, x, y);
-      plan.add_slice(plan.slice, x, y, sums->data(), workspace);
+    double* x = workspace.take_array<double>(n_vars * kSlice);
+    double* y = workspace.take_array<double>(n_targets * kSlice);
+    for (std::size_t s = 0; s < kBlockRows; s += kSlice) {
+      load_columns(X, stream_->tail_x, block * kBlockRows + s, kSlice, x);
+      if (n_targets) load_columns(Y, stream_->tail_y, block * kBlockRows + s, kSlice, y);
+      plan.add_slice(kSlice, x, y, sums->data(), workspace);
     }
     return sums;
   };
@@ -401,15 +425,15 @@ std::vector<double> Moments::finalized() const {
   std::vector<double> total(plan.size, 0.0);
   const std::size_t n_tail = stream_->tail_x.size() / n_vars;
   Workspace workspace;
-  double* x = workspace.take_array<double>(n_vars * plan.slice);
-  double* y = workspace.take_array<double>(n_targets * plan.slice);
-  for (std::size_t begin = 0; begin < n_tail; begin += plan.slice) {
-    const std::size_t n = std::min(plan.slice, n_tail - begin);
-    std::fill_n(x, n_vars * plan.slice, 0.0);
-    std::fill_n(y, n_targets * plan.slice, 0.0);
+  double* x = workspace.take_array<double>(n_vars * kSlice);
+  double* y = workspace.take_array<double>(n_targets * kSlice);
+  for (std::size_t begin = 0; begin < n_tail; begin += kSlice) {
+    const std::size_t n = std::min(kSlice, n_tail - begin);
+    std::fill_n(x, n_vars * kSlice, 0.0);
+    std::fill_n(y, n_targets * kSlice, 0.0);
     for (std::size_t s = 0; s < n; ++s) {
-      for (std::size_t j = 0; j < n_vars; ++j) x[j * plan.slice + s] = stream_->tail_x[(begin + s) * n_vars + j];
-      for (std::size_t t = 0; t < n_targets; ++t) y[t * plan.slice + s] = stream_->tail_y[(begin + s) * n_targets + t];
+      for (std::size_t j = 0; j < n_vars; ++j) x[j * kSlice + s] = stream_->tail_x[(begin + s) * n_vars + j];
+      for (std::size_t t = 0; t < n_targets; ++t) y[t * kSlice + s] = stream_->tail_y[(begin + s) * n_targets + t];
     }
     plan.add_slice(n, x, y, total.data(), workspace);
   }

@@ -29,8 +29,9 @@ struct MatrixView {
 ///
 /// The bits do not depend on how the rows were cut into updates, on the memory layout or on threads: rows are counted
 /// absolutely and summed in blocks of block_rows(), the blocks along a binary tree (pairwise summation) kept as a stack of
-/// partial sums; the state also holds the raw rows of the unfinished block. Error of each sum: at most about
-/// (16 + block_rows / 64 + 8 + log2(n / block_rows)) u sum |terms|, u = 2^-53, and the rounding of the terms themselves.
+/// partial sums; the state also holds the raw rows of the unfinished block. Within a block, 64 samples are summed in chains of
+/// 16 per lane (32 in baseline code), the lanes pairwise, the block's 8 slices in order. Error of each sum: at most
+/// (26 + log2(n / 512)) u sum |terms| to first order, u = 2^-53, besides the rounding of the terms themselves.
 class Moments {
  public:
   /// std::invalid_argument on negative arguments, std::overflow_error when a count does not fit 64 bits.

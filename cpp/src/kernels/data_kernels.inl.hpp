@@ -2,13 +2,46 @@
 // Kernels on samples: monomial panels, transposition, moments, and the Hankel product. Included by kernels.inl.cpp only.
 
 template <class T>
+struct SampleRegister;
+template <>
+struct SampleRegister<double> {
+  using V = Doubles;
+};
+template <>
+struct SampleRegister<float> {
+  using V = Floats;
+};
+
+// `Rows` consecutive monomials with consecutive parents and one variable, which is loaded once for all of them.
+template <class T, int Rows>
+inline __attribute__((always_inline)) void panel_rows(std::size_t n, std::size_t stride, const T* a, const T* b, T* y) {
+  using V = typename SampleRegister<T>::V;
+  constexpr std::size_t W = sizeof(V) / sizeof(T);
+  std::size_t s = 0;
+  for (; s + W <= n; s += W) {
+    const V x = vload<V>(b + s);
+    V product[Rows];
+    for (int r = 0; r < Rows; ++r) product[r] = vload<V>(a + r * stride + s) * x;
+    for (int r = 0; r < Rows; ++r) vstore(y + r * stride + s, product[r]);
+  }
+  for (; s < n; ++s)
+    for (int r = 0; r < Rows; ++r) y[r * stride + s] = a[r * stride + s] * b[s];
+}
+
+template <class T>
 void panel(std::size_t n, std::size_t stride, std::size_t first, std::size_t last, const std::uint32_t* parent,
            const std::uint32_t* var, const T* x, std::size_t x_stride, T* out) {
-  for (std::size_t k = first; k < last; ++k) {
+  for (std::size_t k = first; k < last;) {
     const T* a = out + parent[k] * stride;
     const T* b = x + var[k] * x_stride;
-    T* y = out + k * stride;
-    for (std::size_t s = 0; s < n; ++s) y[s] = a[s] * b[s];
+    // Runs of one variable have consecutive parents. The parents of a group of four are all older than the group.
+    if (k + 4 <= last && var[k + 3] == var[k] && parent[k + 3] == parent[k] + 3 && parent[k + 3] < k) {
+      panel_rows<T, 4>(n, stride, a, b, out + k * stride);
+      k += 4;
+    } else {
+      panel_rows<T, 1>(n, stride, a, b, out + k * stride);
+      ++k;
+    }
   }
 }
 
@@ -75,18 +108,29 @@ void stream(const void* src, void* dst, std::size_t bytes) {
 
 // ---- moments -------------------------------------------------------------------------------------------------------------
 
-#if defined(POLYCORE_ISA_V4)
-constexpr int kTileRows = 4, kTileColumns = 6;
-#else
+// Twelve sums, three factors and one more fill 16 registers. NOTE: AVX-512 code uses half-width registers here; at full width
+// a slice of samples that fits the cache would be too few registers long to amortise the horizontal sums.
 constexpr int kTileRows = 3, kTileColumns = 4;
+#if defined(POLYCORE_ISA_V3)
+typedef double Samples __attribute__((vector_size(32)));
+#else
+typedef Doubles Samples;
 #endif
-constexpr int kChunk = 16;  // additions in one chain before partial sums are combined pairwise
+constexpr int kSamples = sizeof(Samples) / sizeof(double);
 
-inline __attribute__((always_inline)) double horizontal_sum(Doubles v) {
+inline __attribute__((always_inline)) Samples multiply_add(Samples a, Samples b, Samples c) {
+#if defined(POLYCORE_ISA_V3)
+  return _mm256_fmadd_pd(a, b, c);
+#else
+  return vfma(a, b, c);
+#endif
+}
+
+inline __attribute__((always_inline)) double horizontal_sum(Samples v) {
   // Pairwise over the lanes.
-  double lane[kDoubles];
+  double lane[kSamples];
   vstore(lane, v);
-  for (int width = kDoubles / 2; width > 0; width /= 2)
+  for (int width = kSamples / 2; width > 0; width /= 2)
     for (int i = 0; i < width; ++i) lane[i] += lane[i + width];
   return lane[0];
 }
@@ -94,107 +138,69 @@ inline __attribute__((always_inline)) double horizontal_sum(Doubles v) {
 #if defined(POLYCORE_ISA_V3)
 // The sums over the lanes of four registers.
 inline __attribute__((always_inline)) __m256d horizontal_sum4(__m256d a, __m256d b, __m256d c, __m256d d) {
-  const __m256d ab = _mm256_hadd_pd(a, b), cd = _mm256_hadd_pd(c, d);
+  const __m256d ab = _mm256_add_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+  const __m256d cd = _mm256_add_pd(_mm256_unpacklo_pd(c, d), _mm256_unpackhi_pd(c, d));
   return _mm256_add_pd(_mm256_permute2f128_pd(ab, cd, 0x20), _mm256_permute2f128_pd(ab, cd, 0x31));
 }
-inline __attribute__((always_inline)) __m256d fold(Doubles v) {
-#if defined(POLYCORE_ISA_V4)
-  return __builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7);
-#else
-  return v;
-#endif
-}
 #endif
 
+// One register tile: sums[i][j] += sum_s u[i][s] v[j][s] for j0 <= j < row_end[i].
 template <int Rows, int Columns>
-void moment_tile(std::size_t n, const double* u, std::size_t us, const double* v, std::size_t vs, double* sums) {
-  // Partial sums of 16 registers of samples each, combined as a binary counter: pairwise summation with base case 16.
-  Doubles level[6][Rows][Columns];
-  std::size_t chunk = 0;
-  for (std::size_t s = 0; s < n; s += kChunk * kDoubles, ++chunk) {
-    Doubles acc[Rows][Columns];
-    for (int i = 0; i < Rows; ++i)
-      for (int j = 0; j < Columns; ++j) acc[i][j] = Doubles{};
-    const std::size_t stop = s + kChunk * kDoubles < n ? s + kChunk * kDoubles : n;
-    for (std::size_t t = s; t < stop; t += kDoubles) {
-      Doubles x[Rows];
-      for (int i = 0; i < Rows; ++i) x[i] = vload<Doubles>(u + i * us + t);
-      for (int j = 0; j < Columns; ++j) {
-        const Doubles y = vload<Doubles>(v + j * vs + t);
-        for (int i = 0; i < Rows; ++i) acc[i][j] = vfma(x[i], y, acc[i][j]);
-      }
+void moment_tile(std::size_t n, const double* u, std::size_t us, const double* v, std::size_t vs, double* const* sums,
+                 std::size_t j0, const std::size_t* row_end) {
+  Samples total[Rows][Columns];
+  for (int i = 0; i < Rows; ++i)
+    for (int j = 0; j < Columns; ++j) total[i][j] = Samples{};
+  for (std::size_t s = 0; s < n; s += kSamples) {
+    Samples x[Rows];
+    for (int i = 0; i < Rows; ++i) x[i] = vload<Samples>(u + i * us + s);
+    for (int j = 0; j < Columns; ++j) {
+      const Samples y = vload<Samples>(v + j * vs + s);
+      for (int i = 0; i < Rows; ++i) total[i][j] = multiply_add(x[i], y, total[i][j]);
     }
-    int depth = 0;
-    for (std::size_t bit = chunk; bit & 1; bit >>= 1, ++depth)
-      for (int i = 0; i < Rows; ++i)
-        for (int j = 0; j < Columns; ++j) acc[i][j] = level[depth][i][j] + acc[i][j];
-    for (int i = 0; i < Rows; ++i)
-      for (int j = 0; j < Columns; ++j) level[depth][i][j] = acc[i][j];
   }
-  Doubles total[Rows][Columns];
-  bool started = false;
-  for (int depth = 0; chunk >> depth; ++depth) {
-    if (!((chunk >> depth) & 1)) continue;
-    for (int i = 0; i < Rows; ++i)
-      for (int j = 0; j < Columns; ++j) total[i][j] = started ? level[depth][i][j] + total[i][j] : level[depth][i][j];
-    started = true;
-  }
-  if (!started) return;
   for (int i = 0; i < Rows; ++i) {
+    double* out = sums[i] + j0;
+    const std::size_t stop = row_end[i] - j0;
     int j = 0;
 #if defined(POLYCORE_ISA_V3)
-    for (; j + 4 <= Columns; j += 4)
-      _mm256_storeu_pd(sums + i * kTileColumns + j, horizontal_sum4(fold(total[i][j]), fold(total[i][j + 1]),
-                                                                    fold(total[i][j + 2]), fold(total[i][j + 3])));
+    for (; j + 4 <= Columns; j += 4) {
+      const __m256d four = horizontal_sum4(total[i][j], total[i][j + 1], total[i][j + 2], total[i][j + 3]);
+      if (stop >= static_cast<std::size_t>(j) + 4) {
+        _mm256_storeu_pd(out + j, _mm256_add_pd(_mm256_loadu_pd(out + j), four));
+      } else {
+        double lane[4];
+        _mm256_storeu_pd(lane, four);
+        for (std::size_t k = 0; k < 4 && j + k < stop; ++k) out[j + k] += lane[k];
+      }
+    }
 #endif
-    for (; j < Columns; ++j) sums[i * kTileColumns + j] = horizontal_sum(total[i][j]);
+    for (; j < Columns && static_cast<std::size_t>(j) < stop; ++j) out[j] += horizontal_sum(total[i][j]);
   }
 }
 
-using MomentTile = void (*)(std::size_t, const double*, std::size_t, const double*, std::size_t, double*);
+using MomentTile = void (*)(std::size_t, const double*, std::size_t, const double*, std::size_t, double* const*, std::size_t,
+                            const std::size_t*);
 
-template <int Rows>
-inline MomentTile moment_tile_columns(std::size_t columns) {
-  switch (columns) {
-    case 1: return moment_tile<Rows, 1>;
-    case 2: return moment_tile<Rows, 2>;
-    case 3: return moment_tile<Rows, 3>;
-#if defined(POLYCORE_ISA_V4)
-    case 4: return moment_tile<Rows, 4>;
-    case 5: return moment_tile<Rows, 5>;
-#endif
-    default: return moment_tile<Rows, kTileColumns>;
-  }
-}
-
-inline MomentTile moment_tile_for(std::size_t rows, std::size_t columns) {
-  switch (rows) {
-    case 1: return moment_tile_columns<1>(columns);
-    case 2: return moment_tile_columns<2>(columns);
-#if defined(POLYCORE_ISA_V4)
-    case 3: return moment_tile_columns<3>(columns);
-#endif
-    default: return moment_tile_columns<kTileRows>(columns);
-  }
-}
+constexpr MomentTile kMomentTiles[kTileRows][kTileColumns] = {
+    {moment_tile<1, 1>, moment_tile<1, 2>, moment_tile<1, 3>, moment_tile<1, 4>},
+    {moment_tile<2, 1>, moment_tile<2, 2>, moment_tile<2, 3>, moment_tile<2, 4>},
+    {moment_tile<3, 1>, moment_tile<3, 2>, moment_tile<3, 3>, moment_tile<3, 4>},
+};
 
 void moment_panel(std::size_t n, std::size_t n_rows, const double* u, std::size_t us, const double* v, std::size_t vs,
                   std::size_t column_begin, const std::size_t* row_end, double* const* sums) {
-  // Blocks of rows that stay in the first-level cache while all columns pass by.
-  constexpr std::size_t kRowBlock = 8 * kTileRows;
-  for (std::size_t block = 0; block < n_rows; block += kRowBlock) {
-    const std::size_t block_end = block + kRowBlock < n_rows ? block + kRowBlock : n_rows;
+  // Blocks of rows that stay in half the first-level cache while all columns pass by.
+  std::size_t row_block = 16384 / (n * sizeof(double)) / kTileRows * kTileRows;
+  if (row_block < static_cast<std::size_t>(kTileRows)) row_block = kTileRows;
+  for (std::size_t block = 0; block < n_rows; block += row_block) {
+    const std::size_t block_end = block + row_block < n_rows ? block + row_block : n_rows;
     for (std::size_t j = column_begin; j < row_end[block]; j += kTileColumns) {
       for (std::size_t i = block; i < block_end && row_end[i] > j; i += kTileRows) {
-        std::size_t rows = 0;
+        std::size_t rows = 1;
         while (rows < static_cast<std::size_t>(kTileRows) && i + rows < block_end && row_end[i + rows] > j) ++rows;
         const std::size_t columns = row_end[i] - j < static_cast<std::size_t>(kTileColumns) ? row_end[i] - j : kTileColumns;
-        double tile[kTileRows * kTileColumns];
-        moment_tile_for(rows, columns)(n, u + i * us, us, v + j * vs, vs, tile);
-        for (std::size_t r = 0; r < rows; ++r) {
-          const std::size_t stop = row_end[i + r] - j < columns ? row_end[i + r] - j : columns;
-          for (std::size_t c = 0; c < stop; ++c) sums[i + r][j + c] += tile[r * kTileColumns + c];
-        }
+        kMomentTiles[rows - 1][columns - 1](n, u + i * us, us, v + j * vs, vs, sums + i, j, row_end + i);
       }
     }
   }

@@ -102,6 +102,7 @@ struct KernelTable {
 
   /// sums[i * sums_stride + j] += sum_s u[row i][s] v[col j][s] for i < n_rows and j < row_end[i], with the columns
   /// starting at `column_begin`; samples in structure-of-arrays form, `n` a multiple of 16. row_end is non-increasing.
+  /// The sum runs over lanes first: chains of n / 4 additions (n / 2 in baseline code), then the lanes pairwise.
   void (*moment_panel)(std::size_t n, std::size_t n_rows, const double* u, std::size_t u_stride, const double* v,
                        std::size_t v_stride, std::size_t column_begin, const std::size_t* row_end, double* const* sums);
 
