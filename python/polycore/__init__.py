@@ -1,2 +1,56 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Neural networks with polynomial activations as what they are: polynomials."""
+"""Neural networks with polynomial activations as what they are: polynomials.
+
+>>> import polycore as pc
+>>> net = pc.MLP((2, 2, 1), activation=2)
+>>> net.expand([1, 2, 3, 4, 1, 1])
+array([[10., 28., 20.]])
+"""
+
+from importlib.metadata import version as _version
+
+from .activations import PolynomialActivation, polynomial_activation
+from .config import get_cmake_dir, get_config, get_include, show_config
+from .errors import NumericalError
+from .gram import GramOperator, gram_matrix, gram_operator
+from .loss import ConditionWarning, NetworkLoss, QDistance
+from .moments import Moments
+from .monomials import MonomialBasis, count_monomials
+from .networks import MLP, Network, NetworkPolynomial
+from .product import correlation, graded_product
+from .program import Activation, Affine, Program
+from .report import Report, report
+from .veronese import veronese
+
+__version__ = _version("polycore")
+
+__all__ = [
+    "MLP",
+    "Activation",
+    "Affine",
+    "ConditionWarning",
+    "GramOperator",
+    "Moments",
+    "MonomialBasis",
+    "Network",
+    "NetworkLoss",
+    "NetworkPolynomial",
+    "NumericalError",
+    "PolynomialActivation",
+    "Program",
+    "QDistance",
+    "Report",
+    "__version__",
+    "correlation",
+    "count_monomials",
+    "get_cmake_dir",
+    "get_config",
+    "get_include",
+    "graded_product",
+    "gram_matrix",
+    "gram_operator",
+    "polynomial_activation",
+    "report",
+    "show_config",
+    "veronese",
+]
