@@ -24,7 +24,9 @@ def brute_force(X: np.ndarray, basis: MonomialBasis) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("n_samples", "n_vars", "degree"), SIZES)
-def test_equals_scikit_learn(on_backend: str, rng: np.random.Generator, n_samples: int, n_vars: int, degree: int) -> None:
+def test_equals_scikit_learn(
+    on_backend: str, rng: np.random.Generator, n_samples: int, n_vars: int, degree: int
+) -> None:
     preprocessing = pytest.importorskip("sklearn.preprocessing")
     X = rng.normal(size=(n_samples, n_vars))
     np.testing.assert_allclose(

@@ -459,7 +459,7 @@ class Moments:
                 raise ValueError(f"it uses {', '.join(used)}, which this polycore cannot apply: upgrade polycore")
             result = cls(*(header[key] for key in ("n_vars", "degree", "n_targets", "cross_degree", "homogeneous")))
             result._set_state(header, arrays)
-        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        except (KeyError, TypeError, ValueError, ArithmeticError, MemoryError) as error:
             raise ValueError(f"{source} cannot be loaded: {error}") from None
         return result
 
