@@ -268,6 +268,8 @@ def test_names():
         basis.names(["a"])
     with pytest.raises(TypeError, match="symbols"):
         basis.names([1, 2, 3])
+    with pytest.raises(TypeError, match="symbols"):
+        basis.names(3)
 
 
 def test_format():
@@ -362,7 +364,9 @@ def test_evaluate_in_chunks(rng, monkeypatch):
         ([1, 2, 3], [[1, np.inf]], ValueError, "X.*row 0, column 1"),
         (["a", 2, 3], [[1, 2]], TypeError, "coef"),
         ([None, 2, 3], [[1, 2]], TypeError, "coef"),
-        ([1, 2, 3], [[True, False]], TypeError, "X"),
+        ([2**60 + 1, 2, 3], [[1, 2]], ValueError, "coef"),
+        (np.ma.masked_equal([1, 2, 3], 2), [[1, 2]], ValueError, "coef"),
+        ([1, 2, [3]], [[1, 2]], TypeError, "coef"),
         ([1, 2, 3], np.ones((1, 2), dtype=np.longdouble), TypeError, "X"),
     ],
 )

@@ -30,11 +30,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _backend
 from ._validation import (
+    _to_array,
     as_exact_array,
     as_flag,
     as_index,
+    as_real_array,
     as_residues,
-    check_finite,
     check_modulus,
     check_shape,
     check_size,
@@ -436,7 +437,7 @@ class MonomialBasis:
         if symbols is None:
             self._check_tuple_size()
             return [f"x_{{{i}}}" if latex else f"x{i}" for i in range(1, self._n_vars + 1)]
-        if not all(isinstance(s, str) for s in symbols):
+        if not isinstance(symbols, Sequence) or not all(isinstance(s, str) for s in symbols):
             raise TypeError("`symbols` must be a sequence of strings")
         if len(symbols) != self._n_vars:
             raise ValueError(f"`symbols` must have length n_vars={self._n_vars}, got {len(symbols)}")
@@ -485,10 +486,9 @@ class MonomialBasis:
         dtype = np.result_type(c.dtype, points.dtype)
         if dtype.kind != "O":
             dtype = np.result_type(dtype, np.float32 if dtype == np.float32 else np.float64)
-        for name, array in (("coef", c), ("X", points)):
-            if array.dtype.kind != "O":
-                check_finite(array, name)
-        c, points = c.astype(dtype, copy=False), np.ascontiguousarray(points, dtype=dtype)
+            c, points = as_real_array(c, "coef", dtype=dtype), as_real_array(points, "X", dtype=dtype)
+        else:
+            c, points = c.astype(object), points.astype(object)
         # The compiled kernels make real rows; complex and exact ones come from the numpy definition.
         kernels = _backend.kernels() if dtype in (np.float32, np.float64) else _backend.load("numpy")
         values = np.empty((*c.shape[:-1], len(points)), dtype=dtype)
@@ -739,10 +739,9 @@ def _number(n: int) -> str:
 
 def _as_numbers(value: ArrayLike, name: str) -> NDArray[Any]:
     """An array of real or complex floats or integers, or of exact Python numbers (dtype object)."""
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError):
-        raise TypeError(f"`{name}` must be an array of numbers of rectangular shape") from None
+    array = _to_array(value, name)
+    if array.dtype.kind == "b":
+        return array.astype(np.int64)
     if array.dtype.kind == "O":
         for item in array.flat:
             if isinstance(item, bool) or not isinstance(item, (int, float, complex, Fraction, np.number)):
@@ -761,10 +760,7 @@ def _as_coefficients(coef: ArrayLike, basis: MonomialBasis) -> NDArray[Any]:
 
 
 def _as_exponent_array(exponents: ArrayLike) -> NDArray[Any]:
-    try:
-        array = np.asarray(exponents)
-    except (ValueError, TypeError):
-        raise TypeError("`exponents` must be a tuple of integers or a rectangular array of them") from None
+    array = _to_array(exponents, "exponents")
     if array.size == 0 and not isinstance(exponents, np.ndarray):
         array = array.astype(np.int64)  # an empty list has no dtype of its own
     if array.dtype.kind == "u":

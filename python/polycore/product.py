@@ -11,12 +11,12 @@ broadcast against each other.
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from . import _backend
+from ._rings import Array, batch_rows
 from ._validation import (
     as_exact_array,
     as_real_array,
@@ -30,8 +30,6 @@ from .errors import NumericalError
 from .monomials import MonomialBasis
 
 __all__ = ["correlation", "graded_product"]
-
-Array: TypeAlias = NDArray[Any]
 
 
 def graded_product(
@@ -95,7 +93,7 @@ def graded_product(
     flat = result.reshape(math.prod(lead), basis.n_monomials)
     with np.errstate(over="ignore", invalid="ignore"):
         _backend_for(x).graded_product(
-            basis.form_vars, basis_a.degree, basis_b.degree, _batch(x, lead), _batch(y, lead), flat, p, threads
+            basis.form_vars, basis_a.degree, basis_b.degree, batch_rows(x, lead), batch_rows(y, lead), flat, p, threads
         )
     return _checked(result)
 
@@ -157,10 +155,10 @@ def correlation(
     lead, result = _result(x, "m", y, "b", basis, out)
     flat = result.reshape(math.prod(lead), basis.n_monomials)
     # One functional may serve the whole batch without being copied.
-    functional = x.reshape(1, -1) if x.size == x.shape[-1] else _batch(x, lead)
+    functional = x.reshape(1, -1) if x.size == x.shape[-1] else batch_rows(x, lead)
     with np.errstate(over="ignore", invalid="ignore"):
         _backend_for(x).correlation(
-            basis.form_vars, basis.degree, basis_b.degree, functional, _batch(y, lead), flat, p, threads
+            basis.form_vars, basis.degree, basis_b.degree, functional, batch_rows(y, lead), flat, p, threads
         )
     return _checked(result)
 
@@ -225,12 +223,6 @@ def _result(
         return lead, check_out(out, shape, x.dtype, inputs=(x, y))
     check_size(math.prod(shape), x.itemsize, "the result", "pass fewer members of the batch at a time")
     return lead, np.empty(shape, dtype=x.dtype)
-
-
-def _batch(x: Array, lead: tuple[int, ...]) -> Array:
-    """A contiguous array (batch, length), broadcast to the batch axes ``lead``."""
-    length = x.shape[-1]
-    return np.ascontiguousarray(np.broadcast_to(x, (*lead, length))).reshape(math.prod(lead), length)
 
 
 def _backend_for(x: Array) -> _backend.Kernels:

@@ -17,21 +17,25 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from . import _backend
 from ._backend import Kernels
+from ._interpretations import Cotangents, Derivatives, DualForms, Forms, Interpretation, Values, compose
+from ._rings import Array, DualNumbers, Numbers, Ring
 from ._validation import as_flag, as_index, check_finite, check_modulus, check_shape, check_size
 from .errors import NumericalError
-from .monomials import MonomialBasis, count_monomials
+from .monomials import MonomialBasis
 
 __all__ = ["Activation", "Affine", "Instruction", "Interpreter", "ParameterBlock", "Program"]
 
-Array: TypeAlias = NDArray[Any]
 Number: TypeAlias = int | float | Fraction
+
+# Samples are evaluated this many at a time, so that memory does not grow with their number.
+_SAMPLES = 1024
 
 
 # -- instructions -----------------------------------------------------------------------------------------------------
@@ -67,9 +71,9 @@ class Affine:
 
 @dataclass(frozen=True)
 class Activation:
-    """z -> p(z) entrywise on the values of slot ``input``; ``coefficients`` of p low to high, kept exactly as given.
+    """z -> p(z) entrywise on the values of slot ``input``; ``coefficients`` of p low to high, kept exactly.
 
-    z^0 is the constant 1, also at z = 0.
+    Trailing zeros are dropped; the zero polynomial is (0,). z^0 is the constant 1, also at z = 0.
     """
 
     input: int
@@ -82,12 +86,13 @@ class Activation:
         coefficients = tuple(_as_number(c, i) for i, c in enumerate(self.coefficients))
         if not coefficients:
             raise ValueError("`coefficients` must have at least one entry, got none")
-        object.__setattr__(self, "coefficients", coefficients)
+        degree = max((j for j, c in enumerate(coefficients) if c != 0), default=0)
+        object.__setattr__(self, "coefficients", coefficients[: degree + 1])
 
     @property
     def degree(self) -> int:
-        """Degree of p; trailing zeros do not count, and the zero polynomial has degree 0."""
-        return max((j for j, c in enumerate(self.coefficients) if c != 0), default=0)
+        """Degree of p; that of the zero polynomial is 0."""
+        return len(self.coefficients) - 1
 
     @property
     def is_homogeneous(self) -> bool:
@@ -112,9 +117,14 @@ class ParameterBlock:
     shape: tuple[int, ...]
 
     @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return math.prod(self.shape)
+
+    @property
     def stop(self) -> int:
         """One past the last position."""
-        return self.start + math.prod(self.shape)
+        return self.start + self.size
 
 
 # -- the program ------------------------------------------------------------------------------------------------------
@@ -255,213 +265,6 @@ class Program:
         return Program, (self.n_inputs, self.instructions)  # an engine is not data
 
 
-# -- rings ------------------------------------------------------------------------------------------------------------
-
-
-class _Ring(Protocol):
-    """Arithmetic on blocks. All products are bilinear and broadcast over leading axes."""
-
-    def lift(self, x: Array) -> Array: ...
-    def zeros(self, shape: tuple[int, ...]) -> Array: ...
-    def add(self, x: Array, y: Array) -> Array: ...
-    def scale(self, c: Any, x: Array) -> Array: ...
-    def add_scalar(self, x: Array, c: Any) -> None: ...
-    def multiply(self, x: Array, y: Array) -> Array: ...
-    def matmul(self, x: Array, y: Array) -> Array: ...
-    def graded_product(self, d: int, degree_x: int, degree_y: int, x: Array, y: Array) -> Array: ...
-    def correlation(self, d: int, degree_out: int, degree_y: int, m: Array, y: Array) -> Array: ...
-
-
-class _Numbers:
-    """The numbers themselves: floats, complex numbers, exact Python numbers, or GF(p) if ``modulus`` is not 0."""
-
-    def __init__(self, kernels: Kernels, dtype: DTypeLike, modulus: int) -> None:
-        self.kernels, self.dtype, self.modulus = kernels, np.dtype(dtype), modulus
-
-    def lift(self, x: Array) -> Array:
-        return x.astype(self.dtype, copy=False)
-
-    def zeros(self, shape: tuple[int, ...]) -> Array:
-        return np.zeros(shape, dtype=self.dtype)
-
-    def add(self, x: Array, y: Array) -> Array:
-        # Residues are below 2^61, so their sum fits.
-        return (x + y) % self.dtype.type(self.modulus) if self.modulus else x + y
-
-    def scale(self, c: Any, x: Array) -> Array:
-        c = int(c) % self.modulus if self.modulus else c
-        return self.multiply(np.asarray(c, dtype=self.dtype), x)
-
-    def add_scalar(self, x: Array, c: Any) -> None:
-        x[...] = self.add(x, np.asarray(c, dtype=self.dtype))
-
-    def multiply(self, x: Array, y: Array) -> Array:
-        if not self.modulus:
-            return np.asarray(x * y)
-        # Entrywise: products of forms of degree 0.
-        return self.graded_product(1, 0, 0, x[..., None], y[..., None])[..., 0]
-
-    def matmul(self, x: Array, y: Array) -> Array:
-        if not self.modulus:
-            return np.asarray(x @ y)
-        total = self.multiply(x[..., :, :1], y[..., :1, :])
-        for k in range(1, x.shape[-1]):
-            total = self.add(total, self.multiply(x[..., :, k, None], y[..., k, None, :]))
-        return total
-
-    def graded_product(self, d: int, degree_x: int, degree_y: int, x: Array, y: Array) -> Array:
-        lead = np.broadcast_shapes(x.shape[:-1], y.shape[:-1])
-        out = np.empty((math.prod(lead), _count(d, degree_x + degree_y)), dtype=self.dtype)
-        self.kernels.graded_product(d, degree_x, degree_y, _rows(x, lead), _rows(y, lead), out, self.modulus, 0)
-        return out.reshape(*lead, out.shape[1])
-
-    def correlation(self, d: int, degree_out: int, degree_y: int, m: Array, y: Array) -> Array:
-        lead = np.broadcast_shapes(m.shape[:-1], y.shape[:-1])
-        out = np.empty((math.prod(lead), _count(d, degree_out)), dtype=self.dtype)
-        self.kernels.correlation(d, degree_out, degree_y, _rows(m, lead), _rows(y, lead), out, self.modulus, 0)
-        return out.reshape(*lead, out.shape[1])
-
-
-class _DualNumbers:
-    """x + ε x' with ε² = 0 over a ring: arrays with a leading axis (value, tangent).
-
-    Running a sweep over dual numbers gives the sweep and its exact tangent, by the product rule alone.
-    """
-
-    def __init__(self, ring: _Ring) -> None:
-        self.ring = ring
-
-    def lift(self, x: Array) -> Array:
-        value = self.ring.lift(x)
-        return np.stack([value, np.zeros_like(value)])
-
-    def zeros(self, shape: tuple[int, ...]) -> Array:
-        return self.ring.zeros(shape)
-
-    def add(self, x: Array, y: Array) -> Array:
-        return self.ring.add(x, y)
-
-    def scale(self, c: Any, x: Array) -> Array:
-        return self.ring.scale(c, x)
-
-    def add_scalar(self, x: Array, c: Any) -> None:
-        self.ring.add_scalar(x[0], c)
-
-    def multiply(self, x: Array, y: Array) -> Array:
-        return self._product_rule(self.ring.multiply, x, y)
-
-    def matmul(self, x: Array, y: Array) -> Array:
-        return self._product_rule(self.ring.matmul, x, y)
-
-    def graded_product(self, d: int, degree_x: int, degree_y: int, x: Array, y: Array) -> Array:
-        return self._product_rule(lambda u, v: self.ring.graded_product(d, degree_x, degree_y, u, v), x, y)
-
-    def correlation(self, d: int, degree_out: int, degree_y: int, m: Array, y: Array) -> Array:
-        return self._product_rule(lambda u, v: self.ring.correlation(d, degree_out, degree_y, u, v), m, y)
-
-    def _product_rule(self, product: Callable[[Array, Array], Array], x: Array, y: Array) -> Array:
-        tangent = self.ring.add(product(x[0], y[1]), product(x[1], y[0]))
-        return np.stack([product(x[0], y[0]), tangent])
-
-
-# -- interpretations --------------------------------------------------------------------------------------------------
-
-
-class _Interpretation(Protocol):
-    """What a value is: how many numbers it takes, how values multiply, and where constants sit."""
-
-    ring: _Ring
-    inputs: Array
-
-    def length(self, degree: int) -> int: ...
-    def multiply(self, x: Array, degree_x: int, y: Array, degree_y: int) -> Array: ...
-    def constant_part(self, block: Array) -> Array: ...
-
-
-class _Values:
-    """A value is its numbers at the samples; products are entrywise; a constant is the same number everywhere."""
-
-    def __init__(self, ring: _Ring, X: Array) -> None:
-        self.ring = ring
-        self.inputs = ring.lift(X.T[None])
-
-    def length(self, degree: int) -> int:
-        return int(self.inputs.shape[-1])
-
-    def multiply(self, x: Array, degree_x: int, y: Array, degree_y: int) -> Array:
-        return self.ring.multiply(x, y)
-
-    def constant_part(self, block: Array) -> Array:
-        return block
-
-
-class _Forms:
-    """A value is a form in d variables; a constant c in one of degree a is c x0^a, whose coefficient comes first."""
-
-    def __init__(self, ring: _Ring, n_inputs: int, homogeneous: bool) -> None:
-        self.ring = ring
-        self.d = n_inputs if homogeneous else n_inputs + 1
-        self.inputs = ring.lift(np.eye(self.d)[None, self.d - n_inputs :])
-
-    def length(self, degree: int) -> int:
-        return _count(self.d, degree)
-
-    def multiply(self, x: Array, degree_x: int, y: Array, degree_y: int) -> Array:
-        return self.ring.graded_product(self.d, degree_x, degree_y, x, y)
-
-    def constant_part(self, block: Array) -> Array:
-        return block[..., :1]
-
-
-class _Cotangents(Protocol):
-    """What the reverse sweep carries, and how it goes back through a product and pairs with an affine instruction."""
-
-    def pull_back(self, m: Array, degree_in: int, y: Array, degree_y: int) -> Array: ...
-    def weights(self, m: Array, z: Array, degree: int) -> Array: ...
-    def bias(self, m: Array, degree: int) -> Array: ...
-
-
-class _DualForms:
-    """Cotangents of coefficient vectors: linear functionals on forms.
-
-    The transpose of multiplication by y is the correlation with y, and W = ∂/∂(W z) pairs coefficient by coefficient.
-    """
-
-    def __init__(self, forms: _Forms) -> None:
-        self.forms = forms
-
-    def pull_back(self, m: Array, degree_in: int, y: Array, degree_y: int) -> Array:
-        return self.forms.ring.correlation(self.forms.d, degree_in, degree_y, m, y)
-
-    def weights(self, m: Array, z: Array, degree: int) -> Array:
-        return self.forms.ring.matmul(m, z.swapaxes(-1, -2))
-
-    def bias(self, m: Array, degree: int) -> Array:
-        return self.forms.constant_part(m)[..., 0]
-
-
-class _Derivatives:
-    """The polynomials ∂f/∂z themselves, one for each value of a slot: degree f - degree z.
-
-    Going back through multiplication by y multiplies by y; the derivatives by the entries of W and b are the products
-    with the inputs of the layer and with 1, so parameters get polynomials (..., N) where functionals give numbers.
-    """
-
-    def __init__(self, forms: _Forms, degree: int) -> None:
-        self.forms, self.degree = forms, degree
-
-    def pull_back(self, m: Array, degree_in: int, y: Array, degree_y: int) -> Array:
-        return self.forms.multiply(m, self.degree - degree_in - degree_y, y, degree_y)
-
-    def weights(self, m: Array, z: Array, degree: int) -> Array:
-        return self.forms.multiply(m[..., :, None, :], self.degree - degree, z[..., None, :, :], degree)
-
-    def bias(self, m: Array, degree: int) -> Array:
-        # Multiplying by x0^degree keeps the coefficients and appends zeros.
-        padding = [(0, 0)] * (m.ndim - 1) + [(0, self.forms.length(self.degree) - m.shape[-1])]
-        return np.pad(m, padding)
-
-
 # -- the executor -----------------------------------------------------------------------------------------------------
 
 
@@ -512,10 +315,14 @@ class Interpreter:
         _check_finite(X, "X")
         check_shape(X, "X", ("n_samples", ("n_inputs", self.n_inputs)))
         ring = self._ring(theta, modulus)
+        parameters, coefficients = ring.lift(_flat(theta)), self._constants(ring, constants)
+        values = ring.zeros((len(parameters), len(X), self.n_outputs))
         with _quiet():
-            values = _Values(ring, X)
-            outputs = self._forward(values, ring.lift(_flat(theta)), self._constants(ring, constants))[-1]
-            return self._result(outputs.swapaxes(-1, -2), theta, (len(X), self.n_outputs), out)
+            for start in range(0, len(X), _SAMPLES):
+                samples = slice(start, start + _SAMPLES)
+                outputs = self._forward(Values(ring, X[samples]), parameters, coefficients)[-1]
+                values[:, samples] = outputs.swapaxes(-1, -2)
+            return self._result(values, theta, (len(X), self.n_outputs), out)
 
     def expand(
         self,
@@ -546,18 +353,19 @@ class Interpreter:
         shape = (self.n_outputs * self.n_monomials, self.n_params)
         check_size(math.prod(shape) * max(1, theta.size // max(1, self.n_params)), theta.itemsize, "the Jacobian")
         parameters, coefficients = ring.lift(_flat(theta)), self._constants(ring, constants)
-        jacobian = ring.zeros((len(parameters), self.n_outputs, self.n_monomials, self.n_params))
+        batch = len(parameters)
+        jacobian = ring.zeros((batch, self.n_outputs, self.n_monomials, self.n_params))
         with _quiet():
             forms = self._forms(ring)
             slots = self._forward(forms, parameters, coefficients)
             for o in range(self.n_outputs):
                 seed = ring.zeros((1, self.n_outputs, 1))  # ∂f_o/∂f_o = 1, a form of degree 0
                 seed[0, o] = 1
-                derivatives = _Derivatives(forms, self.degree)
+                derivatives = Derivatives(forms, self.degree)
                 for block, rows in self._reverse(forms, derivatives, slots, parameters, coefficients, seed):
-                    rows = rows.reshape(*rows.shape[:1], -1, self.n_monomials).swapaxes(-1, -2)
+                    rows = rows.reshape(len(rows), block.size, self.n_monomials).swapaxes(-1, -2)
                     jacobian[:, o, :, block.start : block.stop] = rows
-            return self._result(jacobian.reshape(len(parameters), *shape), theta, shape, out)
+            return self._result(jacobian.reshape(batch, *shape), theta, shape, out)
 
     def jvp(
         self,
@@ -573,7 +381,7 @@ class Interpreter:
         self._check(dtheta, "dtheta", self.n_params)
         ring = self._ring(theta, modulus)
         with _quiet():
-            dual = _DualNumbers(ring)
+            dual = DualNumbers(ring)
             parameters = np.stack([_flat(theta), _flat(dtheta)])
             outputs = self._forward(self._forms(dual), parameters, self._constants(ring, constants))[-1]
             return self._result(outputs[1], theta, self._coefficient_shape, out)
@@ -607,7 +415,7 @@ class Interpreter:
         with _quiet():
             parameters = np.stack([_flat(theta), _flat(dtheta)])
             seed = np.stack([_flat(dcoef, 2), _flat(ddcoef, 2)])
-            gradient = self._gradient(_DualNumbers(ring), parameters, seed, self._constants(ring, None))
+            gradient = self._gradient(DualNumbers(ring), parameters, seed, self._constants(ring, None))
             return self._result(gradient[1], theta, (self.n_params,), out)
 
     def loss_gradient(self, theta: Array, gram: Array, target: Array, n_threads: int = 0) -> tuple[Array, Array]:
@@ -627,7 +435,7 @@ class Interpreter:
 
     # -- the sweeps ---------------------------------------------------------------------------------------------------
 
-    def _forward(self, values: _Interpretation, theta: Array, constants: list[list[Any]]) -> list[Array]:
+    def _forward(self, values: Interpretation, theta: Array, constants: list[list[Any]]) -> list[Array]:
         """All slots, given the parameters (..., B, P) in the ring."""
         ring, slots, activations = values.ring, [values.inputs], iter(constants)
         for k, instruction in enumerate(self.program.instructions):
@@ -638,14 +446,14 @@ class Interpreter:
                     part = values.constant_part(block)
                     part[...] = ring.add(part, self._bias(k, theta)[..., None])
             else:
-                block = _compose(values, next(activations), z, degree, self.program.degrees[k + 1])
+                block = compose(values, next(activations), z, degree, self.program.degrees[k + 1])
             slots.append(block)
         return slots
 
     def _reverse(
         self,
-        forms: _Forms,
-        cotangents: _Cotangents,
+        forms: Forms,
+        cotangents: Cotangents,
         slots: list[Array],
         theta: Array,
         constants: list[list[Any]],
@@ -671,19 +479,19 @@ class Interpreter:
             else:
                 if instruction.input == 0 or instruction.degree == 0:
                     continue
-                slope = [ring.scale(j, c) for j, c in enumerate(coefficients)][1 : instruction.degree + 1]
-                derivative = _compose(forms, slope, z, degree, degree_out - degree)
+                slope = [ring.scale(j, c) for j, c in enumerate(coefficients)][1:]
+                derivative = compose(forms, slope, z, degree, degree_out - degree)
                 m = cotangents.pull_back(m, degree, derivative, degree_out - degree)
             bar = bars.get(instruction.input)
             bars[instruction.input] = m if bar is None else ring.add(bar, m)
 
-    def _gradient(self, ring: _Ring, theta: Array, seed: Array, constants: list[list[Any]]) -> Array:
+    def _gradient(self, ring: Ring, theta: Array, seed: Array, constants: list[list[Any]]) -> Array:
         """Cotangent of the parameters (..., B, P) given that of the coefficients (..., B, O, N)."""
         forms = self._forms(ring)
         slots = self._forward(forms, theta, constants)
         gradient = ring.zeros(theta.shape)
-        for block, bar in self._reverse(forms, _DualForms(forms), slots, theta, constants, seed):
-            gradient[..., block.start : block.stop] = bar.reshape(*bar.shape[: theta.ndim - 1], -1)
+        for block, bar in self._reverse(forms, DualForms(forms), slots, theta, constants, seed):
+            gradient[..., block.start : block.stop] = bar.reshape(*bar.shape[: theta.ndim - 1], block.size)
         return gradient
 
     # -- parameters, constants, results -------------------------------------------------------------------------------
@@ -708,21 +516,21 @@ class Interpreter:
     def _coefficient_shape(self) -> tuple[int, int]:
         return self.n_outputs, self.n_monomials
 
-    def _ring(self, theta: Array, modulus: int) -> _Numbers:
+    def _ring(self, theta: Array, modulus: int) -> Numbers:
         # The compiled kernels know no Python objects.
         kernels = _backend.load("numpy") if theta.dtype.kind == "O" else self.kernels
-        return _Numbers(kernels, theta.dtype, modulus)
+        return Numbers(kernels, theta.dtype, modulus)
 
-    def _forms(self, ring: _Ring) -> _Forms:
+    def _forms(self, ring: Ring) -> Forms:
         check_size(self.n_outputs * self.n_monomials, 8, "the vector of coefficients", "use evaluate")
-        return _Forms(ring, self.n_inputs, self.homogeneous)
+        return Forms(ring, self.n_inputs, self.homogeneous)
 
-    def _constants(self, ring: _Numbers, residues: Array | None) -> list[list[Any]]:
+    def _constants(self, ring: Numbers, residues: Array | None) -> list[list[Any]]:
         """Activation coefficients in the ring, one list for each activation."""
         activations = self.program.activations
         if not ring.modulus:
             convert: Callable[[Number], Any] = _as_exact if ring.dtype.kind == "O" else _as_float
-            return [[np.asarray(convert(c), dtype=ring.dtype) for c in a.coefficients] for a in activations]
+            return [[convert(c) for c in a.coefficients] for a in activations]
         sizes = [len(a.coefficients) for a in activations]
         if residues is None:
             raise ValueError("`constants` is required with `modulus`")
@@ -744,24 +552,6 @@ class Interpreter:
             return np.array(result, dtype=theta.dtype, order="C")
         out[...] = result
         return out
-
-
-def _compose(values: _Interpretation, coefficients: Sequence[Any], z: Array, degree: int, degree_out: int) -> Array:
-    """p(z), homogenised to ``degree_out``: c_j z^j fills a prefix, the coefficients of polynomials of lower degree."""
-    ring = values.ring
-    total = ring.zeros((*z.shape[:-1], values.length(degree_out)))
-    power, power_degree = z, degree
-    last = max((j for j, c in enumerate(coefficients) if c != 0), default=0)
-    for j, c in enumerate(coefficients[: last + 1]):
-        if j == 0:
-            ring.add_scalar(values.constant_part(total), c)
-            continue
-        if j > 1:
-            power, power_degree = values.multiply(power, power_degree, z, degree), power_degree + degree
-        if c != 0:
-            prefix = total[..., : values.length(power_degree)]
-            prefix[...] = ring.add(prefix, ring.scale(c, power))
-    return total
 
 
 # -- helpers ----------------------------------------------------------------------------------------------------------
@@ -787,23 +577,16 @@ def _as_number(value: object, position: int) -> Number:
 
 def _as_float(c: Number) -> float:
     try:
-        return float(c)
+        value = float(c)
     except OverflowError:
-        raise OverflowError("an activation coefficient is too large for float64; use modulus or dtype=object") from None
+        value = math.inf
+    if math.isinf(value) or (value == 0 and c != 0):
+        raise OverflowError("an activation coefficient is out of range for float64; use dtype=object")
+    return value
 
 
 def _as_exact(c: Number) -> int | Fraction:
     return c if isinstance(c, int) else Fraction(c)
-
-
-def _count(d: int, degree: int) -> int:
-    return count_monomials(d, degree, homogeneous=True)
-
-
-def _rows(x: Array, lead: tuple[int, ...]) -> Array:
-    """A contiguous array (batch, length) of a block broadcast to these leading axes."""
-    length = x.shape[-1]
-    return np.ascontiguousarray(np.broadcast_to(x, (*lead, length))).reshape(math.prod(lead), length)
 
 
 def _flat(x: Array, n_axes: int = 1) -> Array:
