@@ -208,7 +208,7 @@ void jacobian_all(const ProgramPlan& plan, const Field& field, std::span<const T
             // x0^e g: a polynomial of lower degree is a prefix
             if (node.bias) emit(g, length_y, o, node.b_offset + i);
           }
-          if (node.input != 0 && node.degree_in > 0) {
+          if (node.input != 0) {
             const std::size_t n = static_cast<std::size_t>(node.units_in) * length_y;
             bar[node.input] = run.workspace.take_zero(n, run.ring);
             run.ring.affine(static_cast<std::size_t>(node.units_in), static_cast<std::size_t>(node.units_out), length_y,
