@@ -31,7 +31,7 @@ Array = NDArray[Any]
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 # Tables of row pairs with more entries than this are made in slices and not kept.
-_MAX_CACHED_ENTRIES = 2**22
+_MAX_CACHED_ENTRIES = 2**19
 # Samples whose monomials are made together before they are written out.
 _SAMPLES = 32
 # Rows summed one after the other before partial sums are added pairwise, as in numpy's own summation.
@@ -115,7 +115,7 @@ def _row_pairs(d: int, degree_a: int, degree_b: int) -> Iterator[tuple[int, NDAr
         yield start, table_of(d, degree_a, degree_b, start, min(start + step, n_a))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _row_table(d: int, degree_a: int, degree_b: int, start: int, stop: int) -> NDArray[np.int64]:
     if d == 1:
         return np.zeros((1, 1), dtype=np.int64)
@@ -297,7 +297,7 @@ def moment_block(
     _moment_sums(X, Y, parent, variable, first_moment, first_cross, moments, cross, targets)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=16)
 def _parents(n_vars: int, degree: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Each monomial of degree >= 1 is x_i times an earlier one: the positions of those, and the i (0 for 1 itself)."""
     parents, variables = [np.zeros(1, dtype=np.int64)], [np.zeros(1, dtype=np.int64)]

@@ -27,7 +27,7 @@ Array = NDArray[Any]
 # Below this bound a product of two residues, and a sum of 2^33 residues, fits in 64 bits.
 NATIVE_MODULUS = 2**31
 # A table of positions with more entries than this is not kept but made again in slices.
-_MAX_CACHED_ENTRIES = 2**22
+_MAX_CACHED_ENTRIES = 2**19
 # Rows of monomials in `moment_block` are made for about this many numbers at a time.
 _BLOCK_ENTRIES = 2**19
 
@@ -151,7 +151,7 @@ def _positions(d: int, degree_a: int, degree_b: int) -> Iterator[tuple[int, NDAr
             yield start + i, table[i]
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def position_table(d: int, degree_a: int, degree_b: int, start: int, stop: int) -> NDArray[np.int64]:
     """Positions of the products of monomials [start, stop) of degree ``degree_a`` with all of degree ``degree_b``.
 
@@ -165,7 +165,7 @@ def position_table(d: int, degree_a: int, degree_b: int, start: int, stop: int) 
     return table
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def tail_degrees(d: int, degree: int) -> NDArray[np.int64]:
     """Tail degrees e_{i+1} + ... + e_d of all forms, shape (count, d - 1)."""
     exponents = form_exponents(d, degree)
