@@ -25,8 +25,8 @@ def get_config() -> dict[str, Any]:
     -------
     dict
         ``version``; ``backend`` (name in use) and ``backends`` (name -> available); ``isa`` and ``isas``
-        (instruction-set path of the compiled kernels in use and those this machine can run; None and [] without the
-        extension); ``n_threads`` and ``n_threads_source``; ``python``, ``platform``; ``packages`` (name -> version,
+        (instruction-set path of the compiled kernels, None when another backend is in use, and those that this machine
+        can run); ``n_threads`` and ``n_threads_source``; ``python``, ``platform``; ``packages`` (name -> version,
         None when absent); ``include_dir`` and ``cmake_dir`` (None when the C++ library was not installed).
 
     Examples
@@ -40,7 +40,7 @@ def get_config() -> dict[str, Any]:
         "version": _version("polycore") or "0+unknown",
         "backend": backend,
         "backends": _backend.available(),
-        "isa": _core_attribute("isa"),
+        "isa": _core_attribute("isa") if backend == "cpp" else None,
         "isas": list(_core_attribute("available_isas") or []),
         "n_threads": n_threads,
         "n_threads_source": source,
@@ -72,7 +72,10 @@ def format_config(config: dict[str, Any]) -> str:
     rows = [
         ("polycore", config["version"]),
         ("backend", config["backend"] + (f" (also here: {', '.join(others)})" if others else "")),
-        ("ISA path", (config["isa"] or "no compiled extension") + (f" (also: {', '.join(isas)})" if isas else "")),
+        (
+            "ISA path",
+            (config["isa"] or "none: not the compiled kernels") + (f" (also: {', '.join(isas)})" if isas else ""),
+        ),
         ("threads", f"{config['n_threads']} (from {config['n_threads_source']})"),
         ("Python", f"{config['python']} on {config['platform']}"),
         ("packages", ", ".join(packages)),

@@ -1,31 +1,30 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Minimising a network's loss over its parameters: quasi-Newton first, then Newton steps to the bottom."""
+"""Minimising a network's loss over its parameters: quasi-Newton, then Levenberg–Marquardt, then Newton steps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ._validation import as_index, as_real, as_theta
 from .errors import NumericalError
 
+if TYPE_CHECKING:
+    from .loss import QDistance
+    from .networks import MLP, Network
+
 Vector = NDArray[np.float64]
 
-# Beyond this a Newton step (a Hessian of n_params² entries and its factorisations) costs more than it brings.
+# L-BFGS takes any start to the valley floor cheaply, and crawls there; Levenberg–Marquardt then walks along it.
+QUASI_NEWTON_STEPS = 150
+# At most so many Newton steps finish the work, for networks of at most so many parameters (a Hessian has n_params²).
+NEWTON_STEPS = 30
 MAX_NEWTON_PARAMS = 400
-# A point is called stationary when no parameter changes the loss by more than this fraction of `scale` per unit.
-STATIONARY = 1e-6
-
-
-class Objective(Protocol):
-    """What `loss.compose(net)` offers and the descent needs."""
-
-    def value_and_gradient(self, theta: Vector) -> tuple[Any, Any]: ...
-    def hessian(self, theta: Vector) -> Any: ...
+# A run has settled when a Gauss–Newton step promises less than this fraction of the scale.
+SETTLED = 1e-9
 
 
 @dataclass(frozen=True)
@@ -37,19 +36,20 @@ class Descent:
     theta : (n_params,) array
         Where it ended: the point of least loss it met.
     loss : (n_steps + 1,) array
-        The objective at the start and after each step.
-    gradient_norm : float
-        Largest entry of the gradient at ``theta``, divided by the scale.
-    stationary : bool
-        Whether ``gradient_norm`` is below 1e-6.
+        The sum of squared errors (with the constant of the loss) at the start and after each step.
+    promise : float
+        Decrease of the loss that a Gauss–Newton step from ``theta`` promises, divided by the scale. Zero where the
+        gradient is; unlike the gradient it does not depend on how the function is parametrised.
+    settled : bool
+        Whether ``promise`` is below 1e-9.
     n_evaluations : int
-        Evaluations of the objective and its gradient.
+        Evaluations of the loss.
     """
 
     theta: Vector = field(repr=False)
     loss: Vector = field(repr=False)
-    gradient_norm: float
-    stationary: bool
+    promise: float
+    settled: bool
     n_evaluations: int
 
     @property
@@ -57,82 +57,138 @@ class Descent:
         return len(self.loss) - 1
 
     def __repr__(self) -> str:
-        state = "stationary" if self.stationary else "not stationary"
+        state = "settled" if self.settled else "not settled"
         return f"Descent(loss {self.loss[0]:.6g} → {self.loss[-1]:.6g} in {self.n_steps} steps, {state})"
 
 
-def descend(objective: Objective, start: object, n_params: int, scale: float = 1.0, max_steps: int = 1000) -> Descent:
-    """Minimise an objective from one start: L-BFGS-B, then trust-region Newton (scipy's ``trust-exact``).
+class Fit:
+    """The problem of fitting one network to one Q-distance, prepared for any number of descents.
 
     Parameters
     ----------
-    objective : NetworkLoss
-        As made by ``loss.compose(net)``.
-    start : (n_params,) array-like
-    n_params : int
+    loss : QDistance
+        With a dense Gram matrix.
+    network : Network
     scale : float
-        Positive; the objective is divided by it for the optimiser, whose tolerances are absolute. The total sum of
-        squares of the targets makes it the fraction of variance that is not explained.
-    max_steps : int
-        Of both phases together.
+        Positive. The optimisers work on the loss divided by it, since their tolerances are absolute. The total sum of
+        squares of the targets makes that the fraction of the variance that is not explained.
 
     Raises
     ------
     ValueError
-        If the start has the wrong length, or ``scale`` or ``max_steps`` is not positive.
+        If ``scale`` is not positive.
 
     Notes
     -----
-    Symmetries make the Hessian singular along the fibres everywhere, which plain Newton does not survive; the trust
-    region does. Networks of more than 400 parameters are left where L-BFGS-B ends.
+    With Q = RᵀR the loss is ‖R (c_f − t)‖² + constant, a least-squares problem with one residual for each coefficient
+    instead of one for each sample.
     """
-    from scipy import optimize
 
-    minimize: Any = optimize.minimize
-    theta = as_theta(start, n_params, "start", finite=True).reshape(n_params)
-    max_steps = as_index(max_steps, "max_steps", minimum=1)
-    scale = as_real(scale, "scale")
-    if scale <= 0:
-        raise ValueError(f"`scale` must be positive, got {scale}")
-    trace = _Trace(objective, scale)
-    trace.record(theta)
-    minimize(
-        trace.value_and_gradient,
-        theta,
-        jac=True,
-        method="L-BFGS-B",
-        callback=trace.record,
-        options={"maxiter": max_steps, "maxfun": 20 * max_steps, "ftol": 1e-14, "gtol": 1e-9, "maxcor": 20},
-    )
-    remaining = max_steps - (len(trace.losses) - 1)
-    if n_params <= MAX_NEWTON_PARAMS and remaining > 0:
+    def __init__(self, loss: QDistance, network: Network, scale: float = 1.0) -> None:
+        self.scale = as_real(scale, "scale")
+        if self.scale <= 0:
+            raise ValueError(f"`scale` must be positive, got {scale}")
+        self.loss = loss
+        self.network = network
+        self.objective = loss.compose(network)
+        eigenvalues, vectors = np.linalg.eigh(np.asarray(loss.gram))
+        kept = eigenvalues > len(eigenvalues) * np.finfo(np.float64).eps * eigenvalues[-1]
+        self._factor = (vectors[:, kept] * np.sqrt(eigenvalues[kept] / self.scale)).T
+        # MINPACK wants at least as many residuals as parameters; zeros change nothing.
+        n_residuals = network.n_outputs * len(self._factor)
+        self._padding = np.zeros(max(0, network.n_params - n_residuals))
+
+    def descend(self, start: ArrayLike, max_steps: int = 1000) -> Descent:
+        """Minimise from one start.
+
+        Parameters
+        ----------
+        start : (n_params,) array-like
+        max_steps : int
+            Of all phases together; >= 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the start has the wrong length or is not finite, or ``max_steps`` is not a positive integer.
+        """
+        from scipy import optimize
+
+        theta = as_theta(start, self.network.n_params, "start", finite=True).reshape(self.network.n_params)
+        max_steps = as_index(max_steps, "max_steps", minimum=1)
+        minimize: Any = optimize.minimize
+        trace = _Trace(self)
+        trace.record(theta)
         minimize(
-            trace.value,
-            trace.best,
-            jac=trace.gradient,
-            hess=trace.hessian,
-            method="trust-exact",
+            trace.value_and_gradient,
+            theta,
+            jac=True,
+            method="L-BFGS-B",
             callback=trace.record,
-            options={"maxiter": min(remaining, 100), "gtol": 1e-10, "initial_trust_radius": 0.1},
+            options={"maxiter": min(max_steps, QUASI_NEWTON_STEPS), "ftol": 1e-13, "gtol": 1e-9, "maxcor": 20},
         )
-    gradient_norm = float(np.abs(trace.gradient(trace.best)).max())
-    losses = np.array(trace.losses) * scale
-    return Descent(trace.best, losses, gradient_norm, gradient_norm < STATIONARY, trace.n_evaluations)
+        remaining = max_steps - trace.n_steps
+        if remaining > 0:
+            optimize.least_squares(
+                trace.residuals,
+                trace.best,
+                jac=trace.residual_jacobian,
+                method="lm",
+                xtol=1e-14,
+                ftol=1e-14,
+                gtol=1e-13,
+                max_nfev=remaining,
+            )
+        promise = self.promise(trace.best)
+        remaining = min(max_steps - trace.n_steps, NEWTON_STEPS)
+        if promise > SETTLED and remaining > 0 and self.network.n_params <= MAX_NEWTON_PARAMS:
+            minimize(
+                trace.value,
+                trace.best,
+                jac=trace.gradient,
+                hess=trace.hessian,
+                method="trust-exact",
+                callback=trace.record,
+                options={"maxiter": remaining, "gtol": 1e-10, "initial_trust_radius": 0.1},
+            )
+            promise = self.promise(trace.best)
+        losses = np.array(trace.values) * self.scale + self.loss.constant
+        return Descent(trace.best, losses, promise, promise < SETTLED, trace.n_evaluations)
+
+    def residuals(self, theta: Vector) -> Vector:
+        """R (c_f − t) / √scale, output by output: their squares sum to the scaled Q-distance."""
+        difference = np.asarray(self.network.expand(theta)) - self.loss.target
+        return np.concatenate([(difference @ self._factor.T).ravel(), self._padding])
+
+    def residual_jacobian(self, theta: Vector) -> Vector:
+        """Derivative of `residuals`, shape (n_residuals, n_params)."""
+        n_params = self.network.n_params
+        jacobian = np.asarray(self.network.jacobian(theta)).reshape(self.network.n_outputs, -1, n_params)
+        return np.vstack([(self._factor @ jacobian).reshape(-1, n_params), np.zeros((len(self._padding), n_params))])
+
+    def promise(self, theta: Vector) -> float:
+        """Squared length of the residuals' part that lies in the range of their Jacobian."""
+        residuals, jacobian = self.residuals(theta), self.residual_jacobian(theta)
+        left, singular_values, _ = np.linalg.svd(jacobian, full_matrices=False)
+        # The kernel along the fibres of the parametrisation shows up as singular values at rounding level.
+        kept = singular_values > 1e-10 * singular_values[0]
+        return float(np.sum((left[:, kept].T @ residuals) ** 2))
 
 
-def scaled_starts(net: Any, quadratic: Callable[[Vector], Any], target_square: float, rng: object, n: int) -> Vector:
+def scaled_starts(network: MLP, loss: QDistance, target_square: float, rng: Any, n: int) -> Vector:
     """Random parameters whose function is about as large as the target: the last layer is scaled to match.
 
     Parameters
     ----------
-    net : network
-        Its last instruction is an affine layer, the last parameters, in which the function is linear.
-    quadratic : callable
-        Squared size of coefficients, (n, n_outputs, n_monomials) → (n,).
+    network : MLP
+        Linear in the parameters of its last layer, which are the last ones.
+    loss : QDistance
+        Whose Q measures size.
     target_square : float
         Squared size of the target.
-    rng, n
-        Seed or generator, number of starts.
+    rng : int or numpy Generator
+    n : int
+        Number of starts.
 
     Returns
     -------
@@ -140,19 +196,20 @@ def scaled_starts(net: Any, quadratic: Callable[[Vector], Any], target_square: f
 
     Notes
     -----
-    In a network of degree D a misjudged scale of the first weights enters with its D-th power, so unscaled starts can be
-    off by many orders of magnitude, and the optimiser spends its steps on that.
+    In a network of degree D a misjudged scale of the first weights enters with its D-th power, so unscaled starts can
+    be off by many orders of magnitude, and the optimiser spends its steps on that.
     """
-    theta = np.array(net.random_params(rng=rng, batch=(n,)), dtype=np.float64)
-    last = net.n_outputs * (net.widths[-2] + bool(net.bias))
-    squares = np.asarray(quadratic(net.expand(theta)))
+    theta = np.array(network.random_params(rng=rng, batch=(n,)), dtype=np.float64)
+    last = network.n_outputs * (network.widths[-2] + network.bias)
+    coef = np.asarray(network.expand(theta))
+    squares = np.einsum("soa,soa->s", coef @ np.asarray(loss.gram), coef)
     usable = np.isfinite(squares) & (squares > 0)
     theta[usable, -last:] *= np.sqrt(target_square / squares[usable])[:, None]
     return theta
 
 
-def hessian_signature(hessian: NDArray[np.float64]) -> tuple[int, int, int]:
-    """Numbers of positive, zero and negative eigenvalues of a Hessian; zero: below 1e-7 of the largest."""
+def hessian_signature(hessian: Vector) -> tuple[int, int, int]:
+    """Numbers of positive, zero and negative eigenvalues of a Hessian; zero means below 1e-7 of the largest."""
     eigenvalues = np.linalg.eigvalsh(hessian)
     tolerance = 1e-7 * float(np.abs(eigenvalues).max(initial=0.0))
     positive = int((eigenvalues > tolerance).sum())
@@ -161,26 +218,30 @@ def hessian_signature(hessian: NDArray[np.float64]) -> tuple[int, int, int]:
 
 
 class _Trace:
-    """The objective over a scale, remembering the last point: scipy asks for value and gradient one by one."""
+    """The scaled objective as scipy's optimisers ask for it, piece by piece, with a record of the accepted steps."""
 
-    def __init__(self, objective: Objective, scale: float) -> None:
-        self._objective = objective
-        self._scale = scale
+    def __init__(self, fit: Fit) -> None:
+        self._fit = fit
         self._theta: Vector | None = None
         self._value = np.inf
         self._gradient: Vector = np.zeros(0)
-        self.n_evaluations = 0
-        self.losses: list[float] = []
-        self.best: Vector = np.zeros(0)
         self._best_value = np.inf
+        self.best: Vector = np.zeros(0)
+        self.values: list[float] = []
+        self.n_evaluations = 0
+
+    @property
+    def n_steps(self) -> int:
+        return len(self.values) - 1
 
     def value_and_gradient(self, theta: Vector) -> tuple[float, Vector]:
         if self._theta is None or not np.array_equal(theta, self._theta):
             self.n_evaluations += 1
             self._theta = np.array(theta)
             try:
-                value, gradient = self._objective.value_and_gradient(self._theta)
-                self._value, self._gradient = float(value) / self._scale, np.asarray(gradient) / self._scale
+                value, gradient = self._fit.objective.value_and_gradient(self._theta)
+                self._value = float(value) / self._fit.scale
+                self._gradient = np.asarray(gradient) / self._fit.scale
             except NumericalError:
                 # A step so long that the polynomial overflows: a huge value makes the line search come back.
                 self._value, self._gradient = 1e100, np.zeros_like(self._theta)
@@ -193,16 +254,24 @@ class _Trace:
         return self.value_and_gradient(theta)[1]
 
     def hessian(self, theta: Vector) -> Vector:
-        return np.asarray(self._objective.hessian(theta)) / self._scale
+        return np.asarray(self._fit.objective.hessian(theta)) / self._fit.scale
+
+    def residuals(self, theta: Vector) -> Vector:
+        self.n_evaluations += 1
+        try:
+            return self._fit.residuals(theta)
+        except NumericalError:
+            return np.full(max(len(self._fit._factor) * self._fit.network.n_outputs, len(theta)), 1e50)
+
+    def residual_jacobian(self, theta: Vector) -> Vector:
+        # Levenberg–Marquardt asks for the Jacobian where it has accepted a step, and first where it starts.
+        if not np.array_equal(theta, self.best):
+            self.record(theta)
+        return self._fit.residual_jacobian(theta)
 
     def record(self, theta: Vector) -> None:
         """Note one accepted step."""
         value = self.value(theta)
-        self.losses.append(value)
+        self.values.append(value)
         if value <= self._best_value:
             self._best_value, self.best = value, np.array(theta)
-
-
-def n_reaching_best(finals: Sequence[float], scale: float) -> int:
-    """How many runs ended within 1e-6 of the total sum of squares of the best one."""
-    return int((np.asarray(finals) <= min(finals) + 1e-6 * scale).sum())

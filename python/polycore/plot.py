@@ -36,45 +36,34 @@ MAX_POINTS = 1500
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def plot_spectrum(eigenvalues: ArrayLike, tolerance: float) -> Figure:
+def plot_spectrum(eigenvalues: ArrayLike, rank: int) -> Figure:
     """Eigenvalues of a Gram matrix on a logarithmic scale, largest first, relative to the largest.
 
     Parameters
     ----------
     eigenvalues : (n,) array of float64
         In any order. Rounding may have made the smallest ones negative; their absolute value is drawn.
-    tolerance : float
-        The relative size below which an eigenvalue counts as zero, drawn as a dashed line.
+    rank : int
+        How many of them count as nonzero; the others are drawn in a second colour.
     """
-    values = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
-    relative = np.abs(values) / values[0] if values.size and values[0] > 0 else np.zeros_like(values)
+    values = np.abs(np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1])
+    relative = values / values[0] if values.size and values[0] > 0 else values
     # Exact zeros have no place on a logarithmic axis; they are drawn on its lower edge.
-    floor = min(1e-18, tolerance / 100)
-    shown = np.maximum(relative, floor)
-    kept = values / values[0] > tolerance if values.size and values[0] > 0 else np.zeros(values.size, dtype=bool)
+    shown = np.maximum(relative, 1e-36)
     number = np.arange(1, values.size + 1)
     with _style("spectrum"):
         figure, axes = _figure()
         size = 4.5 if values.size <= 120 else 2.5
-        axes.plot(number[kept], shown[kept], "o", color=ACCENT, markersize=size, markeredgewidth=0)
-        axes.plot(number[~kept], shown[~kept], "o", color=SECOND, markersize=size, markeredgewidth=0)
-        axes.axhline(tolerance, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
-        axes.annotate(
-            "counts as zero below this line",
-            (0.02, tolerance),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, -5),
-            textcoords="offset points",
-            color=MUTED,
-            va="top",
-        )
+        axes.plot(number[:rank], shown[:rank], "o", color=ACCENT, markersize=size, markeredgewidth=0)
+        axes.plot(number[rank:], shown[rank:], "o", color=SECOND, markersize=size, markeredgewidth=0)
         axes.set_yscale("log")
-        # Room under the line for its label, whatever the smallest eigenvalue is.
-        axes.set_ylim(min(shown.min(initial=1.0), tolerance) / 300, 5)
+        axes.set_ylim(shown.min(initial=0.1) / 3, 3)
         _integer_axis(axes, values.size)
         axes.set_xlabel("eigenvalue number, largest first")
         axes.set_ylabel("eigenvalue of Q / the largest")
         _power_of_ten_labels(axes)
+        if rank < values.size:
+            _legend(axes, [("determined by the data", ACCENT, "o"), ("zero up to rounding", SECOND, "o")])
     return figure
 
 
@@ -113,7 +102,7 @@ def plot_loss_histories(histories: Sequence[ArrayLike], floor: float | None = No
         lows = [smallest] if floor is None or floor <= 0 else [smallest, floor]
         highs = [float(line.max()) for line in lines]
         axes.set_ylim(min(lows) / 1.15, max(highs) * 1.15)
-        _integer_axis(axes, max(line.size - 1 for line in lines), first=0)
+        _step_axis(axes, max(line.size - 1 for line in lines))
         axes.set_xlabel("optimiser step")
         axes.set_ylabel("loss / total sum of squares")
         _plain_log_labels(axes)
@@ -242,6 +231,21 @@ def _integer_axis(axes: Axes, last: int, first: int = 1) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
     margin = max(0.5, 0.02 * (last - first))
     axes.set_xlim(first - margin, last + margin)
+
+
+def _step_axis(axes: Axes, last: int) -> None:
+    """Steps from 0; after the first ten on a logarithmic scale when there are many, since most happens early."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    if last <= 60:
+        _integer_axis(axes, last, first=0)
+        return
+    axes.set_xscale("symlog", linthresh=10, linscale=1.0)
+    ticks = [0, 5, *(m * 10**k for k in range(1, 7) for m in (1, 2, 5) if m * 10**k <= last)]
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlim(-0.5, last * 1.08)
 
 
 def _power_of_ten_labels(axes: Axes) -> None:

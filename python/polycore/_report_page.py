@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A report as files: the HTML page, the JSON, and putting both in place at once."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import importlib.resources
+import importlib.util
+import json
+import math
+import os
+import re
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _report_words as words
+from . import plot
+from .config import get_config
+
+if TYPE_CHECKING:
+    from .report import Report
+
+_MAX_TERMS = 12
+_MAX_RESIDUAL_PLOTS = 4
+
+
+def report_dict(report: Report) -> dict[str, Any]:
+    """The report as plain values, in the schema docs/report.md describes. NaN becomes None."""
+    from .report import SCHEMA
+
+    config = get_config()
+    training = report.training
+    result = {
+        "schema": SCHEMA,
+        "title": report.title,
+        "seed": report.seed,
+        "data": asdict(report.data),
+        "architecture": asdict(report.architecture),
+        "gram": {**asdict(report.gram), "eigenvalues": report.gram.eigenvalues.tolist()},
+        "models": [asdict(model) for model in report.models],
+        "training": {
+            "total_sum_of_squares": training.total,
+            "floor": training.floor,
+            "best_start": training.best,
+            "n_at_best": training.n_at_best,
+            "hessian_eigenvalues": dict(zip(("positive", "zero", "negative"), training.hessian or (None,) * 3)),
+            "moments_agreement": training.agreement,
+            "starts": [
+                {
+                    "loss": descent.loss.tolist(),
+                    "n_steps": descent.n_steps,
+                    "n_evaluations": descent.n_evaluations,
+                    "promise": descent.promise,
+                    "settled": descent.settled,
+                }
+                for descent in training.descents
+            ],
+        },
+        "network": {
+            "theta": report.theta.tolist(),
+            "parameters": {name: array.tolist() for name, array in report.network.unpack(report.theta).items()},
+            "coefficients": report.coef.tolist(),
+            "best_polynomial": report.target.tolist(),
+            "exponents": report.network.basis.exponents.tolist(),
+        },
+        "sentences": _sentences(report),
+        "warnings": list(report.warnings),
+        "environment": {key: config[key] for key in ("version", "backend", "isa", "python", "packages")},
+    }
+    return dict(_plain(result))
+
+
+def report_html(report: Report) -> str:
+    """The report as one HTML page that refers to nothing outside itself."""
+    require_report_packages()
+    import jinja2
+    from markupsafe import Markup
+
+    environment = jinja2.Environment(
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(count=words.count, number=words.number, share=_share, signed=_signed)
+    source = importlib.resources.files("polycore").joinpath("templates", "report.html.j2").read_text(encoding="utf-8")
+    plots = {name: Markup(svg) for name, svg in _plots(report).items()}
+    return environment.from_string(source).render(
+        report=report,
+        say=_sentences(report),
+        spectrum=plots.pop("spectrum"),
+        losses=plots.pop("losses"),
+        residuals=plots,
+        terms=_largest_terms(report),
+        formula=Markup(_formula(report)),
+        activation=Markup(_activation(report)),
+        config=get_config(),
+    )
+
+
+def write_report(report: Report, out: Path) -> Path:
+    """Write index.html and report.json: both are finished under other names, then renamed into place."""
+    pages = {
+        "index.html": report.to_html(),
+        "report.json": json.dumps(report.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    drafts = {name: out / f".{name}.{os.getpid()}.part" for name in pages}
+    try:
+        for name, text in pages.items():
+            drafts[name].write_text(text, encoding="utf-8")
+        for name, draft in drafts.items():
+            draft.replace(out / name)
+    finally:
+        for draft in drafts.values():
+            draft.unlink(missing_ok=True)
+    return out / "index.html"
+
+
+def check_writable(out: Path) -> None:
+    """OSError now rather than after minutes of work if the report cannot be written; leaves nothing behind."""
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f"the output directory {out} is a file")
+    made = []
+    ancestor = out
+    while not ancestor.exists():
+        made.append(ancestor)
+        ancestor = ancestor.parent
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise type(error)(error.errno, f"the output directory {out} cannot be written ({error.strerror})") from None
+    finally:
+        for directory in made:
+            with contextlib.suppress(OSError):
+                directory.rmdir()
+
+
+def require_report_packages() -> None:
+    """ImportError naming the extra unless matplotlib and jinja2 are installed."""
+    missing = [name for name in ("matplotlib", "jinja2") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(f"the report needs {' and '.join(missing)}: pip install polycore[report]")
+
+
+def _sentences(report: Report) -> dict[str, list[str]]:
+    return {
+        "headline": words.headline(report),
+        "models": words.on_models(report),
+        "dimension": words.on_dimension(report),
+        "gram": words.on_gram(report),
+        "training": words.on_training(report),
+    }
+
+
+def _plots(report: Report) -> dict[str, str]:
+    """The page's plots as SVG: "spectrum", "losses", and one of residuals for each output by its name."""
+    training = report.training
+    spectrum = plot.plot_spectrum(report.gram.eigenvalues, report.gram.rank)
+    losses = plot.plot_loss_histories(
+        [descent.loss / training.total for descent in training.descents], training.floor / training.total, training.best
+    )
+    plots = {
+        "spectrum": plot.to_svg(spectrum, "Eigenvalues of Q on a logarithmic scale, largest first"),
+        "losses": plot.to_svg(losses, "Loss against optimiser step for every start, on a logarithmic scale"),
+    }
+    p = report.predictions
+    for index, variable in enumerate(report.data.outputs[:_MAX_RESIDUAL_PLOTS]):
+        figure = plot.plot_residuals(
+            p["train"][:, index],
+            (p["train_observed"] - p["train"])[:, index],
+            p["held_out"][:, index],
+            (p["held_out_observed"] - p["held_out"])[:, index],
+            variable.name,
+        )
+        plots[f"residuals of {variable.name}"] = plot.to_svg(figure, f"Residuals of {variable.name} against prediction")
+    return plots
+
+
+def _largest_terms(report: Report) -> list[tuple[str, list[tuple[str, float, float]]]]:
+    """For each output its largest coefficients: monomial, the network's, the best polynomial's."""
+    basis = report.network.basis
+    symbols = [variable.name for variable in report.data.inputs]
+    tables = []
+    for index, variable in enumerate(report.data.outputs):
+        order = np.argsort(-np.abs(report.coef[index]), kind="stable")[:_MAX_TERMS]
+        rows = [
+            (_monomial(basis.exponent(int(i)), symbols), float(report.coef[index, i]), float(report.target[index, i]))
+            for i in order
+        ]
+        tables.append((variable.name, rows))
+    return tables
+
+
+def _monomial(exponents: tuple[int, ...], symbols: list[str]) -> str:
+    factors = [
+        symbol + (str(power).translate(words.SUPERSCRIPTS) if power > 1 else "")
+        for symbol, power in zip(symbols, exponents, strict=True)
+        if power
+    ]
+    return " · ".join(factors) or "1"
+
+
+def _formula(report: Report) -> str:
+    """The network as a formula in HTML: W₂ σ(W₁ x + b₁) + b₂."""
+    layers = len(report.architecture.widths) - 1
+    shift = " + <i>b</i><sub>{}</sub>" if report.architecture.bias else ""
+    text = "<i>x</i>"
+    for layer in range(1, layers + 1):
+        text = f"<i>W</i><sub>{layer}</sub> {text}{shift.format(layer)}"
+        if layer < layers:
+            index = f"<sub>{layer}</sub>" if len(set(report.architecture.activations)) > 1 else ""
+            text = f"<i>σ</i>{index}({text})"
+    return f"<i>f</i>(<i>x</i>) = {text}"
+
+
+def _activation(report: Report) -> str:
+    """σ(z) = z², or σ₁, σ₂, … when the layers differ; empty without hidden layers."""
+    activations = report.architecture.activations
+    if not activations:
+        return ""
+    if len(set(activations)) == 1:
+        return f"<i>σ</i>(<i>z</i>) = {_as_html(activations[0])}"
+    parts = [f"<i>σ</i><sub>{k}</sub>(<i>z</i>) = {_as_html(text)}" for k, text in enumerate(activations, 1)]
+    return ", ".join(parts)
+
+
+def _as_html(polynomial: str) -> str:
+    """A polynomial written as ``1 - 0.5*z^2`` in HTML."""
+    text = html.escape(polynomial).replace(" - ", " − ").replace("*", "\u2009")
+    text = re.sub(r"\^(\d+)", r"<sup>\1</sup>", text)
+    return text.replace("z", "<i>z</i>")
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, numpy numbers as Python's, NaN and infinities as None."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _signed(value: float) -> str:
+    """A coefficient to four decimals, with a real minus sign."""
+    return f"{value:.4f}".replace("-", "−") if abs(value) < 1e4 else words.number(value)
+
+
+def _share(fraction: float) -> str:
+    """Width of a bar for a fraction, as a CSS percentage between 0 and 100."""
+    return f"{100 * min(max(fraction, 0.0), 1.0):.1f}%" if math.isfinite(fraction) else "0%"

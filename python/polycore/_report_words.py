@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a report says in sentences: each function looks at the numbers and says what they mean, or nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .report import Errors, Model, Report
+
+# Differences in R² below this are called "as well as": far below what a random split of the rows already changes.
+SAME_R2 = 0.005
+# Starts have parameters of size one; beyond this they are running away.
+RUNAWAY = 20.0
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def headline(report: Report) -> list[str]:
+    """Two or three sentences for a reader who stops after them."""
+    network, linear = report.model("network"), report.model("linear")
+    best = _regression(report)
+    rows = "held-out" if network.held_out else "training"
+    sentences = [
+        f"On {count(_tested(network).n_rows)} {rows} rows the network explains "
+        f"{_share(_tested(network).r2)} of the variance of {_outputs(report)}, "
+        f"linear regression {_share(_tested(linear).r2)}"
+        + (f", polynomial regression {_share(_tested(best).r2)}." if best else ".")
+    ]
+    if best:
+        sentences.append(
+            f"The network does this with {count(network.n_coefficients)} parameters, "
+            f"polynomial regression with {count(best.n_coefficients)} coefficients."
+        )
+    sentences.append(
+        f"Training read the {count(report.data.n_train)} rows once: {count(report.gram.n_moments)} moments hold all "
+        "that the loss depends on, so an optimiser step costs the same for any number of rows."
+    )
+    return sentences
+
+
+def on_models(report: Report) -> list[str]:
+    """How the models compare, and whether one of them overfits."""
+    network, linear, best = report.model("network"), report.model("linear"), _regression(report)
+    sentences = []
+    if network.held_out is None:
+        sentences.append("No rows were held out, so nothing here says how well the models predict new rows.")
+    rivals = [("linear regression", linear)] + ([("the full polynomial", best)] if best else [])
+    where = "held-out" if network.held_out else "training"
+    verdicts = [f"{_compare(_tested(network), _tested(rival))} {name}" for name, rival in rivals]
+    sentences.append(f"On the {where} rows the network predicts {_join(verdicts)}.")
+    for name, model in [*rivals[1:], ("the network", network)]:
+        if model.held_out is None:
+            continue
+        worse_than_linear = linear.held_out is not None and model.held_out.r2 < linear.held_out.r2 - SAME_R2
+        if worse_than_linear and model.train.r2 > linear.train.r2 + SAME_R2:
+            sentences.append(
+                f"{_upper_first(name)} overfits: it fits the training rows better than linear regression "
+                f"(R² {model.train.r2:.3f} against {linear.train.r2:.3f}) and the held-out rows worse "
+                f"({model.held_out.r2:.3f} against {linear.held_out.r2:.3f})."
+                if linear.held_out
+                else ""
+            )
+        if model.held_out.r2 < 0:
+            sentences.append(f"Negative R²: {name} predicts the held-out rows worse than their mean would.")
+    if report.architecture.homogeneous:
+        sentences.append(
+            "The network has no biases and its activations are powers, so its outputs are forms: every monomial has "
+            f"degree exactly {report.architecture.degree}. In the standardised variables it has no constant"
+            + ("" if report.architecture.degree == 1 else " and no linear")
+            + " term; --bias adds the lower degrees."
+        )
+    return [sentence for sentence in sentences if sentence]
+
+
+def on_dimension(report: Report) -> list[str]:
+    """What the counts say about the set of functions the network can be."""
+    a = report.architecture
+    rank, expected, ambient = a.jacobian_rank, a.expected_dimension, a.ambient_dimension
+    if rank is None:
+        return ["The network has too many parameters for the exact rank of its Jacobian to be computed here."]
+    if rank < expected:
+        verdict = (
+            f"The functions this network can be form a set of dimension {count(rank)}, {count(expected - rank)} less "
+            "than expected: these widths and activations are defective."
+        )
+    elif rank == ambient:
+        verdict = (
+            f"The rank is that of the whole space: the network fills it, in the sense that its functions have the full "
+            f"dimension {count(ambient)} (over the reals, some polynomials may still be out of reach)."
+        )
+    else:
+        verdict = (
+            f"As expected, the functions this network can be form a set of dimension {count(rank)} inside a space of "
+            f"dimension {count(ambient)}: a curved model, and not every polynomial of its degree is within reach."
+        )
+    fibre = a.n_params - rank
+    if fibre == 0:
+        more = "No parameter is redundant: nearby parameters give different functions."
+    else:
+        known = "all of them" if fibre == a.orbit_dimension else f"{count(a.orbit_dimension)} of them"
+        more = f"{count(fibre)} of its {count(a.n_params)} parameters {'is' if fibre == 1 else 'are'} redundant" + (
+            f", {known} through the symmetries of its layers." if a.orbit_dimension else "."
+        )
+    return [verdict, more]
+
+
+def on_gram(report: Report) -> list[str]:
+    """What the training rows determine, and how far the numbers can be trusted."""
+    g, data = report.gram, report.data
+    missing = g.n_monomials - g.rank
+    sentences = []
+    if missing == 0:
+        sentences.append(
+            "Q has full rank: no polynomial in the network's space vanishes on all training rows, so the best "
+            "polynomial is unique."
+        )
+    else:
+        sentences.append(
+            f"Q is rank deficient: {count(missing)} of {count(g.n_monomials)} directions of coefficient space "
+            f"{'is' if missing == 1 else 'are'} invisible to these rows (polynomials that vanish on all of them). The "
+            "best polynomial is therefore not unique; the one of least norm is taken."
+        )
+        few = [v for v in data.inputs if v.n_distinct <= report.architecture.degree]
+        if data.n_train < g.n_monomials:
+            sentences.append(
+                f"There are fewer training rows ({count(data.n_train)}) than monomials ({count(g.n_monomials)}): the "
+                "full polynomial can follow any targets, and its training error means nothing."
+            )
+        elif few:
+            names = _join([f"{v.name} ({v.n_distinct} values)" for v in few[:6]])
+            sentences.append(
+                f"The cause is in the columns with few distinct values: {names}. Powers of such a column repeat its "
+                "lower powers."
+            )
+    digits = math.log10(g.condition) if 1 <= g.condition < math.inf else math.inf
+    if digits >= 8:
+        sentences.append(
+            f"The condition number {number(g.condition, 2)} costs about {min(digits, 16):.0f} of 16 digits. "
+            + (
+                "The fit was therefore made from the rows themselves by orthogonalisation, not through Q."
+                if g.fitted_from == "rows"
+                else "Coefficients in the weak directions are not reliable; a lower degree or fewer columns would help."
+            )
+        )
+    elif math.isfinite(digits):
+        sentences.append(
+            f"The condition number {number(g.condition, 2)} costs about {max(digits, 0):.0f} of 16 digits in solving "
+            "with Q, which leaves the coefficients reliable."
+        )
+    return sentences
+
+
+def on_training(report: Report) -> list[str]:
+    """Where the optimiser ended."""
+    t, a = report.training, report.architecture
+    n, best = len(t.descents), t.descents[t.best]
+    sentences = []
+    if n > 1:
+        sentences.append(
+            f"{count(t.n_at_best)} of {count(n)} random starts ended at the least loss found"
+            + (", so it is probably the global minimum." if 3 * t.n_at_best >= 2 * n else ".")
+            + (" More starts may find a lower one." if t.n_at_best == 1 else "")
+        )
+    if not best.settled:
+        largest = float(abs(best.theta).max())
+        if largest > RUNAWAY:
+            sentences.append(
+                f"The loss was still falling after {count(best.n_steps)} steps while the parameters grew (the largest "
+                f"is {number(largest, 2)}): the best fit may lie at infinity. That happens because the functions of a "
+                "network need not form a closed set; the predictions settle long before the parameters do."
+            )
+        else:
+            sentences.append(
+                f"The best start had not settled after {count(best.n_steps)} steps (one more promises to explain "
+                f"another {number(best.promise, 1)} of the variance); --max-steps gives it more."
+            )
+    elif t.hessian is not None:
+        _, flat, negative = t.hessian
+        if negative:
+            kind = f"a saddle, where the loss falls in {count(negative)} direction{'s' * (negative != 1)}"
+        elif flat == 0:
+            kind = "a strict local minimum"
+        else:
+            kind = f"a minimum to second order, flat in {count(flat)} direction{'s' * (flat != 1)}"
+            invisible = report.gram.n_monomials - report.gram.rank
+            redundant = None if a.jacobian_rank is None else a.n_params - a.jacobian_rank
+            if flat == redundant:
+                kind += ", as many as it has redundant parameters"
+            elif redundant is not None and flat == redundant + invisible:
+                kind += f": {count(redundant)} redundant parameters and {count(invisible)} invisible to the data"
+        sentences.append(f"The best start settled at {kind}.")
+    unexplained, floor = t.loss / t.total, t.floor / t.total
+    sentences.append(
+        f"It leaves {_share(unexplained)} of the variance of the training rows unexplained; no polynomial in the "
+        f"network's space leaves less than {_share(floor)}."
+    )
+    return sentences
+
+
+def _regression(report: Report) -> Model | None:
+    """The full polynomial regression, None when it was too large to fit."""
+    return next((model for model in report.models if model.key == "polynomial"), None)
+
+
+def _tested(model: Model) -> Errors:
+    return model.held_out or model.train
+
+
+def _compare(ours: Errors, theirs: Errors) -> str:
+    difference = ours.r2 - theirs.r2
+    if not abs(difference) > SAME_R2:
+        return "about as well as"
+    return "better than" if difference > 0 else "worse than"
+
+
+def _outputs(report: Report) -> str:
+    names = [variable.name for variable in report.data.outputs]
+    return _join(names) if len(names) <= 3 else f"the {len(names)} outputs"
+
+
+def _join(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _share(fraction: float) -> str:
+    """A fraction as a percentage; percentages of R² below zero stay negative."""
+    if math.isnan(fraction):
+        return "an undefined share"
+    percent = 100 * fraction
+    return f"{percent:.1f} %" if abs(percent) >= 0.1 or percent == 0 else f"{percent:.1g} %"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number as a person writes it: plain where that is short, else times a power of ten."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(value)))
+    if -4 <= exponent < 7:
+        text = f"{value:,.{max(0, digits - 1 - exponent)}f}".replace(",", "\u202f")
+    else:
+        mantissa, power = f"{value:.{digits - 1}e}".split("e")
+        text = f"{mantissa}·10{'⁻' if int(power) < 0 else ''}{str(abs(int(power))).translate(SUPERSCRIPTS)}"
+    return text.replace("-", "−")
+
+
+def count(n: int) -> str:
+    """An integer with thin spaces between thousands."""
+    return f"{n:,}".replace(",", "\u202f")
+
+
+def _upper_first(text: str) -> str:
+    return text[:1].upper() + text[1:]

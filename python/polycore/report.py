@@ -1,0 +1,658 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From a data set and a network's widths to a report: what the network is, what the data determine, how well it fits.
+
+`report` goes the whole path (read, split, standardise, accumulate moments, Q-distance, fit, compare) and returns a
+`Report`, which `Report.save` writes as a self-contained page ``index.html`` and as ``report.json`` (its fields:
+docs/report.md).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._validation import as_index, as_real, as_real_array, as_rng, check_size
+from .fitting import MAX_NEWTON_PARAMS, Descent, Fit, hessian_signature, scaled_starts
+from .loss import QDistance
+from .moments import Moments
+from .monomials import MonomialBasis, count_monomials
+from .networks import MLP
+from .rank import WORD_PRIME, compress_rows, modular_rank
+from .symmetries import expected_dimension, orbit_dimension
+from .tables import Columns, iterate_rows, open_table
+from .veronese import veronese
+
+Matrix = NDArray[np.float64]
+
+SCHEMA = "polycore-report/1"
+# The dense Gram matrix of this many monomials takes 128 MB and its eigenvalues some ten seconds.
+MAX_MONOMIALS = 4000
+# Elimination of an n_params × n_params matrix over GF(p): a few seconds at this size.
+MAX_RANK_PARAMS = 1200
+# Rows × monomials up to which the polynomial fit is made from the rows when Q is badly conditioned.
+MAX_VANDERMONDE_ENTRIES = 3 * 10**7
+_ROWS_PER_BLOCK = 8192
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A column: its name, the mean and standard deviation over the training rows, and its number of distinct values."""
+
+    name: str
+    mean: float
+    scale: float
+    n_distinct: int
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """Where the rows came from and how they were split."""
+
+    source: str
+    n_rows: int
+    n_dropped: int
+    n_train: int
+    n_held_out: int
+    inputs: tuple[Variable, ...]
+    outputs: tuple[Variable, ...]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The network's counts.
+
+    ``expected_dimension`` = min(ambient_dimension, n_params − orbit_dimension) with the orbit dimension of the known
+    continuous symmetries. ``jacobian_rank`` is exact over GF(jacobian_modulus) at a random point: never more than the
+    dimension of the network's image, and equal to it but for a tiny probability. None where the network is too large.
+    """
+
+    widths: tuple[int, ...]
+    activations: tuple[str, ...]
+    activation_coefficients: tuple[tuple[float, ...], ...]
+    bias: bool
+    degree: int
+    homogeneous: bool
+    n_params: int
+    n_monomials: int
+    ambient_dimension: int
+    orbit_dimension: int
+    expected_dimension: int
+    jacobian_rank: int | None
+    jacobian_modulus: int
+
+
+@dataclass(frozen=True)
+class GramSummary:
+    """Q = AᵀA on the network's monomials: what the training rows determine."""
+
+    n_monomials: int
+    n_moments: int
+    rank: int
+    condition: float
+    rank_tol: float
+    eigenvalues: Matrix = field(repr=False)
+    fitted_from: str
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Errors on some rows, in the units of the data. ``r2`` is 1 − SS_res / SS_tot, averaged over outputs."""
+
+    n_rows: int
+    sum_of_squares: float
+    rmse: float
+    r2: float
+    per_output: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Model:
+    """One fitted model; ``held_out`` is None when no rows were held out."""
+
+    key: str
+    name: str
+    n_coefficients: int
+    train: Errors
+    held_out: Errors | None
+
+
+@dataclass(frozen=True)
+class Training:
+    """The network's fits. Losses are sums of squares of standardised outputs over the training rows.
+
+    ``total`` is the sum of squares of the targets themselves, ``floor`` the least loss of any polynomial in the
+    network's ambient space, ``agreement`` the difference between the loss in coefficient space and the sum over the
+    rows, as a fraction of ``total``.
+    """
+
+    descents: tuple[Descent, ...]
+    best: int
+    n_at_best: int
+    total: float
+    floor: float
+    hessian: tuple[int, int, int] | None
+    agreement: float
+
+    @property
+    def loss(self) -> float:
+        return float(self.descents[self.best].loss[-1])
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `report` found; `save` writes it, `to_dict` gives what report.json holds, `to_html` the page."""
+
+    title: str
+    seed: int
+    data: DataSummary
+    architecture: Architecture
+    gram: GramSummary
+    models: tuple[Model, ...]
+    training: Training
+    network: MLP
+    theta: Matrix = field(repr=False)
+    coef: Matrix = field(repr=False)
+    target: Matrix = field(repr=False)
+    warnings: tuple[str, ...] = field(repr=False)
+    command: str | None = field(repr=False)
+    predictions: dict[str, Matrix] = field(repr=False)
+
+    def model(self, key: str) -> Model:
+        """The model called "network", "linear" or "polynomial" (see docs/report.md)."""
+        for model in self.models:
+            if model.key == key:
+                return model
+        raise KeyError(key)
+
+    def __repr__(self) -> str:
+        lines = [f"Report: {self.title}", f"  {self.network!r}, {self.data.n_train} training rows, seed {self.seed}"]
+        for model in self.models:
+            held_out = f", held out R² {model.held_out.r2:.4f}" if model.held_out else ""
+            lines.append(f"  {model.name}: training R² {model.train.r2:.4f}{held_out}")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values for JSON: schema "polycore-report/1", described in docs/report.md."""
+        from ._report_page import report_dict
+
+        return report_dict(self)
+
+    def to_html(self) -> str:
+        """The report as one self-contained HTML page.
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib and jinja2 (``pip install polycore[report]``).
+        """
+        from ._report_page import report_html
+
+        return report_html(self)
+
+    def save(self, out: str | os.PathLike[str]) -> Path:
+        """Write ``index.html`` and ``report.json`` into the directory ``out`` and return the path of the page.
+
+        Both are made in full before either is put in place, so a failure leaves what was there before.
+
+        Raises
+        ------
+        OSError
+            If the directory cannot be made or written.
+        """
+        from ._report_page import write_report
+
+        return write_report(self, Path(out))
+
+
+def report(
+    x: Any,
+    y: Any,
+    *,
+    widths: Sequence[int],
+    activation: Any = 2,
+    bias: bool = False,
+    data: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    held_out: float = 0.2,
+    n_starts: int = 16,
+    max_steps: int = 1000,
+    rng: int | np.random.Generator = 0,
+    drop_missing: bool = False,
+    delimiter: str | None = None,
+    title: str | None = None,
+    progress: bool = False,
+    command: str | None = None,
+) -> Report:
+    """Fit an MLP with polynomial activations to data and report on it, beside linear and polynomial regression.
+
+    Parameters
+    ----------
+    x : (n_samples, n_inputs) array-like, or column selection when ``data`` is given
+        Columns are chosen as in `polycore.tables.Table.resolve`: names, indices, ranges. A data frame brings its names.
+    y : (n_samples, n_outputs) or (n_samples,) array-like, or column selection
+    widths, activation, bias
+        The network, as for `polycore.MLP`; ``widths[0]`` is the number of inputs, ``widths[-1]`` that of outputs.
+    data : path, optional
+        A CSV, Parquet, .npy or .npz file.
+    out : path, optional
+        Directory for ``index.html`` and ``report.json``; nothing is written without it.
+    held_out : float
+        Fraction of the rows, drawn at random, kept aside for testing; 0 <= held_out < 1.
+    n_starts, max_steps : int
+        Random starts of the optimiser, and steps each may take.
+    rng : int or numpy Generator
+        For the split, the starts and the random point of the Jacobian.
+    drop_missing : bool
+        Leave out rows of a file with missing values instead of refusing them.
+    delimiter, title, command : str, optional
+        Of a CSV file; of the page; the command line to show on the page.
+    progress : bool
+        Show a progress bar on standard error if that is a terminal (needs tqdm).
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        For bad arguments, widths that do not match the columns, constant columns, bad cells in the file, and networks
+        whose polynomials have too many coefficients.
+    ImportError
+        If ``out`` is given without matplotlib and jinja2, or ``data`` is Parquet without pyarrow.
+
+    Notes
+    -----
+    Inputs and outputs are standardised: (x − mean) / standard deviation over the training rows. Errors are reported in
+    the original units. Minimising the loss in coefficient space, ‖c_f − A⁺B‖²_Q + constant, costs the same for any
+    number of rows.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(60, 2))
+    >>> result = report(x, (x[:, 0] + x[:, 1]) ** 2, widths=(2, 1, 1), activation=2, bias=True, n_starts=2)
+    >>> round(result.model("network").held_out.r2, 6)
+    1.0
+    """
+    generator, seed = as_rng(rng)
+    network = MLP(tuple(widths), activation, bias)
+    check_report_size(network)
+    n_starts, max_steps = as_index(n_starts, "n_starts", 1), as_index(max_steps, "max_steps", 1)
+    held_out = as_real(held_out, "held_out")
+    if not 0 <= held_out < 1:
+        raise ValueError(f"`held_out` must be a fraction with 0 <= held_out < 1, got {held_out}")
+    if out is not None:
+        from ._report_page import check_writable, require_report_packages
+
+        require_report_packages()
+        check_writable(Path(out))
+
+    rows = _load_file(data, x, y, drop_missing, delimiter) if data is not None else _load_arrays(x, y)
+    check_widths(network, len(rows.x_names), len(rows.y_names))
+    train, test = _split(len(rows.X), held_out, generator)
+    inputs, outputs = (
+        _variables(rows.X[train], rows.x_names, "input"),
+        _variables(rows.Y[train], rows.y_names, "output"),
+    )
+    X, Y = _standardise(rows.X, inputs), _standardise(rows.Y, outputs)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        loss, gram = _quadratic_loss(network, X[train], Y[train])
+    training, theta = _train(network, loss, X[train], Y[train], n_starts, max_steps, generator, progress)
+    standardised = {"network": np.asarray(network.evaluate(theta, X))}
+    standardised.update(_regressions(network, loss, X, Y, train))
+    predictions = {key: values * _scales(outputs) + _means(outputs) for key, values in standardised.items()}
+
+    linear_size = network.n_outputs * (network.n_inputs + 1)
+    names = _model_names(network)
+    sizes = {"network": network.n_params, "linear": linear_size, "form": network.n_outputs * len(network.basis)}
+    sizes["polynomial"] = network.n_outputs * count_monomials(network.n_inputs, network.degree)
+    models = tuple(
+        Model(
+            key,
+            names[key],
+            sizes[key],
+            _errors(predictions[key][train], rows.Y[train], rows.y_names),
+            _errors(predictions[key][test], rows.Y[test], rows.y_names) if len(test) else None,
+        )
+        for key in ("network", "linear", "form", "polynomial")
+        if key in predictions
+    )
+    result = Report(
+        title=title or _title(rows),
+        seed=seed,
+        data=DataSummary(rows.source, len(rows.X), rows.n_dropped, len(train), len(test), inputs, outputs),
+        architecture=_architecture(network, generator),
+        gram=gram,
+        models=models,
+        training=training,
+        network=network,
+        theta=theta,
+        coef=np.asarray(network.expand(theta)),
+        target=np.asarray(loss.target),
+        warnings=tuple(dict.fromkeys(str(warning.message) for warning in caught)),
+        command=command,
+        predictions={
+            "train": predictions["network"][train],
+            "train_observed": rows.Y[train],
+            "held_out": predictions["network"][test],
+            "held_out_observed": rows.Y[test],
+        },
+    )
+    if out is not None:
+        result.save(out)
+    return result
+
+
+def check_widths(network: MLP, n_x: int, n_y: int) -> None:
+    """ValueError unless the network has as many inputs and outputs as columns were chosen."""
+    if network.n_inputs != n_x or network.n_outputs != n_y:
+        shown = ",".join(str(width) for width in network.widths)
+        raise ValueError(
+            f"`widths`={shown} is a network with {network.n_inputs} inputs and {network.n_outputs} outputs, but "
+            f"{n_x} input and {n_y} output columns are given: the first width must be {n_x} and the last {n_y}"
+        )
+
+
+def check_report_size(network: MLP) -> None:
+    """ValueError, with the sizes, for a network whose space of polynomials is too large for a report."""
+    n_monomials = network.basis.n_monomials
+    if n_monomials > MAX_MONOMIALS:
+        kind = "exactly" if network.basis.homogeneous else "at most"
+        raise ValueError(
+            f"the outputs of this network are polynomials of degree {kind} {network.degree} in {network.n_inputs} "
+            f"variables, which have {_count(n_monomials)} coefficients; the report handles up to {MAX_MONOMIALS:,}. "
+            "Choose fewer inputs, a lower activation degree or fewer hidden layers"
+        )
+    form_vars = network.n_inputs + (not network.basis.homogeneous)
+    n_moments = count_monomials(form_vars, 2 * network.degree, homogeneous=True)
+    check_size(n_moments, 16, "the moments of the data", "choose fewer inputs or a lower activation degree")
+    check_size(
+        network.n_outputs * n_monomials * network.n_params, 24, "the network's Jacobian", "choose smaller hidden widths"
+    )
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The data in memory, with names."""
+
+    X: Matrix
+    Y: Matrix
+    x_names: tuple[str, ...]
+    y_names: tuple[str, ...]
+    source: str
+    n_dropped: int
+
+
+def _load_file(
+    path: str | os.PathLike[str], x: Columns, y: Columns, drop_missing: bool, delimiter: str | None
+) -> _Rows:
+    table = open_table(path, delimiter)
+    x_indices, y_indices = table.resolve(x, "x"), table.resolve(y, "y")
+    blocks = list(iterate_rows(table, x_indices, y_indices, drop_missing=drop_missing))
+    X = np.concatenate([np.empty((0, len(x_indices)))] + [block[0] for block in blocks])
+    Y = np.concatenate([np.empty((0, len(y_indices)))] + [block[1] for block in blocks])
+    n_dropped = sum(block[2] for block in blocks)
+    if not len(X):
+        raise ValueError(
+            f"{table.path.name} has no rows" + (f" but {n_dropped} with missing values" if n_dropped else "")
+        )
+    names = [[table.columns[index] for index in indices] for indices in (x_indices, y_indices)]
+    return _Rows(X, Y, tuple(names[0]), tuple(names[1]), table.path.name, n_dropped)
+
+
+def _load_arrays(x: Any, y: Any) -> _Rows:
+    if isinstance(x, (str, bytes)) or isinstance(y, (str, bytes)):
+        raise TypeError("`x` and `y` must be arrays; to choose columns of a file by name, pass data=FILE as well")
+    X, Y = as_real_array(x, "x"), as_real_array(y, "y")
+    if Y.ndim == 1:
+        Y = Y[:, None]
+    if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y):
+        raise ValueError(
+            "`x` and `y` must have shapes (n_samples, n_inputs) and (n_samples, n_outputs), "
+            f"got {X.shape} and {np.shape(y)}"
+        )
+    x_names = _names_of(x, X.shape[1], "x")
+    y_names = _names_of(y, Y.shape[1], "y")
+    return _Rows(X, Y, x_names, y_names, "arrays", 0)
+
+
+def _names_of(value: Any, n_columns: int, letter: str) -> tuple[str, ...]:
+    """Column names of a data frame, the name of a series, or x1, x2, …"""
+    columns = getattr(value, "columns", None)
+    if columns is None and isinstance(getattr(value, "name", None), str):
+        columns = [value.name]
+    if columns is not None and len(columns) == n_columns:
+        return tuple(str(name) for name in columns)
+    return (letter,) if n_columns == 1 else tuple(f"{letter}{index + 1}" for index in range(n_columns))
+
+
+def _title(rows: _Rows) -> str:
+    outputs = rows.y_names[0] if len(rows.y_names) == 1 else f"{len(rows.y_names)} outputs"
+    inputs = rows.x_names[0] if len(rows.x_names) == 1 else f"{len(rows.x_names)} inputs"
+    return f"{rows.source}: {outputs} from {inputs}"
+
+
+def _split(n_rows: int, held_out: float, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Row numbers for training and for testing, each in order."""
+    n_test = round(held_out * n_rows)
+    if held_out > 0:
+        n_test = max(n_test, 1)
+    if n_rows - n_test < 2:
+        raise ValueError(f"the data must have at least 2 training rows, got {n_rows} rows with {n_test} held out")
+    order = rng.permutation(n_rows)
+    return np.sort(order[n_test:]), np.sort(order[:n_test])
+
+
+def _variables(values: Matrix, names: Sequence[str], role: str) -> tuple[Variable, ...]:
+    variables = []
+    for name, column in zip(names, values.T, strict=True):
+        mean, scale = float(np.mean(column)), float(np.std(column))
+        # The standard deviation of equal numbers is the rounding of their mean, not always zero.
+        if column.min() == column.max() or not scale > 0:
+            raise ValueError(
+                f"{role} column {name!r} is constant ({column[0]:g}) on the {len(column)} training rows, "
+                "so it cannot be standardised and says nothing; leave it out"
+            )
+        if not np.isfinite(scale):
+            raise ValueError(
+                f"{role} column {name!r} has values too large to standardise (up to {abs(column).max():g})"
+            )
+        variables.append(Variable(name, mean, scale, len(np.unique(column))))
+    return tuple(variables)
+
+
+def _means(variables: Sequence[Variable]) -> Matrix:
+    return np.array([variable.mean for variable in variables])
+
+
+def _scales(variables: Sequence[Variable]) -> Matrix:
+    return np.array([variable.scale for variable in variables])
+
+
+def _standardise(values: Matrix, variables: Sequence[Variable]) -> Matrix:
+    return (values - _means(variables)) / _scales(variables)
+
+
+def _quadratic_loss(network: MLP, X: Matrix, Y: Matrix) -> tuple[QDistance, GramSummary]:
+    """The Q-distance of the training rows, and what there is to say about Q.
+
+    Moments first: one pass, and the rows are no longer needed. They square the condition number, so where that costs
+    more than half the digits, or leaves the rank in doubt, the fit is made from the matrix of all monomials at all
+    rows, if that fits in memory.
+    """
+    basis = network.basis
+    moments = Moments(
+        network.n_inputs,
+        2 * network.degree,
+        n_targets=network.n_outputs,
+        cross_degree=network.degree,
+        homogeneous=basis.homogeneous,
+    )
+    for start in range(0, len(X), _ROWS_PER_BLOCK):
+        moments.update(X[start : start + _ROWS_PER_BLOCK], Y[start : start + _ROWS_PER_BLOCK])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        loss = QDistance.from_moments(moments, basis)
+    ill_conditioned = not loss.condition < 1 / np.sqrt(np.finfo(np.float64).eps)
+    doubtful = ill_conditioned or loss.rank < min(len(X), len(basis))
+    if doubtful and len(X) * len(basis) <= MAX_VANDERMONDE_ENTRIES:
+        loss, fitted_from = QDistance.from_data(X, Y, basis), "rows"
+        singular_values = np.linalg.svd(veronese(X, basis), compute_uv=False)
+        eigenvalues = np.zeros(len(basis))
+        eigenvalues[: len(singular_values)] = singular_values**2
+    else:
+        fitted_from = "moments"
+        eigenvalues = np.linalg.eigvalsh(np.asarray(loss.gram))[::-1]
+        for warning in caught:
+            warnings.warn(str(warning.message), warning.category, stacklevel=2)
+    summary = GramSummary(
+        n_monomials=len(basis),
+        n_moments=len(np.asarray(moments.moments)),
+        rank=int(loss.rank),
+        condition=float(loss.condition),
+        rank_tol=float(loss.rank_tol),
+        eigenvalues=eigenvalues,
+        fitted_from=fitted_from,
+    )
+    return loss, summary
+
+
+def _train(
+    network: MLP,
+    loss: QDistance,
+    X: Matrix,
+    Y: Matrix,
+    n_starts: int,
+    max_steps: int,
+    rng: np.random.Generator,
+    progress: bool,
+) -> tuple[Training, Matrix]:
+    total = float(np.sum(Y**2))
+    fit = Fit(loss, network, total)
+    starts = scaled_starts(network, loss, total, rng, n_starts)
+    descents = tuple(fit.descend(start, max_steps) for start in _progress(starts, progress))
+    finals = np.array([descent.loss[-1] for descent in descents])
+    best = int(np.argmin(finals))
+    theta = descents[best].theta
+    direct = float(np.sum((np.asarray(network.evaluate(theta, X)) - Y) ** 2))
+    return Training(
+        descents=descents,
+        best=best,
+        n_at_best=int((finals <= finals[best] + 1e-6 * total).sum()),
+        total=total,
+        floor=float(loss.constant),
+        hessian=_signature(fit, theta),
+        agreement=abs(direct - float(finals[best])) / total,
+    ), theta
+
+
+def _signature(fit: Fit, theta: Matrix) -> tuple[int, int, int] | None:
+    if fit.network.n_params > MAX_NEWTON_PARAMS:
+        return None
+    return hessian_signature(np.asarray(fit.objective.hessian(theta)))
+
+
+def _progress(starts: Matrix, wanted: bool) -> Any:
+    """The starts, behind a progress bar when one is wanted, standard error is a terminal and tqdm is installed."""
+    if not wanted or not sys.stderr.isatty():
+        return starts
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return starts
+    return tqdm(starts, desc="fitting", unit="start", leave=False)
+
+
+def _regressions(network: MLP, loss: QDistance, X: Matrix, Y: Matrix, train: NDArray[np.intp]) -> dict[str, Matrix]:
+    """Predictions of linear regression, and of least squares over the network's space and over all polynomials."""
+    ones = np.ones((len(X), 1))
+    with_intercept = np.hstack([ones, X])
+    linear = np.linalg.lstsq(with_intercept[train], Y[train], rcond=None)[0]
+    predictions = {"linear": with_intercept @ linear}
+    ambient = _evaluate(loss.target, network.basis, X)
+    if not network.basis.homogeneous:
+        return {**predictions, "polynomial": ambient}
+    predictions["form"] = ambient
+    full = MonomialBasis(network.n_inputs, network.degree)
+    if full.n_monomials <= MAX_MONOMIALS and len(train) * len(full) <= MAX_VANDERMONDE_ENTRIES:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a comparison only; the network's own space is what the page warns about
+            predictions["polynomial"] = _evaluate(QDistance.from_data(X[train], Y[train], full).target, full, X)
+    return predictions
+
+
+def _evaluate(coef: Any, basis: MonomialBasis, X: Matrix) -> Matrix:
+    """Polynomials at all rows, in blocks so that memory does not grow with rows × monomials."""
+    coef = np.asarray(coef)
+    step = max(1, 2**21 // len(basis))
+    return np.concatenate([veronese(X[start : start + step], basis) @ coef.T for start in range(0, len(X), step)])
+
+
+def _model_names(network: MLP) -> dict[str, str]:
+    degree = network.degree
+    return {
+        "network": "Network",
+        "linear": "Linear regression",
+        "form": f"Any form of degree {degree} (least squares)",
+        "polynomial": f"Polynomial regression of degree {degree}",
+    }
+
+
+def _errors(predicted: Matrix, observed: Matrix, names: Sequence[str]) -> Errors:
+    squares = np.sum((observed - predicted) ** 2, axis=0)
+    totals = np.sum((observed - observed.mean(axis=0)) ** 2, axis=0)
+    # A single row, or equal values, leave nothing to explain: R² is then undefined.
+    r2 = np.where(totals > 0, 1 - squares / np.where(totals > 0, totals, 1), np.nan)
+    n_rows = len(observed)
+    per_output = tuple(
+        {"name": name, "sum_of_squares": float(s), "rmse": float(np.sqrt(s / n_rows)), "r2": float(r)}
+        for name, s, r in zip(names, squares, r2, strict=True)
+    )
+    total = float(squares.sum())
+    return Errors(n_rows, total, float(np.sqrt(total / observed.size)), float(np.mean(r2)), per_output)
+
+
+def _architecture(network: MLP, rng: np.random.Generator) -> Architecture:
+    ambient = network.n_outputs * len(network.basis)
+    orbit = orbit_dimension(network.program, rng)
+    return Architecture(
+        widths=network.widths,
+        activations=tuple(activation.text() for activation in network.activations),
+        activation_coefficients=tuple(
+            tuple(float(c) for c in activation.coefficients) for activation in network.activations
+        ),
+        bias=network.bias,
+        degree=network.degree,
+        homogeneous=network.basis.homogeneous,
+        n_params=network.n_params,
+        n_monomials=len(network.basis),
+        ambient_dimension=ambient,
+        orbit_dimension=orbit,
+        expected_dimension=expected_dimension(ambient, network.n_params, orbit),
+        jacobian_rank=_jacobian_rank(network, rng),
+        jacobian_modulus=WORD_PRIME,
+    )
+
+
+def _jacobian_rank(network: MLP, rng: np.random.Generator) -> int | None:
+    if network.n_params > MAX_RANK_PARAMS:
+        return None
+    theta = rng.integers(0, WORD_PRIME, network.n_params, dtype=np.uint64)
+    jacobian = np.asarray(network.jacobian(theta, modulus=WORD_PRIME))
+    if jacobian.shape[0] > network.n_params + 8:
+        jacobian = compress_rows(jacobian, network.n_params + 8, WORD_PRIME, rng)
+    return modular_rank(jacobian)
+
+
+def _count(n: int) -> str:
+    return f"{n:,}" if n < 10**15 else f"about 10^{len(str(n)) - 1}"
