@@ -524,7 +524,7 @@ class NetworkLoss:
             shape = (len(at), directions.stop - directions.start, self.n_params)
             along = np.broadcast_to(np.eye(self.n_params)[directions], shape)
             result[batch, directions] = self._hessian_product(np.broadcast_to(at[:, None], shape), along, n_threads)
-        return _symmetric(result).reshape(*points.shape, self.n_params)
+        return self._as_result(result, points)
 
     def hessian_product(self, theta: ArrayLike, v: ArrayLike, n_threads: int = 0) -> Vector:
         """Hessian times vectors, without forming it.
@@ -567,16 +567,24 @@ class NetworkLoss:
             at = flat[start : start + step]
             jacobian = self._engine.jacobian(np.ascontiguousarray(at), None, 0, None, n_threads)
             rows = jacobian.reshape(len(at), self.loss.n_outputs, self.loss.n_monomials, self.n_params)
-            result[start : start + step] = self.loss._metric.pull_back(rows)
-        return _symmetric(result).reshape(*points.shape, self.n_params)
+            with np.errstate(over="ignore", invalid="ignore"):
+                result[start : start + step] = self.loss._metric.pull_back(rows)
+        return self._as_result(result, points)
 
     def _hessian_product(self, theta: Vector, v: Vector, n_threads: int) -> Vector:
         theta, v = np.ascontiguousarray(theta), np.ascontiguousarray(v)
         engine, metric = self._engine, self.loss._metric
-        residual_gradient = metric.gradient(self._expand(theta, n_threads))
-        tangent = metric.apply(engine.jvp(theta, v, None, 0, None, n_threads))
-        product: Vector = engine.vjp_tangent(theta, v, residual_gradient, 2.0 * tangent, None, n_threads)
+        coef, tangent = self._expand(theta, n_threads), engine.jvp(theta, v, None, 0, None, n_threads)
+        with np.errstate(over="ignore", invalid="ignore"):
+            dcoef, ddcoef = _checked(metric.gradient(coef)), _checked(2.0 * metric.apply(tangent))
+        product: Vector = engine.vjp_tangent(theta, v, dcoef, ddcoef, None, n_threads)
         return product
+
+    def _as_result(self, matrices: Vector, points: Vector) -> Vector:
+        """Symmetric bit for bit, finite, with the batch axes of the parameters."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            result: Vector = _checked(_symmetric(matrices))
+        return result.reshape(*points.shape, self.n_params)
 
     @property
     def _n_coef(self) -> int:
