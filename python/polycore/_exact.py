@@ -107,7 +107,7 @@ def _lift(residues: list[Residues], primes: list[int], modulus: int, denominator
         cofactor = modulus // p
         total = total + r.astype(object) * (denominator * cofactor * pow(cofactor, -1, p) % modulus)
     total = total % modulus
-    return np.asarray(total - modulus * (total > modulus // 2), dtype=object)
+    return np.asarray(np.where(total > modulus // 2, total - modulus, total), dtype=object)
 
 
 def _divide(integers: NDArray[Any], denominator: int) -> NDArray[Any]:

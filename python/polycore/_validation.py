@@ -25,7 +25,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from functools import lru_cache
-from numbers import Rational
+from numbers import Integral, Rational
 from types import EllipsisType
 from typing import Any, TypeAlias
 
@@ -521,7 +521,7 @@ def _object_array(value: object, template: Array) -> Array:
 def _exact_number(entry: object, name: str, position: int, shape: tuple[int, ...]) -> int | Fraction:
     if type(entry) is int or type(entry) is Fraction:
         return entry
-    if isinstance(entry, Rational) and not isinstance(entry, int):
+    if isinstance(entry, Rational) and not isinstance(entry, Integral):
         return Fraction(int(entry.numerator), int(entry.denominator))
     try:
         return int(operator.index(entry))  # type: ignore[arg-type]
@@ -554,7 +554,9 @@ def _format_int(n: int) -> str:
 
 
 def _format_power(n: int) -> str:
-    return f"about 10^{int((n.bit_length() - 1) * math.log10(2))}"
+    shift = max(0, n.bit_length() - 64)
+    # The offset absorbs rounding, so that powers of ten are named rightly.
+    return f"about 10^{int(shift * math.log10(2) + math.log10(abs(n) >> shift) + 1e-9)}"
 
 
 def _format_count(n: int) -> str:

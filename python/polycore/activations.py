@@ -340,18 +340,18 @@ def _best_approximation(f: Callable[[Vector], Vector], degree: int, symmetric: b
 
     t = np.cos(np.linspace(0.0, np.pi / 2, 501))
     positive, negative = f(t), f(-t)
-    even, odd = (positive + negative) / 2, (positive - negative) / 2
+    even, odd = positive / 2 + negative / 2, positive / 2 - negative / 2
     noise = 64 * np.finfo(float).eps * max(np.abs(positive).max(), np.abs(negative).max())
     # t[0] = 1. Symmetrising an approximation of an even (or odd) function does not increase the error.
     slope = odd[0] if degree >= 1 else 0.0
     if np.abs(odd - slope * t).max() <= noise:
         degrees = np.arange(0, degree + 1, 2)
-        coef[degrees], half = _remez(lambda s: (f(s) + f(-s)) / 2, degrees, 0.0)
+        coef[degrees], half = _remez(lambda s: f(s) / 2 + f(-s) / 2, degrees, 0.0)
         coef[1:2] = slope
     elif np.abs(even - even[0]).max() <= noise:
         degrees = np.arange(1, degree + 1, 2)
-        coef[degrees], half = _remez(lambda s: (f(s) - f(-s)) / 2, degrees, 0.0)
-        coef[0] = even[0]
+        coef[degrees], half = _remez(lambda s: f(s) / 2 - f(-s) / 2, degrees, 0.0)
+        coef[0] = f(np.zeros(1))[0]
     else:
         coef[:], reference = _remez(f, np.arange(degree + 1), -1.0)
         return coef, reference

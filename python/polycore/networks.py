@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -184,8 +184,8 @@ class Network:
         Returns
         -------
         dict of ndarray
-            "W1" of shape (..., n_out, n_in), "b1" of shape (..., n_out) if there are biases, "W2", ... in the order of the
-            flat vector, of the dtype of ``theta``.
+            "W1" of shape (..., n_out, n_in), "b1" of shape (..., n_out) if there are biases, "W2", ... in the order of
+            the flat vector, of the dtype of ``theta``.
 
         Examples
         --------
@@ -578,9 +578,9 @@ class Network:
         >>> MLP((2, 2, 1), activation=2).polynomial([1, 2, 3, 4, 5, 6], symbols=("x", "y"))
         f = 59*x^2 + 164*x*y + 116*y^2
         """
-        array = _to_array(theta, "theta")
-        check_shape(array, "theta", (("n_params", self.n_params),))
-        coef = self.expand(theta, dtype=object if array.dtype.kind in "iuO" else None)
+        ring = _EXACT if _to_array(theta, "theta").dtype.kind in "iuO" else self._ring(None, None, theta)
+        values = ring.convert(theta, "theta", (("n_params", self.n_params),))
+        coef = self.expand(values, dtype=ring.dtype)
         if symbols is not None:
             symbols = tuple(symbols)
         result = NetworkPolynomial(coef, self.basis, symbols)
@@ -747,7 +747,7 @@ class MLP(Network):
         super().__init__(_mlp_program(self.widths, self.activations, self.bias))
 
     def _key(self) -> tuple[Any, ...]:
-        return self.widths, self._activation_argument(), self.bias
+        return self.widths, self.activations, self.bias
 
     def _activation_argument(self) -> Any:
         """The ``activation`` argument, as short as it gets: what `repr` shows."""
@@ -843,7 +843,7 @@ class _Ring:
         return 48 if self.dtype == object else self.dtype.itemsize
 
     def convert(self, value: object, name: str, shape: Shape | None) -> Array:
-        """``value`` as an array of this ring; the executor checks that floats are finite, since it reads them anyway."""
+        """``value`` as an array of this ring; the executor checks that floats are finite."""
         if self.modulus:
             return as_residues(value, self.modulus, name, shape)
         if self.dtype == object:
@@ -905,9 +905,10 @@ def _common_batch(batches: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
 
 
 def _as_widths(widths: object) -> tuple[int, ...]:
-    if isinstance(widths, (str, bytes)) or not hasattr(widths, "__iter__"):
+    listed = widths.ndim == 1 if isinstance(widths, np.ndarray) else isinstance(widths, Sequence)
+    if not listed or isinstance(widths, (str, bytes)):
         raise TypeError(f"`widths` must be a sequence of integers, got {_describe(widths)}")
-    result = tuple(as_index(width, f"widths[{i}]", 1) for i, width in enumerate(widths))
+    result = tuple(as_index(width, f"widths[{i}]", 1) for i, width in enumerate(cast(Sequence[object], widths)))
     if len(result) < 2:
         raise ValueError(f"`widths` must have at least two entries, inputs and outputs, got {result}")
     return result
