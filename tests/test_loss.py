@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from collections.abc import Callable
 from fractions import Fraction
@@ -667,6 +668,16 @@ def test_empty_batches(rng: np.random.Generator) -> None:
     assert objective.gradient(theta).shape == (0, net.n_params)
     assert objective.hessian(theta).shape == (0, net.n_params, net.n_params)
     assert objective.gauss_newton(theta).shape == (0, net.n_params, net.n_params)
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_pickles(dense: bool, rng: np.random.Generator) -> None:
+    net = MLP((2, 3, 1), activation=2, bias=True)
+    objective, _, _ = composed(net, rng, dense)
+    theta = net.random_params(rng=0, batch=(2,))
+    copied = pickle.loads(pickle.dumps(objective))
+    np.testing.assert_array_equal(copied.value(theta), objective.value(theta))
+    np.testing.assert_array_equal(copied.loss.gram, objective.loss.gram)
 
 
 def test_reprs(rng: np.random.Generator) -> None:

@@ -117,6 +117,9 @@ class GramOperator(LinearOperator):
         self._padded = np.concatenate([moments, np.zeros(padding)])
         self._n_moments = len(moments)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return GramOperator, (self.moments, self.basis, self._n_threads)
+
     @property
     def moments(self) -> Vector:
         """The moments m, a copy; degree <= 2D (exactly 2D for a homogeneous basis)."""

@@ -456,6 +456,9 @@ class NetworkLoss:
         """``value(theta) + constant`` is the sum of squared errors on the samples."""
         return self.loss.constant
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return NetworkLoss, (self.loss, self.net)  # the compiled program is made again
+
     def __repr__(self) -> str:
         return f"NetworkLoss({self.net!r}, {self.loss!r})"
 
@@ -523,7 +526,10 @@ class NetworkLoss:
             at = flat[batch]
             shape = (len(at), directions.stop - directions.start, self.n_params)
             along = np.broadcast_to(np.eye(self.n_params)[directions], shape)
-            result[batch, directions] = self._hessian_product(np.broadcast_to(at[:, None], shape), along, n_threads)
+            dcoef = self._coef_gradient(at, n_threads)[:, None]
+            result[batch, directions] = self._hessian_product(
+                np.broadcast_to(at[:, None], shape), along, dcoef, n_threads
+            )
         return self._as_result(result, points)
 
     def hessian_product(self, theta: ArrayLike, v: ArrayLike, n_threads: int = 0) -> Vector:
@@ -549,7 +555,8 @@ class NetworkLoss:
                 f"`theta` and `v` must broadcast to (..., n_params={self.n_params}), "
                 f"got {points.shape} and {along.shape}"
             ) from None
-        return self._hessian_product(np.broadcast_to(points, shape), np.broadcast_to(along, shape), n_threads)
+        dcoef = self._coef_gradient(points, n_threads)
+        return self._hessian_product(np.broadcast_to(points, shape), np.broadcast_to(along, shape), dcoef, n_threads)
 
     def gauss_newton(self, theta: ArrayLike, n_threads: int = 0) -> Vector:
         """The Gauss–Newton matrix 2JᵀQJ, shape (..., n_params, n_params), symmetric and positive semidefinite.
@@ -571,13 +578,20 @@ class NetworkLoss:
                 result[start : start + step] = self.loss._metric.pull_back(rows)
         return self._as_result(result, points)
 
-    def _hessian_product(self, theta: Vector, v: Vector, n_threads: int) -> Vector:
-        theta, v = np.ascontiguousarray(theta), np.ascontiguousarray(v)
-        engine, metric = self._engine, self.loss._metric
-        coef, tangent = self._expand(theta, n_threads), engine.jvp(theta, v, None, 0, None, n_threads)
+    def _coef_gradient(self, theta: Vector, n_threads: int) -> Vector:
+        """Gradient in the coefficients, 2Q(μ(θ) − t), shape (..., O, N)."""
+        coef = self._expand(np.ascontiguousarray(theta), n_threads)
         with np.errstate(over="ignore", invalid="ignore"):
-            dcoef, ddcoef = _checked(metric.gradient(coef)), _checked(2.0 * metric.apply(tangent))
-        product: Vector = engine.vjp_tangent(theta, v, dcoef, ddcoef, None, n_threads)
+            return np.asarray(_checked(self.loss._metric.gradient(coef)))
+
+    def _hessian_product(self, theta: Vector, v: Vector, dcoef: Vector, n_threads: int) -> Vector:
+        """Tangent of θ ↦ vjp(θ, 2Q(μ(θ) − t)) along v, where ``dcoef`` is that cotangent at θ."""
+        theta, v = np.ascontiguousarray(theta), np.ascontiguousarray(v)
+        tangent = self._engine.jvp(theta, v, None, 0, None, n_threads)
+        with np.errstate(over="ignore", invalid="ignore"):
+            ddcoef = _checked(2.0 * self.loss._metric.apply(tangent))
+        dcoef = np.ascontiguousarray(np.broadcast_to(dcoef, ddcoef.shape))
+        product: Vector = self._engine.vjp_tangent(theta, v, dcoef, ddcoef, None, n_threads)
         return product
 
     def _as_result(self, matrices: Vector, points: Vector) -> Vector:

@@ -35,9 +35,10 @@ VERSION = 1
 _RESERVED = ("shift", "scale", "weights", "basis", "provenance")
 _ARRAYS = {"base", "levels", "stack", "tail_x", "tail_y"}
 
-# Updates of more rows than this are checked for overflow afterwards instead of before: by then that costs next to
-# nothing.
+# Overflow is ruled out beforehand by the largest entries, if reading the rows once more costs little: for few rows,
+# or beside many multiply-adds for each. Otherwise it is looked for afterwards, in a copy of the (then few) sums.
 _MANY_ROWS = 4096
+_MANY_SUMS = 64
 # Sums whose bound stays below this cannot overflow, whatever the rounding.
 _SAFE_SUM = 1e300
 
@@ -216,7 +217,7 @@ class Moments:
         if not len(x):
             return
         with self._lock:
-            if len(x) <= _MANY_ROWS:
+            if len(x) <= _MANY_ROWS or self._vector_size() > _MANY_SUMS * self.n_vars:
                 bound = self._bound + self._sum_bound(x, y)
                 if bound < _SAFE_SUM:
                     # In this order, an interruption in between leaves a bound that is too large, never too small.
