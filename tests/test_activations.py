@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from polycore.activations import PolynomialActivation, polynomial_activation
+from polycore.errors import NumericalError
 
 SMOOTH = {
     "tanh": np.tanh,
@@ -132,8 +133,20 @@ def test_scaling_of_intervals():
     assert small.coefficients[1] == pytest.approx(1)
     large = polynomial_activation("relu", 2, (-1e100, 1e100))
     assert large.max_error == pytest.approx(1e100 / 16)
-    widest = polynomial_activation("relu", 2, (-1.7e308, 1.7e308))
-    assert widest.max_error == pytest.approx(1.7e308 / 16)
+    widest = polynomial_activation("relu", 2, (-1e308, 1e308))
+    assert widest.max_error == pytest.approx(1e308 / 16)
+
+
+def test_overflow_is_an_error():
+    with pytest.raises(NumericalError, match="overflow"):
+        polynomial_activation(np.abs, 40, (-1e-10, 1e-10))
+    with pytest.raises(NumericalError, match="overflow"):
+        polynomial_activation("relu", 2, (-1.7e308, 1.7e308))
+    act = polynomial_activation("relu", 2, (-1, 1))
+    with pytest.raises(NumericalError, match="overflow"):
+        act([1.0, 1e200])
+    with pytest.raises(ValueError, match="`z` must be finite"):
+        act(np.nan)
 
 
 def test_result():

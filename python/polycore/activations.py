@@ -216,8 +216,8 @@ class PolynomialActivation:
     n_points: int
 
     def __call__(self, z: ArrayLike) -> Vector:
-        """p(z) entrywise, by Horner's rule."""
-        return _horner(self.coefficients, as_real_array(z, "z", finite=False))
+        """p(z) entrywise, by Horner's rule; NumericalError if a value overflows."""
+        return _horner(self.coefficients, as_real_array(z, "z"))
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{c:.6g}" for c in self.coefficients[:8]) + (", ..." if self.degree >= 8 else "")
@@ -255,7 +255,7 @@ def polynomial_activation(
     ValueError
         If the degree or interval is out of range, or ``fn`` returns NaN, infinity or a wrong shape.
     NumericalError
-        If the coefficients do not fit a float64 (tiny or huge intervals).
+        If the coefficients or the values do not fit a float64 (tiny or huge intervals).
 
     Warns
     -----
@@ -468,6 +468,9 @@ def _monomial_coefficients(coef: Vector, centre: float, half: float) -> tuple[fl
 
 def _horner(coefficients: Sequence[float], x: Vector) -> Vector:
     result = np.full_like(x, coefficients[-1])
-    for c in reversed(coefficients[:-1]):
-        result = result * x + c
+    with np.errstate(over="ignore", invalid="ignore"):
+        for c in reversed(coefficients[:-1]):
+            result = result * x + c
+    if not np.isfinite(result).all():
+        raise NumericalError("a value of the polynomial overflows float64")
     return result
