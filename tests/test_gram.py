@@ -12,6 +12,7 @@ import pytest
 import scipy.linalg
 from scipy.sparse.linalg import LinearOperator, aslinearoperator, cg, eigsh
 
+from polycore import _backend
 from polycore import gram as gram_module
 from polycore.gram import gram_matrix, gram_operator
 from polycore.moments import Moments
@@ -147,6 +148,7 @@ def test_operator_takes_part_in_scipy(rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(copied @ b, operator @ b)
 
 
+@pytest.mark.skipif(_backend.name() == "numpy", reason="the readable definition works with tables of positions")
 def test_operator_memory_is_that_of_the_moments() -> None:
     basis = MonomialBasis(6, 6)  # 924 monomials, 18,564 moments; the dense matrix has 853,776 entries
     values = np.ones(len(MonomialBasis(6, 12)))

@@ -75,7 +75,8 @@ def gram_operator(moments: Moments | ArrayLike, basis: MonomialBasis, n_threads:
     Returns
     -------
     GramOperator
-        ``matvec``, ``rmatvec``, ``matmat``, ``rmatmat`` and ``@`` in N² multiply-adds a vector; memory O(M).
+        ``matvec``, ``rmatvec``, ``matmat``, ``rmatmat`` and ``@`` in N² multiply-adds a vector; memory O(M) (the numpy
+        backend needs tables besides).
 
     Raises
     ------
