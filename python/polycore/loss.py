@@ -40,6 +40,7 @@ _TRUSTED = _EPS**-0.5
 _DENSE_MATRICES = 6
 # Rows of A are made and orthogonalised for about this many numbers at a time; Hessians likewise.
 _BLOCK_ENTRIES = 2**21
+_BLOCK_OPERATIONS = 2**29
 
 
 class ConditionWarning(UserWarning):
@@ -749,7 +750,8 @@ def _triangular_factor(x: Vector, y: Vector, basis: MonomialBasis, n_threads: in
     all of it (J. Demmel, L. Grigori, M. Hoemmen, J. Langou, SIAM J. Sci. Comput. 34 (2012) A206–A239).
     """
     width = basis.n_monomials + y.shape[1]
-    step = max(2 * width, _BLOCK_ENTRIES // width)
+    # Blocks small enough for an interrupt to be seen between them, tall enough to make the R on top a small part.
+    step = max(width, min(_BLOCK_ENTRIES // width, _BLOCK_OPERATIONS // width**2))
     triangle = np.zeros((0, width))
     for start in range(0, len(x), step):
         rows = slice(start, start + step)
