@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <vector>
 
+#include "detail/workspace.hpp"
 #include "kernels/kernel_table.hpp"
 #include "polycore/monomials.hpp"
 #include "polycore/parallel.hpp"
@@ -21,6 +23,39 @@ void fill(const FormCounts& counts, int d, int a, int b, const double* m, double
   for (int i = 0; i <= a; ++i)
     for (int j = 0; j <= b; ++j)
       fill(counts, d - 1, i, j, m + counts(d, i + j - 1), out + counts(d, i - 1) * stride + counts(d, j - 1), stride);
+}
+
+constexpr std::size_t kThreadedWork = 500'000;  // multiply-adds below which a second thread costs more than it brings
+
+std::size_t padded_row(int d, int degree) {
+  const std::size_t n = d == 1 ? 1 : static_cast<std::size_t>(degree) + 1;
+  return (n + kernels::kRowPadding - 1) / kernels::kRowPadding * kernels::kRowPadding;
+}
+
+/// Sizes of forms whose rows are padded: rows[d][k] for 1 <= d <= n_vars.
+struct PaddedCounts {
+  PaddedCounts(int n_vars, int degree) : rows(static_cast<std::size_t>(n_vars) + 1) {
+    for (std::size_t d = 0; d < rows.size(); ++d) {
+      std::size_t total = 0;
+      for (int k = 0; k <= degree; ++k) {
+        total = d <= 2 ? padded_row(static_cast<int>(d), k) : total + rows[d - 1][static_cast<std::size_t>(k)];
+        rows[d].push_back(total);
+      }
+      pointers.push_back(rows[d].data());
+    }
+  }
+  std::vector<std::vector<std::size_t>> rows;
+  std::vector<const std::size_t*> pointers;
+};
+
+// Copies a form without the padding of its rows; both pointers move on.
+void unpad(int d, int degree, const double*& padded, double*& out) {
+  if (d > 2) {
+    for (int i = 0; i <= degree; ++i) unpad(d - 1, i, padded, out);
+    return;
+  }
+  out = std::copy_n(padded, d == 1 ? 1 : degree + 1, out);
+  padded += padded_row(d, degree);
 }
 
 }  // namespace
@@ -42,26 +77,30 @@ void hankel_product(int d, int degree_out, int degree_in, std::span<const double
     throw std::invalid_argument("`padded_moments` must hold every moment and kHankelPadding more doubles");
   if (c.size() % n_in != 0 || out.size() != c.size() / n_in * n_out)
     throw std::invalid_argument("`c` and `out` must have shapes (batch, n_in) and (batch, n_out)");
+  const PaddedCounts padded(d, degree_out);
   const auto& table = kernels::active();
   const std::size_t batch = c.size() / n_in;
-  std::fill(out.begin(), out.end(), 0.0);
-  if (d <= 3) {
-    parallel_for(batch, n_in * n_out * batch < 500'000 ? 1 : n_threads, [&](std::size_t s) {
-      table.hankel_product(d, degree_out, degree_in, counts.rows(), padded_moments.data(), c.data() + s * n_in,
-                           out.data() + s * n_out);
-    });
-    return;
-  }
-  // One task per block of rows (first exponent fixed): they write disjoint parts of the result.
-  const std::size_t blocks = static_cast<std::size_t>(degree_out) + 1;
-  parallel_for(batch * blocks, n_in * n_out * batch < 500'000 ? 1 : n_threads, [&](std::size_t task) {
-    const std::size_t s = task / blocks;
-    const int i = degree_out - static_cast<int>(task % blocks);  // largest first
-    for (int j = 0; j <= degree_in; ++j) {
-      table.hankel_product(d - 1, i, j, counts.rows(), padded_moments.data() + counts(d, i + j - 1),
-                           c.data() + s * n_in + counts(d, j - 1), out.data() + s * n_out + counts(d, i - 1));
+  if (n_in * n_out * batch < kThreadedWork) n_threads = 1;
+  // The result is a concatenation of forms of degree 0, 1, ... in d - 1 variables, which the tasks compute one by one, the
+  // largest first; with three variables or fewer there is one block.
+  const bool split = d > 3;
+  const std::size_t blocks = split ? static_cast<std::size_t>(degree_out) + 1 : 1;
+  parallel_for(batch * blocks, n_threads, [&](std::size_t task) {
+    const double* ct = c.data() + task / blocks * n_in;
+    double* result = out.data() + task / blocks * n_out;
+    const int vars = split ? d - 1 : d, i = degree_out - static_cast<int>(task % blocks);
+    detail::Workspace workspace;
+    const std::size_t n = padded.rows[static_cast<std::size_t>(vars)][static_cast<std::size_t>(i)];
+    double* q = workspace.take_array<double>(n);
+    std::fill_n(q, n, 0.0);
+    for (int j = split ? 0 : degree_in; j <= degree_in; ++j) {
+      table.hankel_product(vars, i, j, counts.rows(), padded.pointers.data(), padded_moments.data() + (split ? counts(d, i + j - 1) : 0),
+                           ct + (split ? counts(d, j - 1) : 0), q);
       poll_interrupt();
     }
+    const double* from = q;
+    double* to = result + (split ? counts(d, i - 1) : 0);
+    unpad(vars, i, from, to);
   });
 }
 

@@ -207,51 +207,145 @@ void moment_panel(std::size_t n, std::size_t n_rows, const double* u, std::size_
 }
 
 // ---- Hankel product ------------------------------------------------------------------------------------------------------
+//
+// q[alpha] += sum_beta m[alpha + beta] c[beta]. The rows of q are short (two coefficients on average for six variables of
+// degree six), so what counts is control: at four variables the whole sum of one row of q is straight-line code, and q is kept
+// with its rows padded to whole registers. Rows of m are read a register at a time, past the last one used.
 
-// q[i] += sum_j m[i + j] c[j], 0 <= i < n_out, 0 <= j < n_in. May read kDoubles - 1 elements past m's last used one.
-inline __attribute__((always_inline)) void hankel_row(std::size_t n_out, std::size_t n_in, const double* m, const double* c,
-                                                      double* q) {
-  for (std::size_t i = 0; i < n_out; i += kDoubles) {
-    Doubles sum{};
-    for (std::size_t j = 0; j < n_in; ++j) sum = vfma(vload<Doubles>(m + i + j), splat<Doubles>(c[j]), sum);
-    double lane[kDoubles];
-    vstore(lane, sum);
-    const std::size_t stop = n_out - i < static_cast<std::size_t>(kDoubles) ? n_out - i : kDoubles;
-    for (std::size_t l = 0; l < stop; ++l) q[i + l] += lane[l];
+inline __attribute__((always_inline)) void add_row(Samples sum, double* q) { vstore(q, vload<Samples>(q) + sum); }
+
+// Length of a padded row of n coefficients.
+constexpr std::size_t padded(std::size_t n) { return (n + kRowPadding - 1) / kRowPadding * kRowPadding; }
+
+// Two variables or fewer: q[i] += sum_j m[i + j] c[j].
+inline void hankel_row(std::size_t n_out, std::size_t n_in, const double* m, const double* c, double* q) {
+  for (std::size_t i = 0; i < n_out; i += kSamples) {
+    Samples sum{};
+    for (std::size_t j = 0; j < n_in; ++j) sum = multiply_add(vload<Samples>(m + i + j), splat<Samples>(c[j]), sum);
+    add_row(sum, q + i);
   }
 }
 
-// Three variables: row r of a form is r + 1 coefficients starting at r (r + 1) / 2.
+// Three variables: row r of a form is r + 1 coefficients, in m and c starting at r (r + 1) / 2.
 inline void hankel_triangle(std::size_t a, std::size_t b, const double* m, const double* c, double* q) {
   for (std::size_t i = 0; i <= a; ++i) {
-    for (std::size_t first = 0; first <= i; first += kDoubles) {
-      Doubles sum{};
+    for (std::size_t first = 0; first <= i; first += kSamples) {
+      Samples sum{};
       const double* cj = c;
+      const double* row = m + i * (i + 1) / 2 + first;
       for (std::size_t j = 0; j <= b; ++j) {
-        const double* mr = m + (i + j) * (i + j + 1) / 2 + first;
-        for (std::size_t l = 0; l <= j; ++l) sum = vfma(vload<Doubles>(mr + l), splat<Doubles>(cj[l]), sum);
+        for (std::size_t l = 0; l <= j; ++l) sum = multiply_add(vload<Samples>(row + l), splat<Samples>(cj[l]), sum);
         cj += j + 1;
+        row += i + j + 1;
       }
-      double lane[kDoubles];
-      vstore(lane, sum);
-      double* qr = q + i * (i + 1) / 2 + first;
-      const std::size_t stop = i + 1 - first < static_cast<std::size_t>(kDoubles) ? i + 1 - first : kDoubles;
-      for (std::size_t l = 0; l < stop; ++l) qr[l] += lane[l];
+      add_row(sum, q + first);
     }
+    q += padded(i + 1);
   }
 }
 
-void hankel_product(int d, int a, int b, const std::size_t* const* counts, const double* m, const double* c, double* q) {
+// Four variables: a form of degree b is triangles J = 0 .. b, triangle J is rows S = 0 .. J, row S is L = 0 .. S. Triangle I of
+// q meets c as a whole in straight-line code: all positions in m, c and q are known at compile time. Its rows are cut into
+// strips of one register; a group of strips shares every factor c.
+constexpr int kUnrolledDegree = 6;
+constexpr int kStrips = 3;
+
+constexpr int triangle_begin(int degree) { return degree * (degree + 1) * (degree + 2) / 6; }
+constexpr int row_begin(int row) { return row * (row + 1) / 2; }
+constexpr int strips_of(int row) { return (row + kSamples) / kSamples; }
+
+struct Strip {
+  int row, column, padded;  // position in q with padded rows
+};
+constexpr Strip strip(int index) {
+  int padded_begin = 0;
+  for (int row = 0;; ++row) {
+    if (index < strips_of(row)) return {row, index * kSamples, padded_begin + index * kSamples};
+    index -= strips_of(row);
+    padded_begin += static_cast<int>(padded(static_cast<std::size_t>(row) + 1));
+  }
+}
+constexpr int count_strips(int degree) {
+  int n = 0;
+  for (int row = 0; row <= degree; ++row) n += strips_of(row);
+  return n;
+}
+
+template <int I, int Degree, int First, int Count, int J, int S, int L>
+inline __attribute__((always_inline)) void hankel_terms(const double* m, const double* c, Samples (*sums)[2]) {
+  constexpr int position = triangle_begin(J) + row_begin(S) + L;
+  const Samples factor = splat<Samples>(c[position]);
+  const auto term = [&]<int K>() __attribute__((always_inline)) {
+    if constexpr (K < Count) {
+      constexpr Strip s = strip(First + K);
+      sums[K][position % 2] = multiply_add(vload<Samples>(m + triangle_begin(I + J) + row_begin(s.row + S) + s.column + L), factor,
+                                           sums[K][position % 2]);
+    }
+  };
+  term.template operator()<0>();
+  term.template operator()<1>();
+  term.template operator()<2>();
+  if constexpr (L < S)
+    hankel_terms<I, Degree, First, Count, J, S, L + 1>(m, c, sums);
+  else if constexpr (S < J)
+    hankel_terms<I, Degree, First, Count, J, S + 1, 0>(m, c, sums);
+  else if constexpr (J < Degree)
+    hankel_terms<I, Degree, First, Count, J + 1, 0, 0>(m, c, sums);
+}
+
+template <int I, int Degree, int First = 0>
+inline __attribute__((always_inline)) void hankel_strips(const double* m, const double* c, double* q) {
+  constexpr int left = count_strips(I) - First, count = left < kStrips ? left : kStrips;
+  if constexpr (count > 0) {
+    Samples sums[kStrips][2];
+    for (int k = 0; k < kStrips; ++k) sums[k][0] = sums[k][1] = Samples{};
+    hankel_terms<I, Degree, First, count, 0, 0, 0>(m, c, sums);
+    add_row(sums[0][0] + sums[0][1], q + strip(First).padded);
+    if constexpr (count > 1) add_row(sums[1][0] + sums[1][1], q + strip(First + 1).padded);
+    if constexpr (count > 2) add_row(sums[2][0] + sums[2][1], q + strip(First + 2).padded);
+    hankel_strips<I, Degree, First + count>(m, c, q);
+  }
+}
+
+constexpr int padded_triangle(int degree) {
+  int n = 0;
+  for (int row = 0; row <= degree; ++row) n += static_cast<int>(padded(static_cast<std::size_t>(row) + 1));
+  return n;
+}
+
+template <int Degree, int I = 0>
+inline __attribute__((always_inline)) void hankel_triangles(int a, const double* m, const double* c, double* q) {
+  if constexpr (I <= kUnrolledDegree) {
+    hankel_strips<I, Degree>(m, c, q);
+    if (I < a) hankel_triangles<Degree, I + 1>(a, m, c, q + padded_triangle(I));
+  }
+}
+
+template <int Degree>
+void hankel_tetrahedron(int a, const double* m, const double* c, double* q) {
+  hankel_triangles<Degree>(a, m, c, q);
+}
+
+using HankelTetrahedron = void (*)(int, const double*, const double*, double*);
+constexpr HankelTetrahedron kHankelTetrahedra[kUnrolledDegree + 1] = {
+    hankel_tetrahedron<0>, hankel_tetrahedron<1>, hankel_tetrahedron<2>, hankel_tetrahedron<3>,
+    hankel_tetrahedron<4>, hankel_tetrahedron<5>, hankel_tetrahedron<6>,
+};
+
+void hankel_product(int d, int a, int b, const std::size_t* const* counts, const std::size_t* const* padded_counts,
+                    const double* m, const double* c, double* q) {
   if (d <= 2) {
     hankel_row(d == 1 ? 1 : a + 1, d == 1 ? 1 : b + 1, m, c, q);
   } else if (d == 3) {
     hankel_triangle(a, b, m, c, q);
+  } else if (d == 4 && a <= kUnrolledDegree && b <= kUnrolledDegree) {
+    kHankelTetrahedra[b](a, m, c, q);
   } else {
     // A form in d variables is the concatenation of forms of degree 0, 1, ... in d - 1; the block of degree k starts at
     // count(d, k - 1).
     for (int i = 0; i <= a; ++i)
       for (int j = 0; j <= b; ++j)
-        hankel_product(d - 1, i, j, counts, m + (i + j ? counts[d][i + j - 1] : 0), c + (j ? counts[d][j - 1] : 0),
-                       q + (i ? counts[d][i - 1] : 0));
+        hankel_product(d - 1, i, j, counts, padded_counts, m + (i + j ? counts[d][i + j - 1] : 0), c + (j ? counts[d][j - 1] : 0),
+                       q + (i ? padded_counts[d][i - 1] : 0));
   }
 }

@@ -11,6 +11,9 @@
 
 namespace polycore::kernels {
 
+/// Rows of the result of a Hankel product are padded to multiples of this many doubles.
+constexpr std::size_t kRowPadding = 4;
+
 /// Barrett constants of GF(p), 2 <= p < 2^61; see modular.hpp.
 struct ModulusData {
   std::uint64_t p = 0;
@@ -106,9 +109,11 @@ struct KernelTable {
   void (*moment_panel)(std::size_t n, std::size_t n_rows, const double* u, std::size_t u_stride, const double* v,
                        std::size_t v_stride, std::size_t column_begin, const std::size_t* row_end, double* const* sums);
 
-  /// q[0 .. count(d,a)) += sum over beta of m[alpha + beta] c[beta], one vector, no tables (Hankel product).
-  void (*hankel_product)(int d, int degree_out, int degree_in, const std::size_t* const* counts, const double* m,
-                         const double* c, double* q);
+  /// q[alpha] += sum over beta of m[alpha + beta] c[beta], one vector, no tables of indices. Rows of q (its coefficients with
+  /// equal exponents of all but the last two variables) are padded to multiples of kRowPadding; padded_counts[d][k] is the
+  /// padded size of a form. Up to kRowPadding - 1 doubles past the last moment are read.
+  void (*hankel_product)(int d, int degree_out, int degree_in, const std::size_t* const* counts,
+                         const std::size_t* const* padded_counts, const double* m, const double* c, double* q);
 };
 
 const KernelTable& baseline_table();
