@@ -27,8 +27,8 @@ __all__ = ["PolynomialActivation", "polynomial_activation"]
 Number: TypeAlias = int | float | Fraction
 Vector: TypeAlias = NDArray[np.float64]
 
-# z^r is stored as r + 1 coefficients; far beyond anything that can be expanded.
-MAX_ACTIVATION_DEGREE = 2**16 - 1
+# z^r is stored as r + 1 coefficients, and executors keep tables of r^2 binomial coefficients.
+MAX_ACTIVATION_DEGREE = 2**12 - 1
 # Beyond this the monomial coefficients of a best approximation on [-1, 1] cancel to fewer than two digits.
 MAX_APPROXIMATION_DEGREE = 40
 
