@@ -890,3 +890,16 @@ def test_docstring_examples(module):
     failed, tried = doctest.testmod(importlib.import_module(f"polycore.{module}"))
     assert tried > 0
     assert failed == 0
+
+
+@pytest.mark.parametrize(("widths", "r"), [((784, 9, 9, 9, 1), 2), ((50, 9, 1), 9), ((2, 2, 1), 100)], ids=str)
+def test_networks_too_large_to_expand_still_evaluate(on_backend, widths, r):
+    net = MLP(widths, r)
+    theta, X = net.random_params(0), np.random.default_rng(1).standard_normal((5, widths[0]))
+    weights = net.unpack(theta)
+    expected = X
+    for layer in range(1, len(widths)):
+        expected = (expected**r if layer > 1 else expected) @ weights[f"W{layer}"].T
+    np.testing.assert_allclose(net.evaluate(theta, X), expected, rtol=1e-9)
+    whole = np.arange(net.n_params) % 7
+    assert net.evaluate(whole, X.astype(int), modulus=101).shape == (5, 1)

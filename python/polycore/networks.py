@@ -241,6 +241,9 @@ class Network:
         return np.concatenate([np.broadcast_to(array, (*batch, array.shape[-1])) for array in blocks], axis=-1)
 
     # --- the polynomial map -------------------------------------------------------------------------------------------
+    #
+    # Each method opens with a fast path: one parameter vector that is exactly what the executor takes, and no options. A
+    # small network is expanded in less than a microsecond, so what is asked there is spelled out, without a function call.
 
     def evaluate(
         self,
