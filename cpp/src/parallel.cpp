@@ -101,6 +101,7 @@ class Pool {
         ++n_workers_;
       }
       loops_.push_back(&loop);
+      offers_.fetch_add(1, std::memory_order_release);
     }
     if (helpers == 1)
       wake_.notify_one();
@@ -120,6 +121,7 @@ class Pool {
     is_worker = true;
     for (;;) {
       Loop* loop = nullptr;
+      wait_awake();
       {
         std::unique_lock lock(mutex_);
         wake_.wait(lock, [&] { return (loop = joinable()) != nullptr; });
@@ -133,6 +135,25 @@ class Pool {
     }
   }
 
+  // Loops often follow each other closely (a solver's products), and waking a thread costs tens of microseconds: look out for
+  // a new loop that long before going to sleep.
+  void wait_awake() const {
+    const unsigned seen = offers_.load(std::memory_order_acquire);
+    const auto start = std::chrono::steady_clock::now();
+    do {
+      for (int i = 0; i < 16; ++i) {
+        if (offers_.load(std::memory_order_acquire) != seen) return;
+        pause();
+      }
+    } while (std::chrono::steady_clock::now() - start < std::chrono::microseconds(50));
+  }
+
+  static void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+  }
+
   Loop* joinable() {
     for (Loop* loop : loops_)
       if (loop->slots.load(std::memory_order_relaxed) > 0 &&
@@ -144,6 +165,7 @@ class Pool {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<Loop*> loops_;
+  std::atomic<unsigned> offers_{0};
   std::size_t n_workers_ = 0;
 };
 

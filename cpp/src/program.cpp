@@ -5,6 +5,7 @@
 #include <cmath>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 #include "detail/finite.hpp"
 #include "detail/interpretations.hpp"
@@ -61,10 +62,23 @@ struct Field {
   std::shared_ptr<const RingConstants> constants;
 };
 
+/// Makes the field of a call once its sizes are checked: the constants of expansions can be large.
 template <class T>
-Field field_of(const ProgramPlan& plan) {
-  return {detail::rings_of<T>(), nullptr, plan.constants_for(static_cast<const T*>(nullptr))};
-}
+struct FloatField {
+  Field operator()(const ProgramPlan& plan, bool forms) const {
+    return {detail::rings_of<T>(), nullptr, plan.constants_for(static_cast<const T*>(nullptr), forms)};
+  }
+};
+struct ResidueField {
+  Modulus modulus;
+  std::span<const std::uint64_t> constants;
+  ModulusData context = modulus.data();
+
+  explicit ResidueField(const Program::Modular& field) : modulus(field.modulus), constants(field.constants) {}
+  Field operator()(const ProgramPlan& plan, bool forms) const {
+    return {detail::rings_of<std::uint64_t>(), &context, plan.constants_for(modulus, constants, forms)};
+  }
+};
 
 std::size_t batch_of(const ProgramPlan& plan, std::size_t theta_size) {
   if (plan.n_params == 0) return 1;
@@ -113,10 +127,11 @@ std::size_t n_coefficients(const ProgramPlan& plan) {
   return result;
 }
 
-template <class T>
-void expand_all(const ProgramPlan& plan, const Field& field, std::span<const T> theta, std::span<T> out, int n_threads) {
+template <class T, class MakeField>
+void expand_all(const ProgramPlan& plan, const MakeField& make_field, std::span<const T> theta, std::span<T> out, int n_threads) {
   const std::size_t batch = batch_of(plan, theta.size()), row = n_coefficients(plan);
   check_size(out.size(), batch * row, "out");
+  const Field field = make_field(plan, true);
   for_members(plan, field, batch, plan.expand_work(), n_threads, [&](Run& run, std::size_t first, std::size_t members) {
     FormValues values(run);
     const void* p = pack(run, theta, plan.n_params, first, members);
@@ -125,12 +140,13 @@ void expand_all(const ProgramPlan& plan, const Field& field, std::span<const T> 
   });
 }
 
-template <class T>
-void jvp_all(const ProgramPlan& plan, const Field& field, std::span<const T> theta, std::span<const T> dtheta,
+template <class T, class MakeField>
+void jvp_all(const ProgramPlan& plan, const MakeField& make_field, std::span<const T> theta, std::span<const T> dtheta,
              std::span<T> out, int n_threads) {
   const std::size_t batch = batch_of(plan, theta.size()), row = n_coefficients(plan);
   check_size(dtheta.size(), theta.size(), "dtheta");
   check_size(out.size(), batch * row, "out");
+  const Field field = make_field(plan, true);
   for_members(plan, field, batch, 3 * plan.expand_work(), n_threads, [&](Run& run, std::size_t first, std::size_t members) {
     FormValues values(run);
     const void* p = pack(run, theta, plan.n_params, first, members);
@@ -140,12 +156,13 @@ void jvp_all(const ProgramPlan& plan, const Field& field, std::span<const T> the
   });
 }
 
-template <class T>
-void vjp_all(const ProgramPlan& plan, const Field& field, std::span<const T> theta, std::span<const T> dcoef,
+template <class T, class MakeField>
+void vjp_all(const ProgramPlan& plan, const MakeField& make_field, std::span<const T> theta, std::span<const T> dcoef,
              std::span<T> out, int n_threads) {
   const std::size_t batch = batch_of(plan, theta.size()), row = n_coefficients(plan);
   check_size(dcoef.size(), batch * row, "dcoef");
   check_size(out.size(), theta.size(), "out");
+  const Field field = make_field(plan, true);
   for_members(plan, field, batch, 3 * plan.expand_work(), n_threads, [&](Run& run, std::size_t first, std::size_t members) {
     FormValues values(run);
     const void* p = pack(run, theta, plan.n_params, first, members);
@@ -159,14 +176,15 @@ void vjp_all(const ProgramPlan& plan, const Field& field, std::span<const T> the
 
 // d f_o / d theta is a product of two polynomials: the derivative of f_o with respect to the output of a layer (one reverse
 // pass of polynomial products per output), times the layer's input.
-template <class T>
-void jacobian_all(const ProgramPlan& plan, const Field& field, std::span<const T> theta, std::span<T> out, int n_threads) {
+template <class T, class MakeField>
+void jacobian_all(const ProgramPlan& plan, const MakeField& make_field, std::span<const T> theta, std::span<T> out, int n_threads) {
   const std::size_t batch = batch_of(plan, theta.size()), N = n_monomials(plan), P = plan.n_params;
   const std::size_t rows = n_coefficients(plan);
   check_size(out.size(), batch * rows * P, "out");
   if (P == 0) return;
   const auto& jacobian = plan.jacobian_plan();
   const auto n_outputs = static_cast<std::size_t>(plan.n_outputs());
+  const Field field = make_field(plan, true);
   for_members(plan, field, batch, P * rows, n_threads, [&](Run& run, std::size_t first, std::size_t members) {
     FormValues values(run);
     const void* p = pack(run, theta, P, first, members);
@@ -234,8 +252,19 @@ void jacobian_all(const ProgramPlan& plan, const Field& field, std::span<const T
   });
 }
 
+/// (rows, columns) to (columns, rows), both contiguous.
 template <class T>
-void evaluate_all(const ProgramPlan& plan, const Field& field, std::span<const T> theta, std::span<const T> X,
+void transpose(std::size_t rows, std::size_t columns, const T* from, T* to) {
+  if constexpr (std::is_same_v<T, double>) {
+    kernels::active().transpose_f64(rows, columns, from, columns, to, rows);
+  } else {
+    for (std::size_t i = 0; i < rows; ++i)
+      for (std::size_t j = 0; j < columns; ++j) to[j * rows + i] = from[i * columns + j];
+  }
+}
+
+template <class T, class MakeField>
+void evaluate_all(const ProgramPlan& plan, const MakeField& make_field, std::span<const T> theta, std::span<const T> X,
                   std::span<T> out, int n_threads) {
   const std::size_t batch = batch_of(plan, theta.size()), P = plan.n_params;
   const auto n_in = static_cast<std::size_t>(plan.n_inputs), n_out = static_cast<std::size_t>(plan.n_outputs());
@@ -243,6 +272,7 @@ void evaluate_all(const ProgramPlan& plan, const Field& field, std::span<const T
   const std::size_t n_samples = X.size() / n_in;
   check_size(out.size(), batch * n_samples * n_out, "out");
   const std::size_t blocks = (n_samples + kSampleBlock - 1) / kSampleBlock;
+  const Field field = make_field(plan, false);
   const RingKernels& ring = *field.rings.single;
   if (plan.evaluate_work() * n_samples * batch < kThreadedWork) n_threads = 1;
   // Runs of blocks, so that a task is worth its thread and theta stays in cache.
@@ -257,21 +287,13 @@ void evaluate_all(const ProgramPlan& plan, const Field& field, std::span<const T
       Run run{plan, ring, field.context, *field.constants, workspace};
       const std::size_t s0 = block * kSampleBlock, n = std::min(kSampleBlock, n_samples - s0);
       T* inputs = workspace.take_array<T>(n_in * n);
-      for (std::size_t s = 0; s < n; ++s)
-        for (std::size_t j = 0; j < n_in; ++j) inputs[j * n + s] = X[(s0 + s) * n_in + j];
+      transpose(n, n_in, X.data() + s0 * n_in, inputs);
       NumberValues values(run, n, inputs);
       const Tape tape = forward(run, values, p, false);
-      const T* y = static_cast<const T*>(tape.value[plan.nodes.size()]);
-      T* target = out.data() + (member * n_samples + s0) * n_out;
-      for (std::size_t s = 0; s < n; ++s)
-        for (std::size_t o = 0; o < n_out; ++o) target[s * n_out + o] = y[o * n + s];
+      transpose(n_out, n, static_cast<const T*>(tape.value[plan.nodes.size()]), out.data() + (member * n_samples + s0) * n_out);
       workspace.release(mark);
     }
   });
-}
-
-Field modular_field(const ProgramPlan& plan, const Program::Modular& field, const ModulusData& context) {
-  return {detail::rings_of<std::uint64_t>(), &context, plan.constants_for(Modulus(field.modulus), field.constants)};
 }
 
 }  // namespace
@@ -282,33 +304,33 @@ template <class T>
 void Program::evaluate(std::span<const T> theta, std::span<const T> X, std::span<T> out, int n_threads) const {
   detail::require_finite(theta, "theta");
   detail::require_finite(X, "X");
-  evaluate_all<T>(*plan_, field_of<T>(*plan_), theta, X, out, n_threads);
+  evaluate_all<T>(*plan_, FloatField<T>{}, theta, X, out, n_threads);
   detail::require_no_overflow<T>(out, "evaluate");
 }
 template <class T>
 void Program::expand(std::span<const T> theta, std::span<T> out, int n_threads) const {
   detail::require_finite(theta, "theta");
-  expand_all<T>(*plan_, field_of<T>(*plan_), theta, out, n_threads);
+  expand_all<T>(*plan_, FloatField<T>{}, theta, out, n_threads);
   detail::require_no_overflow<T>(out, "expand");
 }
 template <class T>
 void Program::jacobian(std::span<const T> theta, std::span<T> out, int n_threads) const {
   detail::require_finite(theta, "theta");
-  jacobian_all<T>(*plan_, field_of<T>(*plan_), theta, out, n_threads);
+  jacobian_all<T>(*plan_, FloatField<T>{}, theta, out, n_threads);
   detail::require_no_overflow<T>(out, "jacobian");
 }
 template <class T>
 void Program::jvp(std::span<const T> theta, std::span<const T> dtheta, std::span<T> out, int n_threads) const {
   detail::require_finite(theta, "theta");
   detail::require_finite(dtheta, "dtheta");
-  jvp_all<T>(*plan_, field_of<T>(*plan_), theta, dtheta, out, n_threads);
+  jvp_all<T>(*plan_, FloatField<T>{}, theta, dtheta, out, n_threads);
   detail::require_no_overflow<T>(out, "jvp");
 }
 template <class T>
 void Program::vjp(std::span<const T> theta, std::span<const T> dcoef, std::span<T> out, int n_threads) const {
   detail::require_finite(theta, "theta");
   detail::require_finite(dcoef, "dcoef");
-  vjp_all<T>(*plan_, field_of<T>(*plan_), theta, dcoef, out, n_threads);
+  vjp_all<T>(*plan_, FloatField<T>{}, theta, dcoef, out, n_threads);
   detail::require_no_overflow<T>(out, "vjp");
 }
 
@@ -323,24 +345,19 @@ POLYCORE_INSTANTIATE(std::complex<double>)
 #undef POLYCORE_INSTANTIATE
 
 void Program::evaluate(const Modular& field, Residues theta, Residues X, std::span<std::uint64_t> out, int n_threads) const {
-  const ModulusData context = Modulus(field.modulus).data();
-  evaluate_all<std::uint64_t>(*plan_, modular_field(*plan_, field, context), theta, X, out, n_threads);
+  evaluate_all<std::uint64_t>(*plan_, ResidueField(field), theta, X, out, n_threads);
 }
 void Program::expand(const Modular& field, Residues theta, std::span<std::uint64_t> out, int n_threads) const {
-  const ModulusData context = Modulus(field.modulus).data();
-  expand_all<std::uint64_t>(*plan_, modular_field(*plan_, field, context), theta, out, n_threads);
+  expand_all<std::uint64_t>(*plan_, ResidueField(field), theta, out, n_threads);
 }
 void Program::jacobian(const Modular& field, Residues theta, std::span<std::uint64_t> out, int n_threads) const {
-  const ModulusData context = Modulus(field.modulus).data();
-  jacobian_all<std::uint64_t>(*plan_, modular_field(*plan_, field, context), theta, out, n_threads);
+  jacobian_all<std::uint64_t>(*plan_, ResidueField(field), theta, out, n_threads);
 }
 void Program::jvp(const Modular& field, Residues theta, Residues dtheta, std::span<std::uint64_t> out, int n_threads) const {
-  const ModulusData context = Modulus(field.modulus).data();
-  jvp_all<std::uint64_t>(*plan_, modular_field(*plan_, field, context), theta, dtheta, out, n_threads);
+  jvp_all<std::uint64_t>(*plan_, ResidueField(field), theta, dtheta, out, n_threads);
 }
 void Program::vjp(const Modular& field, Residues theta, Residues dcoef, std::span<std::uint64_t> out, int n_threads) const {
-  const ModulusData context = Modulus(field.modulus).data();
-  vjp_all<std::uint64_t>(*plan_, modular_field(*plan_, field, context), theta, dcoef, out, n_threads);
+  vjp_all<std::uint64_t>(*plan_, ResidueField(field), theta, dcoef, out, n_threads);
 }
 
 void Program::vjp_tangent(std::span<const double> theta, std::span<const double> dtheta, std::span<const double> dcoef,
@@ -355,7 +372,7 @@ void Program::vjp_tangent(std::span<const double> theta, std::span<const double>
   detail::require_finite(dtheta, "dtheta");
   detail::require_finite(dcoef, "dcoef");
   detail::require_finite(ddcoef, "ddcoef");
-  const Field field = field_of<DualNumber>(*plan_);
+  const Field field = FloatField<DualNumber>{}(*plan_, true);
   for_members(*plan_, field, batch, 9 * plan_->expand_work(), n_threads, [&](Run& run, std::size_t first, std::size_t members) {
     FormValues values(run);
     const auto pair = [&](std::span<const double> x, std::span<const double> dx, std::size_t n) {
@@ -385,7 +402,7 @@ void Program::loss_gradient(std::span<const double> theta, std::span<const doubl
   check_size(gradient.size(), theta.size(), "gradient");
   detail::require_finite(theta, "theta");
   const RingKernels& numbers = kernels::active().f64;
-  for_members(*plan_, field_of<double>(*plan_), batch, 3 * plan_->expand_work() + N * row, n_threads,
+  for_members(*plan_, FloatField<double>{}(*plan_, true), batch, 3 * plan_->expand_work() + N * row, n_threads,
               [&](Run& run, std::size_t first, std::size_t members) {
     FormValues values(run);
     const void* p = pack(run, theta, plan_->n_params, first, members);

@@ -164,8 +164,8 @@ std::vector<T> multinomials(int d, int k, const std::vector<std::vector<T>>& bin
 
 template <class T, class Multiply, class Add, class Store>
 std::shared_ptr<const RingConstants> build_constants(const std::vector<Node>& nodes, int d, std::span<const T> constants,
-                                                     std::size_t scalar_bytes, const Multiply& multiply, const Add& add,
-                                                     const Store& store) {
+                                                     bool forms, std::size_t scalar_bytes, const Multiply& multiply,
+                                                     const Add& add, const Store& store) {
   auto result = std::make_shared<RingConstants>();
   result->scalar_bytes = scalar_bytes;
   const auto append = [&](std::vector<std::byte>& bytes, T value) {
@@ -193,7 +193,7 @@ std::shared_ptr<const RingConstants> build_constants(const std::vector<Node>& no
       append(result->coefficient, a);
       append(result->derivative_coefficient, derivative);
       whole = add(whole, T{1});
-      if (!node.linear_input) continue;
+      if (!forms || !node.linear_input) continue;
       const auto scaled = [&](int degree, T factor) {
         std::vector<std::byte> bytes;
         if (factor == T{0}) return bytes;
@@ -211,9 +211,10 @@ std::shared_ptr<const RingConstants> build_constants(const std::vector<Node>& no
 }
 
 std::shared_ptr<const RingConstants> build_float_constants(const std::vector<Node>& nodes, int d,
-                                                           std::span<const double> constants, std::size_t components) {
+                                                           std::span<const double> constants, bool forms,
+                                                           std::size_t components) {
   return build_constants<double>(
-      nodes, d, constants, components * sizeof(double), [](double a, double b) { return a * b; },
+      nodes, d, constants, forms, components * sizeof(double), [](double a, double b) { return a * b; },
       [](double a, double b) { return a + b; },
       [components](double value, std::byte* p) {
         const double pair[2] = {value, 0.0};
@@ -223,34 +224,35 @@ std::shared_ptr<const RingConstants> build_float_constants(const std::vector<Nod
 
 }  // namespace
 
-std::shared_ptr<const RingConstants> ProgramPlan::constants_for(const double*) const {
+std::shared_ptr<const RingConstants> ProgramPlan::constants_for(const double*, bool forms) const {
   const std::lock_guard lock(constants_mutex_);
-  if (!real_) real_ = build_float_constants(nodes, d(), constants, 1);
-  return real_;
+  if (!real_[forms]) real_[forms] = build_float_constants(nodes, d(), constants, forms, 1);
+  return real_[forms];
 }
-std::shared_ptr<const RingConstants> ProgramPlan::constants_for(const std::complex<double>*) const {
+std::shared_ptr<const RingConstants> ProgramPlan::constants_for(const std::complex<double>*, bool forms) const {
   const std::lock_guard lock(constants_mutex_);
-  if (!pair_) pair_ = build_float_constants(nodes, d(), constants, 2);
-  return pair_;
+  if (!pair_[forms]) pair_[forms] = build_float_constants(nodes, d(), constants, forms, 2);
+  return pair_[forms];
 }
-std::shared_ptr<const RingConstants> ProgramPlan::constants_for(const DualNumber*) const {
-  return constants_for(static_cast<const std::complex<double>*>(nullptr));
+std::shared_ptr<const RingConstants> ProgramPlan::constants_for(const DualNumber*, bool forms) const {
+  return constants_for(static_cast<const std::complex<double>*>(nullptr), forms);
 }
-std::shared_ptr<const RingConstants> ProgramPlan::constants_for(const Modulus& modulus, std::span<const std::uint64_t> residues) const {
+std::shared_ptr<const RingConstants> ProgramPlan::constants_for(const Modulus& modulus, std::span<const std::uint64_t> residues,
+                                                                bool forms) const {
   if (residues.size() != constants.size())
     throw std::invalid_argument("`constants` must have " + std::to_string(constants.size()) + " entries, got " +
                                 std::to_string(residues.size()));
   const std::lock_guard lock(constants_mutex_);
-  if (!modular_ || modular_p_ != modulus.p() || !std::ranges::equal(modular_constants_, residues)) {
-    modular_ = build_constants<std::uint64_t>(
-        nodes, d(), residues, sizeof(std::uint64_t),
+  if (!modular_[forms] || modular_p_[forms] != modulus.p() || !std::ranges::equal(modular_constants_[forms], residues)) {
+    modular_[forms] = build_constants<std::uint64_t>(
+        nodes, d(), residues, forms, sizeof(std::uint64_t),
         [&](std::uint64_t a, std::uint64_t b) { return modulus.multiply(a, b); },
         [&](std::uint64_t a, std::uint64_t b) { return modulus.add(a, b); },
         [](std::uint64_t value, std::byte* p) { std::memcpy(p, &value, sizeof value); });
-    modular_p_ = modulus.p();
-    modular_constants_.assign(residues.begin(), residues.end());
+    modular_p_[forms] = modulus.p();
+    modular_constants_[forms].assign(residues.begin(), residues.end());
   }
-  return modular_;
+  return modular_[forms];
 }
 
 std::uint64_t ProgramPlan::expand_work() const {

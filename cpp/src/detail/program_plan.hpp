@@ -66,7 +66,7 @@ struct RingConstants {
     std::vector<std::vector<std::byte>> value;       // [k]: a_k multinomial(k; gamma) over forms of degree k; empty if a_k = 0
     std::vector<std::vector<std::byte>> derivative;  // [k]: (k + 1) a_{k+1} multinomial(k; gamma)
   };
-  std::vector<ClosedForm> closed;  // per node; empty unless linear_input
+  std::vector<ClosedForm> closed;  // per node, if asked for; empty unless linear_input
 };
 
 /// A pair a + b eps, eps^2 = 0, interleaved in memory.
@@ -101,10 +101,13 @@ class ProgramPlan {
   const Products& products() const;
   const JacobianPlan& jacobian_plan() const;
 
-  std::shared_ptr<const RingConstants> constants_for(const double*) const;
-  std::shared_ptr<const RingConstants> constants_for(const std::complex<double>*) const;
-  std::shared_ptr<const RingConstants> constants_for(const DualNumber*) const;
-  std::shared_ptr<const RingConstants> constants_for(const Modulus& modulus, std::span<const std::uint64_t> residues) const;
+  /// The constants in the ring of the (unused) pointer's type, with the closed forms that expansions need if `forms`. The
+  /// closed forms are as large as the first hidden layer's polynomials: check sizes first.
+  std::shared_ptr<const RingConstants> constants_for(const double*, bool forms) const;
+  std::shared_ptr<const RingConstants> constants_for(const std::complex<double>*, bool forms) const;
+  std::shared_ptr<const RingConstants> constants_for(const DualNumber*, bool forms) const;
+  std::shared_ptr<const RingConstants> constants_for(const Modulus& modulus, std::span<const std::uint64_t> residues,
+                                                     bool forms) const;
 
   /// Multiply-adds of one expansion; of one evaluation at a point.
   std::uint64_t expand_work() const;
@@ -115,9 +118,9 @@ class ProgramPlan {
   mutable std::unique_ptr<const Products> products_;
   mutable JacobianPlan jacobian_;
   mutable std::mutex constants_mutex_;
-  mutable std::shared_ptr<const RingConstants> real_, pair_, modular_;
-  mutable std::uint64_t modular_p_ = 0;
-  mutable std::vector<std::uint64_t> modular_constants_;
+  mutable std::shared_ptr<const RingConstants> real_[2], pair_[2], modular_[2];  // without and with closed forms
+  mutable std::uint64_t modular_p_[2] = {};
+  mutable std::vector<std::uint64_t> modular_constants_[2];
 };
 
 }  // namespace polycore::detail
