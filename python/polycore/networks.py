@@ -242,8 +242,8 @@ class Network:
 
     # --- the polynomial map -------------------------------------------------------------------------------------------
     #
-    # Each method opens with a fast path: one parameter vector that is exactly what the executor takes, and no options. A
-    # small network is expanded in less than a microsecond, so what is asked there is spelled out, without a function call.
+    # Each method opens with a fast path: one parameter vector that is exactly what the executor takes, and no options.
+    # A small network is expanded in less than a microsecond, so the conditions are spelled out, without function calls.
 
     def evaluate(
         self,
