@@ -88,7 +88,9 @@ def report_html(report: Report) -> str:
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )
-    environment.filters.update(count=words.count, number=words.number, share=_share, signed=_signed)
+    environment.filters.update(
+        count=words.count, number=words.number, r2=words.r2, rough=words.rough, share=_share, signed=_signed
+    )
     source = importlib.resources.files("polycore").joinpath("templates", "report.html.j2").read_text(encoding="utf-8")
     plots = {name: Markup(svg) for name, svg in _plots(report).items()}
     return environment.from_string(source).render(
@@ -191,7 +193,8 @@ def _largest_terms(report: Report) -> list[tuple[str, list[tuple[str, float, flo
     symbols = [variable.name for variable in report.data.inputs]
     tables = []
     for index, variable in enumerate(report.data.outputs):
-        order = np.argsort(-np.abs(report.coef[index]), kind="stable")[:_MAX_TERMS]
+        n_terms = _MAX_TERMS if len(report.data.outputs) == 1 else _MAX_TERMS // 2
+        order = np.argsort(-np.abs(report.coef[index]), kind="stable")[:n_terms]
         rows = [
             (_monomial(basis.exponent(int(i)), symbols), float(report.coef[index, i]), float(report.target[index, i]))
             for i in order
@@ -206,7 +209,7 @@ def _monomial(exponents: tuple[int, ...], symbols: list[str]) -> str:
         for symbol, power in zip(symbols, exponents, strict=True)
         if power
     ]
-    return " · ".join(factors) or "1"
+    return " · ".join(factors) or "constant"
 
 
 def _formula(report: Report) -> str:

@@ -24,9 +24,8 @@ def headline(report: Report) -> list[str]:
     rows = "held-out" if network.held_out else "training"
     sentences = [
         f"On {count(_tested(network).n_rows)} {rows} rows the network explains "
-        f"{_share(_tested(network).r2)} of the variance of {_outputs(report)}, "
-        f"linear regression {_share(_tested(linear).r2)}"
-        + (f", polynomial regression {_share(_tested(best).r2)}." if best else ".")
+        f"{_explained(network)} of the variance of {_outputs(report)}, linear regression {_explained(linear)}"
+        + (f", polynomial regression {_explained(best)}." if best else ".")
     ]
     if best:
         sentences.append(
@@ -57,13 +56,13 @@ def on_models(report: Report) -> list[str]:
         if worse_than_linear and model.train.r2 > linear.train.r2 + SAME_R2:
             sentences.append(
                 f"{_upper_first(name)} overfits: it fits the training rows better than linear regression "
-                f"(R² {model.train.r2:.3f} against {linear.train.r2:.3f}) and the held-out rows worse "
-                f"({model.held_out.r2:.3f} against {linear.held_out.r2:.3f})."
+                f"(R² {r2(model.train.r2)} against {r2(linear.train.r2)}) and the held-out rows worse "
+                f"({r2(model.held_out.r2)} against {r2(linear.held_out.r2)})."
                 if linear.held_out
                 else ""
             )
-        if model.held_out.r2 < 0:
-            sentences.append(f"Negative R²: {name} predicts the held-out rows worse than their mean would.")
+    if any(model.held_out is not None and model.held_out.r2 < 0 for model in report.models):
+        sentences.append("A negative R² means predictions worse than the mean of the held-out rows.")
     if report.architecture.homogeneous:
         sentences.append(
             "The network has no biases and its activations are powers, so its outputs are forms: every monomial has "
@@ -137,7 +136,7 @@ def on_gram(report: Report) -> list[str]:
     digits = math.log10(g.condition) if 1 <= g.condition < math.inf else math.inf
     if digits >= 8:
         sentences.append(
-            f"The condition number {number(g.condition, 2)} costs about {min(digits, 16):.0f} of 16 digits. "
+            f"The condition number {rough(g.condition)} costs about {min(digits, 16):.0f} of 16 digits. "
             + (
                 "The fit was therefore made from the rows themselves by orthogonalisation, not through Q."
                 if g.fitted_from == "rows"
@@ -146,7 +145,7 @@ def on_gram(report: Report) -> list[str]:
         )
     elif math.isfinite(digits):
         sentences.append(
-            f"The condition number {number(g.condition, 2)} costs about {max(digits, 0):.0f} of 16 digits in solving "
+            f"The condition number {rough(g.condition)} costs about {max(digits, 0):.0f} of 16 digits in solving "
             "with Q, which leaves the coefficients reliable."
         )
     return sentences
@@ -225,12 +224,18 @@ def _join(words: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _share(fraction: float) -> str:
-    """A fraction as a percentage; percentages of R² below zero stay negative."""
-    if math.isnan(fraction):
+def _explained(model: Model) -> str:
+    """R² as a share of the variance, which it is only when positive."""
+    share = _tested(model).r2
+    if math.isnan(share):
         return "an undefined share"
+    return _share(share) if share >= 0 else f"none (R² {r2(share)})"
+
+
+def _share(fraction: float) -> str:
     percent = 100 * fraction
-    return f"{percent:.1f} %" if abs(percent) >= 0.1 or percent == 0 else f"{percent:.1g} %"
+    text = f"{percent:.1f}" if abs(percent) >= 0.1 or percent == 0 else f"{percent:.1g}"
+    return text + "\u202f%"
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -246,6 +251,21 @@ def number(value: float | None, digits: int = 4) -> str:
         mantissa, power = f"{value:.{digits - 1}e}".split("e")
         text = f"{mantissa}·10{'⁻' if int(power) < 0 else ''}{str(abs(int(power))).translate(SUPERSCRIPTS)}"
     return text.replace("-", "−")
+
+
+def r2(value: float) -> str:
+    """R² to three decimals; large negative values to one."""
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:.{3 if value > -10 else 1}f}".replace("-", "−")
+
+
+def rough(value: float) -> str:
+    """A size to two digits, as a power of ten from 10⁴ on."""
+    if not math.isfinite(value) or value < 1e4:
+        return number(value, 2)
+    mantissa, power = f"{value:.1e}".split("e")
+    return f"{mantissa}·10{str(int(power)).translate(SUPERSCRIPTS)}"
 
 
 def count(n: int) -> str:

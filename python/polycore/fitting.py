@@ -208,10 +208,24 @@ def scaled_starts(network: MLP, loss: QDistance, target_square: float, rng: Any,
     return theta
 
 
-def hessian_signature(hessian: Vector) -> tuple[int, int, int]:
-    """Numbers of positive, zero and negative eigenvalues of a Hessian; zero means below 1e-7 of the largest."""
-    eigenvalues = np.linalg.eigvalsh(hessian)
-    tolerance = 1e-7 * float(np.abs(eigenvalues).max(initial=0.0))
+def hessian_signature(hessian: Vector, gauss_newton: Vector) -> tuple[int, int, int]:
+    """Numbers of positive, zero and negative eigenvalues of a Hessian.
+
+    Parameters
+    ----------
+    hessian, gauss_newton : (n_params, n_params) arrays
+        The second, positive semidefinite, sets the scale of each parameter.
+
+    Notes
+    -----
+    Scaling parameters changes eigenvalues but not their signs (Sylvester), and unscaled they spread over more digits
+    than a float64 has, since weights of different layers enter with different powers. Zero means below 1e-8 of the
+    largest.
+    """
+    lengths = np.sqrt(np.maximum(gauss_newton.diagonal(), 0.0))
+    lengths = np.where(lengths > 1e-12 * lengths.max(initial=0.0), lengths, 1.0)
+    eigenvalues = np.linalg.eigvalsh(hessian / lengths / lengths[:, None])
+    tolerance = 1e-8 * float(np.abs(eigenvalues).max(initial=0.0))
     positive = int((eigenvalues > tolerance).sum())
     negative = int((eigenvalues < -tolerance).sum())
     return positive, len(eigenvalues) - positive - negative, negative

@@ -48,8 +48,8 @@ def plot_spectrum(eigenvalues: ArrayLike, rank: int) -> Figure:
     """
     values = np.abs(np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1])
     relative = values / values[0] if values.size and values[0] > 0 else values
-    # Exact zeros have no place on a logarithmic axis; they are drawn on its lower edge.
-    shown = np.maximum(relative, 1e-36)
+    # Zeros have no place on a logarithmic axis; what rounding makes of them is drawn on its lower edge.
+    shown = np.maximum(relative, 1e-18)
     number = np.arange(1, values.size + 1)
     with _style("spectrum"):
         figure, axes = _figure()
@@ -191,7 +191,7 @@ def _style(salt: str) -> AbstractContextManager[Any]:
 
     return matplotlib.rc_context(
         {
-            "font.size": 11,
+            "font.size": 10.5,
             "font.family": "sans-serif",
             "text.color": INK,
             "axes.edgecolor": LINE,
@@ -219,7 +219,7 @@ def _style(salt: str) -> AbstractContextManager[Any]:
 def _figure() -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.6, 3.9), layout="constrained")
+    figure = Figure(figsize=(6.0, 3.6), layout="constrained")
     axes = figure.add_subplot()
     axes.tick_params(which="minor", labelbottom=False)
     return figure, axes

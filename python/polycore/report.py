@@ -33,8 +33,8 @@ from .veronese import veronese
 Matrix = NDArray[np.float64]
 
 SCHEMA = "polycore-report/1"
-# The dense Gram matrix of this many monomials takes 128 MB and its eigenvalues some ten seconds.
-MAX_MONOMIALS = 4000
+# Decompositions of the Gram matrix take seconds at this size, and grow with its cube.
+MAX_MONOMIALS = 2000
 # Elimination of an n_params × n_params matrix over GF(p): a few seconds at this size.
 MAX_RANK_PARAMS = 1200
 # Rows × monomials up to which the polynomial fit is made from the rows when Q is badly conditioned.
@@ -500,21 +500,23 @@ def _quadratic_loss(network: MLP, X: Matrix, Y: Matrix) -> tuple[QDistance, Gram
     )
     for start in range(0, len(X), _ROWS_PER_BLOCK):
         moments.update(X[start : start + _ROWS_PER_BLOCK], Y[start : start + _ROWS_PER_BLOCK])
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        loss = QDistance.from_moments(moments, basis)
-    ill_conditioned = not loss.condition < 1 / np.sqrt(np.finfo(np.float64).eps)
-    doubtful = ill_conditioned or loss.rank < min(len(X), len(basis))
-    if doubtful and len(X) * len(basis) <= MAX_VANDERMONDE_ENTRIES:
-        loss, fitted_from = QDistance.from_data(X, Y, basis), "rows"
+    rows_fit = len(X) * len(basis) <= MAX_VANDERMONDE_ENTRIES
+    from_rows = rows_fit and len(X) < len(basis)
+    if not from_rows:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            loss = QDistance.from_moments(moments, basis)
+        doubtful = loss.rank < len(basis) or not loss.condition < 1 / np.sqrt(np.finfo(np.float64).eps)
+        from_rows = rows_fit and doubtful
+        for warning in [] if from_rows else caught:
+            warnings.warn(str(warning.message), warning.category, stacklevel=2)
+    if from_rows:
+        loss = QDistance.from_data(X, Y, basis)
         singular_values = np.linalg.svd(veronese(X, basis), compute_uv=False)
         eigenvalues = np.zeros(len(basis))
         eigenvalues[: len(singular_values)] = singular_values**2
     else:
-        fitted_from = "moments"
         eigenvalues = np.linalg.eigvalsh(np.asarray(loss.gram))[::-1]
-        for warning in caught:
-            warnings.warn(str(warning.message), warning.category, stacklevel=2)
     summary = GramSummary(
         n_monomials=len(basis),
         n_moments=len(np.asarray(moments.moments)),
@@ -522,7 +524,7 @@ def _quadratic_loss(network: MLP, X: Matrix, Y: Matrix) -> tuple[QDistance, Gram
         condition=float(loss.condition),
         rank_tol=float(loss.rank_tol),
         eigenvalues=eigenvalues,
-        fitted_from=fitted_from,
+        fitted_from="rows" if from_rows else "moments",
     )
     return loss, summary
 
@@ -559,7 +561,7 @@ def _train(
 def _signature(fit: Fit, theta: Matrix) -> tuple[int, int, int] | None:
     if fit.network.n_params > MAX_NEWTON_PARAMS:
         return None
-    return hessian_signature(np.asarray(fit.objective.hessian(theta)))
+    return hessian_signature(fit.objective.hessian(theta), fit.objective.gauss_newton(theta))
 
 
 def _progress(starts: Matrix, wanted: bool) -> Any:
