@@ -2,6 +2,7 @@
 #include "polycore/monomials.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -26,21 +27,33 @@ std::uint64_t binomial(std::uint64_t n, std::uint64_t k) {
   return result;
 }
 
-std::uint64_t count_forms(int n_vars, int degree) {
-  if (n_vars < 0) throw std::invalid_argument("`n_vars` must be >= 0, got " + std::to_string(n_vars));
+namespace {
+
+// NOTE: 64-bit, because a polynomial in INT_MAX variables is a form in one more.
+std::uint64_t count_forms_wide(std::int64_t n_vars, int degree) {
   if (degree < 0) throw std::invalid_argument("`degree` must be >= 0, got " + std::to_string(degree));
   if (n_vars == 0) return degree == 0 ? 1 : 0;
   return binomial(static_cast<std::uint64_t>(n_vars) - 1 + static_cast<std::uint64_t>(degree),
                   static_cast<std::uint64_t>(degree));
 }
 
+}  // namespace
+
+std::uint64_t count_forms(int n_vars, int degree) {
+  if (n_vars < 0) throw std::invalid_argument("`n_vars` must be >= 0, got " + std::to_string(n_vars));
+  return count_forms_wide(n_vars, degree);
+}
+
 std::uint64_t count_monomials(int n_vars, int degree, bool homogeneous) {
-  return count_forms(homogeneous ? n_vars : n_vars + 1, degree);
+  if (n_vars < 0) throw std::invalid_argument("`n_vars` must be >= 0, got " + std::to_string(n_vars));
+  return count_forms_wide(homogeneous ? n_vars : std::int64_t{n_vars} + 1, degree);
 }
 
 MonomialBasis::MonomialBasis(int n_vars, int degree, bool homogeneous)
     : n_vars_(n_vars), degree_(degree), homogeneous_(homogeneous), size_(0) {
   if (n_vars < 1) throw std::invalid_argument("`n_vars` must be >= 1, got " + std::to_string(n_vars));
+  if (n_vars == std::numeric_limits<int>::max())
+    throw std::overflow_error("`n_vars` must leave room for one homogenising variable, got " + std::to_string(n_vars));
   size_ = count_monomials(n_vars, degree, homogeneous);
 }
 

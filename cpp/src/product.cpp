@@ -123,7 +123,29 @@ struct ProductPlan::Builder {
     return known[Key{d, da, db, square}] = std::move(plan);
   }
 
+  // Rows of one coefficient of a that continue each other in b and in c are one longer row. (With sparse monomials of low
+  // degree in many variables most rows are short: this more than halves their number.)
+  void merge_rows() {
+    const auto long_rows = std::stable_partition(rows.begin(), rows.end(), [](const Emitted& r) { return r.la == 1; });
+    std::sort(rows.begin(), long_rows, [](const Emitted& x, const Emitted& y) {
+      return std::tuple(x.op.a, x.doubled, x.op.b) < std::tuple(y.op.a, y.doubled, y.op.b);
+    });
+    std::vector<Emitted> merged;
+    for (auto row = rows.begin(); row != long_rows; ++row) {
+      const bool continues = !merged.empty() && merged.back().op.a == row->op.a && merged.back().doubled == row->doubled &&
+                             merged.back().op.b + merged.back().lb == row->op.b &&
+                             merged.back().op.c + merged.back().lb == row->op.c;
+      if (continues)
+        merged.back().lb += row->lb;
+      else
+        merged.push_back(*row);
+    }
+    merged.insert(merged.end(), long_rows, rows.end());
+    rows = std::move(merged);
+  }
+
   void flatten(ProductPlan& plan) {
+    merge_rows();
     // Equal shapes together: fixed trip counts cost no branch mispredictions. The sort is stable for locality.
     const auto shape = [](const Emitted& r) { return std::tuple(r.la, r.lb, r.doubled); };
     std::stable_sort(rows.begin(), rows.end(), [&](const Emitted& x, const Emitted& y) { return shape(x) < shape(y); });
