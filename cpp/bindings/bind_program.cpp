@@ -7,6 +7,7 @@
 #include <complex>
 #include <limits>
 #include <optional>
+#include <type_traits>
 
 #include "arrays.hpp"
 #include "bindings.hpp"
@@ -61,68 +62,33 @@ std::size_t batch_of(const py::array& theta) {
 
 using OptionalArray = std::optional<py::array>;
 
-// Calls a method in the ring of theta: `real` and the like are generic lambdas of (theta span, ...).
-template <class Float, class Exact>
-py::array in_ring(const py::array& theta, std::uint64_t modulus, const OptionalArray& constants, const Float& floating,
-                  const Exact& exact) {
+/// Fills the result array in the ring of theta: `body.operator()<T>(field, result)`, where `field` is a Program::Modular if T is
+/// std::uint64_t and unused otherwise. The body converts its inputs, then releases the GIL.
+template <class Body>
+py::array compute(const py::array& theta, const OptionalArray& out, const std::vector<py::ssize_t>& shape, std::uint64_t modulus,
+                  const OptionalArray& constants, const Body& body) {
+  const auto run = [&]<class T>(const Program::Modular& field) {
+    py::array result = result_array<T>(out, shape);
+    body.template operator()<T>(field, output<T>(result, "out"));
+    return result;
+  };
   if (modulus != 0) {
     if (!constants) throw std::invalid_argument("`constants` is required with `modulus`");
-    return exact(Program::Modular{modulus, input<std::uint64_t>(*constants, "constants")});
+    return run.template operator()<std::uint64_t>({modulus, input<std::uint64_t>(*constants, "constants")});
   }
-  if (holds<std::complex<double>>(theta)) return floating(std::complex<double>{});
-  return floating(double{});
+  if (holds<std::complex<double>>(theta)) return run.template operator()<std::complex<double>>({});
+  return run.template operator()<double>({});
 }
 
-py::array expand(const Program& p, const py::array& theta, const OptionalArray& out, std::uint64_t modulus,
-                 const OptionalArray& constants, int n_threads) {
+template <class T>
+constexpr bool is_exact = std::is_same_v<T, std::uint64_t>;
+
+/// (..., n_outputs, n_monomials)
+std::vector<py::ssize_t> coefficient_shape(const Program& p, const py::array& theta) {
   check_theta(p, theta);
   const auto outputs = static_cast<std::size_t>(p.n_outputs());
   checked(batch_of(theta), checked(outputs, n_monomials(p)));
-  const auto shape = batch_shape(theta, {outputs, n_monomials(p)});
-  return in_ring(
-      theta, modulus, constants,
-      [&]<class T>(T) {
-        const auto x = input<T>(theta, "theta");
-        py::array y = result_array<T>(out, shape);
-        const auto z = output<T>(y, "out");
-        const py::gil_scoped_release release;
-        p.expand<T>(x, z, n_threads);
-        return y;
-      },
-      [&](const Program::Modular& field) {
-        const auto x = input<std::uint64_t>(theta, "theta");
-        py::array y = result_array<std::uint64_t>(out, shape);
-        const auto z = output<std::uint64_t>(y, "out");
-        const py::gil_scoped_release release;
-        p.expand(field, x, z, n_threads);
-        return y;
-      });
-}
-
-py::array jacobian(const Program& p, const py::array& theta, const OptionalArray& out, std::uint64_t modulus,
-                   const OptionalArray& constants, int n_threads) {
-  check_theta(p, theta);
-  const std::size_t rows = checked(static_cast<std::size_t>(p.n_outputs()), n_monomials(p));
-  checked(batch_of(theta), checked(rows, p.n_params()));
-  const auto shape = batch_shape(theta, {rows, p.n_params()});
-  return in_ring(
-      theta, modulus, constants,
-      [&]<class T>(T) {
-        const auto x = input<T>(theta, "theta");
-        py::array y = result_array<T>(out, shape);
-        const auto z = output<T>(y, "out");
-        const py::gil_scoped_release release;
-        p.jacobian<T>(x, z, n_threads);
-        return y;
-      },
-      [&](const Program::Modular& field) {
-        const auto x = input<std::uint64_t>(theta, "theta");
-        py::array y = result_array<std::uint64_t>(out, shape);
-        const auto z = output<std::uint64_t>(y, "out");
-        const py::gil_scoped_release release;
-        p.jacobian(field, x, z, n_threads);
-        return y;
-      });
+  return batch_shape(theta, {outputs, n_monomials(p)});
 }
 
 py::array evaluate(const Program& p, const py::array& theta, const py::array& X, const OptionalArray& out,
@@ -131,75 +97,71 @@ py::array evaluate(const Program& p, const py::array& theta, const py::array& X,
   require(X.ndim() == 2 && X.shape(1) == p.n_inputs(), "X", "of shape (n_samples, n_inputs)");
   const auto n = static_cast<std::size_t>(X.shape(0)), outputs = static_cast<std::size_t>(p.n_outputs());
   checked(batch_of(theta), checked(n, outputs));
-  const auto shape = batch_shape(theta, {n, outputs});
-  return in_ring(
-      theta, modulus, constants,
-      [&]<class T>(T) {
-        const auto x = input<T>(theta, "theta"), s = input<T>(X, "X");
-        py::array y = result_array<T>(out, shape);
-        const auto z = output<T>(y, "out");
-        const py::gil_scoped_release release;
-        p.evaluate<T>(x, s, z, n_threads);
-        return y;
-      },
-      [&](const Program::Modular& field) {
-        const auto x = input<std::uint64_t>(theta, "theta"), s = input<std::uint64_t>(X, "X");
-        py::array y = result_array<std::uint64_t>(out, shape);
-        const auto z = output<std::uint64_t>(y, "out");
-        const py::gil_scoped_release release;
-        p.evaluate(field, x, s, z, n_threads);
-        return y;
-      });
+  return compute(theta, out, batch_shape(theta, {n, outputs}), modulus, constants,
+                 [&]<class T>(const Program::Modular& field, std::span<T> result) {
+                   const auto t = input<T>(theta, "theta"), x = input<T>(X, "X");
+                   const py::gil_scoped_release release;
+                   if constexpr (is_exact<T>)
+                     p.evaluate(field, t, x, result, n_threads);
+                   else
+                     p.evaluate<T>(t, x, result, n_threads);
+                 });
+}
+
+py::array expand(const Program& p, const py::array& theta, const OptionalArray& out, std::uint64_t modulus,
+                 const OptionalArray& constants, int n_threads) {
+  return compute(theta, out, coefficient_shape(p, theta), modulus, constants,
+                 [&]<class T>(const Program::Modular& field, std::span<T> result) {
+                   const auto t = input<T>(theta, "theta");
+                   const py::gil_scoped_release release;
+                   if constexpr (is_exact<T>)
+                     p.expand(field, t, result, n_threads);
+                   else
+                     p.expand<T>(t, result, n_threads);
+                 });
+}
+
+py::array jacobian(const Program& p, const py::array& theta, const OptionalArray& out, std::uint64_t modulus,
+                   const OptionalArray& constants, int n_threads) {
+  check_theta(p, theta);
+  const std::size_t rows = checked(static_cast<std::size_t>(p.n_outputs()), n_monomials(p));
+  checked(batch_of(theta), checked(rows, p.n_params()));
+  return compute(theta, out, batch_shape(theta, {rows, p.n_params()}), modulus, constants,
+                 [&]<class T>(const Program::Modular& field, std::span<T> result) {
+                   const auto t = input<T>(theta, "theta");
+                   const py::gil_scoped_release release;
+                   if constexpr (is_exact<T>)
+                     p.jacobian(field, t, result, n_threads);
+                   else
+                     p.jacobian<T>(t, result, n_threads);
+                 });
 }
 
 py::array jvp(const Program& p, const py::array& theta, const py::array& dtheta, const OptionalArray& out,
               std::uint64_t modulus, const OptionalArray& constants, int n_threads) {
-  check_theta(p, theta);
-  const auto outputs = static_cast<std::size_t>(p.n_outputs());
-  checked(batch_of(theta), checked(outputs, n_monomials(p)));
-  const auto shape = batch_shape(theta, {outputs, n_monomials(p)});
-  return in_ring(
-      theta, modulus, constants,
-      [&]<class T>(T) {
-        const auto x = input<T>(theta, "theta"), dx = input<T>(dtheta, "dtheta");
-        py::array y = result_array<T>(out, shape);
-        const auto z = output<T>(y, "out");
-        const py::gil_scoped_release release;
-        p.jvp<T>(x, dx, z, n_threads);
-        return y;
-      },
-      [&](const Program::Modular& field) {
-        const auto x = input<std::uint64_t>(theta, "theta"), dx = input<std::uint64_t>(dtheta, "dtheta");
-        py::array y = result_array<std::uint64_t>(out, shape);
-        const auto z = output<std::uint64_t>(y, "out");
-        const py::gil_scoped_release release;
-        p.jvp(field, x, dx, z, n_threads);
-        return y;
-      });
+  return compute(theta, out, coefficient_shape(p, theta), modulus, constants,
+                 [&]<class T>(const Program::Modular& field, std::span<T> result) {
+                   const auto t = input<T>(theta, "theta"), dt = input<T>(dtheta, "dtheta");
+                   const py::gil_scoped_release release;
+                   if constexpr (is_exact<T>)
+                     p.jvp(field, t, dt, result, n_threads);
+                   else
+                     p.jvp<T>(t, dt, result, n_threads);
+                 });
 }
 
 py::array vjp(const Program& p, const py::array& theta, const py::array& dcoef, const OptionalArray& out,
               std::uint64_t modulus, const OptionalArray& constants, int n_threads) {
   check_theta(p, theta);
-  const auto shape = batch_shape(theta, {p.n_params()});
-  return in_ring(
-      theta, modulus, constants,
-      [&]<class T>(T) {
-        const auto x = input<T>(theta, "theta"), dc = input<T>(dcoef, "dcoef");
-        py::array y = result_array<T>(out, shape);
-        const auto z = output<T>(y, "out");
-        const py::gil_scoped_release release;
-        p.vjp<T>(x, dc, z, n_threads);
-        return y;
-      },
-      [&](const Program::Modular& field) {
-        const auto x = input<std::uint64_t>(theta, "theta"), dc = input<std::uint64_t>(dcoef, "dcoef");
-        py::array y = result_array<std::uint64_t>(out, shape);
-        const auto z = output<std::uint64_t>(y, "out");
-        const py::gil_scoped_release release;
-        p.vjp(field, x, dc, z, n_threads);
-        return y;
-      });
+  return compute(theta, out, batch_shape(theta, {p.n_params()}), modulus, constants,
+                 [&]<class T>(const Program::Modular& field, std::span<T> result) {
+                   const auto t = input<T>(theta, "theta"), c = input<T>(dcoef, "dcoef");
+                   const py::gil_scoped_release release;
+                   if constexpr (is_exact<T>)
+                     p.vjp(field, t, c, result, n_threads);
+                   else
+                     p.vjp<T>(t, c, result, n_threads);
+                 });
 }
 
 py::array vjp_tangent(const Program& p, const py::array& theta, const py::array& dtheta, const py::array& dcoef,
