@@ -1,0 +1,494 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "polycore/program.hpp"
+
+#include <array>
+#include <atomic>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "check.hpp"
+#include "polycore/error.hpp"
+#include "polycore/networks.hpp"
+#include "polycore/parallel.hpp"
+#include "polycore/veronese.hpp"
+#include "polynomials.hpp"
+
+namespace {
+
+using polycore::Activation;
+using polycore::Affine;
+using polycore::mlp;
+using polycore::Program;
+using reference::Ring;
+using reference::Rng;
+using Complex = std::complex<double>;
+using Lists = std::vector<std::vector<double>>;
+
+struct Network {
+  std::string name;
+  std::vector<int> widths;
+  Lists activations;
+  bool bias;
+
+  Program program() const { return mlp(widths, activations, bias); }
+};
+
+const Lists::value_type kSquare{0, 0, 1}, kCube{0, 0, 0, 1};
+
+const std::vector<Network>& networks() {
+  static const std::vector<Network> all{
+      {"shallow", {2, 2, 1}, {kSquare}, false},
+      {"deep", {3, 3, 2, 2}, {kSquare, kCube}, false},
+      {"biased", {2, 3, 2, 2}, {kSquare, kSquare}, true},
+      {"mixed powers", {2, 3, 1}, {{0, 0, 1, 1}}, false},
+      {"constant term", {2, 3, 2, 1}, {{1, 2, 3}, {0.5, 0, -1, 0.25}}, true},
+      {"fifth power", {2, 2, 1}, {{0, 0, 0, 0, 0, -2}}, false},
+      {"one variable", {1, 3, 2, 1}, {kCube, kSquare}, true},
+      {"linear", {4, 2, 3}, {{0, 1}}, false},
+      {"linear, biased", {4, 2, 3}, {{0.5, 1}}, true},
+      {"no hidden layer", {3, 2}, {}, true},
+      {"constant activation", {2, 2, 2}, {{3}}, true},
+      {"three hidden layers", {2, 2, 2, 2, 1}, {kSquare, kSquare, kSquare}, false},
+  };
+  return all;
+}
+
+/// Runs a method in the ring of T; in GF(p) the activation coefficients come as residues.
+template <class T>
+struct Runner {
+  const Program& program;
+  std::vector<std::uint64_t> constants{};
+  int n_threads = 1;
+
+  explicit Runner(const Program& p, int threads = 1) : program(p), n_threads(threads) {
+    const polycore::Modulus field(reference::kPrime61);
+    for (const auto& instruction : p.instructions())
+      if (const auto* activation = std::get_if<Activation>(&instruction)) {
+        // Trailing zeros are no part of the polynomial.
+        auto a = activation->coefficients;
+        while (a.size() > 1 && a.back() == 0) a.pop_back();
+        for (const double c : a) constants.push_back(field.residue(c));
+      }
+  }
+  std::size_t outputs() const { return static_cast<std::size_t>(program.n_outputs()); }
+  std::size_t coefficients() const { return outputs() * program.basis().size(); }
+  std::size_t batch(const std::vector<T>& theta) const { return theta.size() / program.n_params(); }
+  Program::Modular field() const { return {reference::kPrime61, constants}; }
+
+  std::vector<T> evaluate(const std::vector<T>& theta, const std::vector<T>& X) const {
+    std::vector<T> out(batch(theta) * X.size() / static_cast<std::size_t>(program.n_inputs()) * outputs());
+    if constexpr (std::is_same_v<T, std::uint64_t>)
+      program.evaluate(field(), theta, X, out, n_threads);
+    else
+      program.evaluate<T>(theta, X, out, n_threads);
+    return out;
+  }
+  std::vector<T> expand(const std::vector<T>& theta) const {
+    std::vector<T> out(batch(theta) * coefficients());
+    if constexpr (std::is_same_v<T, std::uint64_t>)
+      program.expand(field(), theta, out, n_threads);
+    else
+      program.expand<T>(theta, out, n_threads);
+    return out;
+  }
+  std::vector<T> jacobian(const std::vector<T>& theta) const {
+    std::vector<T> out(theta.size() * coefficients());
+    if constexpr (std::is_same_v<T, std::uint64_t>)
+      program.jacobian(field(), theta, out, n_threads);
+    else
+      program.jacobian<T>(theta, out, n_threads);
+    return out;
+  }
+  std::vector<T> jvp(const std::vector<T>& theta, const std::vector<T>& dtheta) const {
+    std::vector<T> out(batch(theta) * coefficients());
+    if constexpr (std::is_same_v<T, std::uint64_t>)
+      program.jvp(field(), theta, dtheta, out, n_threads);
+    else
+      program.jvp<T>(theta, dtheta, out, n_threads);
+    return out;
+  }
+  std::vector<T> vjp(const std::vector<T>& theta, const std::vector<T>& dcoef) const {
+    std::vector<T> out(theta.size());
+    if constexpr (std::is_same_v<T, std::uint64_t>)
+      program.vjp(field(), theta, dcoef, out, n_threads);
+    else
+      program.vjp<T>(theta, dcoef, out, n_threads);
+    return out;
+  }
+};
+
+/// The network's polynomials from the definition: every value a polynomial of its own, products by sum_table.
+template <class T>
+std::vector<T> expand_by_definition(const Network& network, const std::vector<T>& theta) {
+  const Ring<T> ring;
+  const Program program = network.program();
+  const int d = program.basis().form_vars();
+  const Runner<T> residues(program);
+  struct Form {
+    int degree;
+    std::vector<T> c;
+  };
+  const auto constant = [&](std::size_t k, double value) -> T {
+    if constexpr (std::is_same_v<T, std::uint64_t>)
+      return residues.constants[k];
+    else
+      return static_cast<T>(value);
+  };
+  // x0^e times a form is the form itself, as a prefix.
+  const auto lifted = [&](std::vector<T> c, int degree) {
+    c.resize(polycore::count_forms(d, degree));
+    return c;
+  };
+  std::vector<Form> layer;
+  for (int i = 0; i < program.n_inputs(); ++i) {
+    Form x{1, std::vector<T>(static_cast<std::size_t>(d))};
+    x.c[static_cast<std::size_t>(i + d - program.n_inputs())] = T{1};
+    layer.push_back(x);
+  }
+  std::size_t next = 0, first_constant = 0;
+  for (std::size_t l = 1; l < network.widths.size(); ++l) {
+    std::vector<Form> sums;
+    for (int i = 0; i < network.widths[l]; ++i) {
+      Form sum{layer[0].degree, std::vector<T>(layer[0].c.size())};
+      for (const Form& z : layer) {
+        const T w = theta[next++];
+        for (std::size_t k = 0; k < sum.c.size(); ++k) sum.c[k] = ring.add(sum.c[k], ring.multiply(w, z.c[k]));
+      }
+      sums.push_back(sum);
+    }
+    if (network.bias)
+      for (Form& sum : sums) sum.c[0] = ring.add(sum.c[0], theta[next++]);
+    layer = std::move(sums);
+    if (l == network.widths.size() - 1) break;
+    const auto& a = network.activations[l - 1];
+    const int r = static_cast<int>(a.size()) - 1;
+    for (Form& z : layer) {
+      const int e = z.degree;
+      Form y{r * e, std::vector<T>(polycore::count_forms(d, r * e))};
+      Form power{0, {T{1}}};
+      for (int k = 0; k <= r; ++k) {
+        if (k > 0) power = {k * e, reference::product<T>(ring, d, (k - 1) * e, e, power.c, z.c)};
+        const T c = constant(first_constant + static_cast<std::size_t>(k), a[static_cast<std::size_t>(k)]);
+        if (a[static_cast<std::size_t>(k)] == 0) continue;
+        const auto term = lifted(power.c, y.degree);
+        for (std::size_t i = 0; i < term.size(); ++i) y.c[i] = ring.add(y.c[i], ring.multiply(c, term[i]));
+      }
+      z = y;
+    }
+    first_constant += a.size();
+  }
+  std::vector<T> out;
+  for (const Form& z : layer) out.insert(out.end(), z.c.begin(), z.c.end());
+  return out;
+}
+
+template <class T>
+void each_network(const std::function<void(const Network&, const Program&, Rng&)>& body) {
+  check::for_each_isa([&] {
+    const std::string isa = check::context;
+    Rng rng(6);
+    for (const Network& network : networks()) {
+      check::context = isa + ", " + network.name;
+      const Program program = network.program();
+      body(network, program, rng);
+    }
+  });
+}
+
+template <class T>
+void sweeps_agree() {
+  const Ring<T> ring;
+  each_network<T>([&](const Network& network, const Program& program, Rng& rng) {
+    const Runner<T> run(program);
+    const auto theta = reference::random_vector<T>(rng, program.n_params()), dtheta = reference::random_vector<T>(rng, program.n_params());
+    const auto coef = run.expand(theta);
+    CHECK(reference::distance(coef, expand_by_definition<T>(network, theta)) <= reference::tolerance<T>());
+
+    // Jacobian against its products with vectors, from both sides.
+    const std::size_t rows = run.coefficients(), columns = program.n_params();
+    const auto jacobian = run.jacobian(theta), dcoef = reference::random_vector<T>(rng, rows);
+    std::vector<T> forward(rows), backward(columns);
+    for (std::size_t i = 0; i < rows; ++i)
+      for (std::size_t j = 0; j < columns; ++j) {
+        forward[i] = ring.add(forward[i], ring.multiply(jacobian[i * columns + j], dtheta[j]));
+        backward[j] = ring.add(backward[j], ring.multiply(jacobian[i * columns + j], dcoef[i]));
+      }
+    CHECK(reference::distance(run.jvp(theta, dtheta), forward) <= reference::tolerance<T>());
+    CHECK(reference::distance(run.vjp(theta, dcoef), backward) <= 10 * reference::tolerance<T>());
+  });
+}
+
+template <class T>
+void bits_do_not_depend_on_batch_or_threads() {
+  each_network<T>([&](const Network&, const Program& program, Rng& rng) {
+    const std::size_t batch = 19, n_params = program.n_params();
+    const Runner<T> run(program);
+    const auto theta = reference::random_vector<T>(rng, batch * n_params), dtheta = reference::random_vector<T>(rng, batch * n_params);
+    const auto dcoef = reference::random_vector<T>(rng, batch * run.coefficients());
+    const auto X = reference::random_vector<T>(rng, 150 * static_cast<std::size_t>(program.n_inputs()));
+    const auto all = std::array{run.evaluate(theta, X), run.expand(theta), run.jacobian(theta), run.jvp(theta, dtheta), run.vjp(theta, dcoef)};
+    const Runner<T> threaded(program, 3);
+    const auto again = std::array{threaded.evaluate(theta, X), threaded.expand(theta), threaded.jacobian(theta),
+                                  threaded.jvp(theta, dtheta), threaded.vjp(theta, dcoef)};
+    CHECK(again == all);
+    for (std::size_t s = 0; s < batch; ++s) {
+      const auto member = [&](const std::vector<T>& rows) {
+        const auto size = static_cast<std::ptrdiff_t>(rows.size() / batch);
+        const auto begin = rows.begin() + static_cast<std::ptrdiff_t>(s) * size;
+        return std::vector<T>(begin, begin + size);
+      };
+      const auto t = member(theta), dt = member(dtheta), dc = member(dcoef);
+      const auto one = std::array{run.evaluate(t, X), run.expand(t), run.jacobian(t), run.jvp(t, dt), run.vjp(t, dc)};
+      for (std::size_t k = 0; k < one.size(); ++k) CHECK(one[k] == member(all[k]));
+    }
+  });
+}
+
+}  // namespace
+
+TEST(the_worked_example) {
+  // (2, 2, 1), z^2, W1 = [[a, b], [c, d]], W2 = [e, f]
+  const double a = 3, b = -1, c = 0.5, d = 2, e = -2, f = 7;
+  const Program program = mlp(std::array{2, 2, 1}, 2);
+  CHECK(program.homogeneous());
+  CHECK_EQUAL(program.degree(), 2);
+  CHECK_EQUAL(program.n_params(), 6u);
+  CHECK_EQUAL(Runner<double>(program).expand({a, b, c, d, e, f}),
+              (std::vector<double>{a * a * e + c * c * f, 2 * (a * b * e + c * d * f), b * b * e + d * d * f}));
+}
+
+TEST(static_analysis) {
+  const Program biased = mlp(std::array{4, 3, 5, 2}, Lists{kSquare, kCube}, true);
+  CHECK_EQUAL(biased.n_inputs(), 4);
+  CHECK_EQUAL(biased.n_outputs(), 2);
+  CHECK_EQUAL(biased.n_params(), 15u + 20u + 12u);
+  CHECK_EQUAL(biased.degree(), 6);
+  CHECK(!biased.homogeneous());
+  CHECK_EQUAL(biased.basis().size(), 210u);  // C(10, 6)
+  CHECK(!mlp(std::array{2, 2, 1}, Lists{{0, 0, 1, 1}}).homogeneous());
+  CHECK_EQUAL(mlp(std::array{2, 2, 1}, Lists{{0, 0, 1, 0, 0}}).degree(), 2);  // trailing zeros are no degree
+}
+
+TEST(sweeps_in_float64) { sweeps_agree<double>(); }
+TEST(sweeps_in_complex128) { sweeps_agree<Complex>(); }
+TEST(sweeps_in_a_finite_field) { sweeps_agree<std::uint64_t>(); }
+
+TEST(bits_in_float64) { bits_do_not_depend_on_batch_or_threads<double>(); }
+TEST(bits_in_complex128) { bits_do_not_depend_on_batch_or_threads<Complex>(); }
+TEST(bits_in_a_finite_field) { bits_do_not_depend_on_batch_or_threads<std::uint64_t>(); }
+
+TEST(exact_results_do_not_depend_on_the_isa) {
+  Rng rng(7);
+  for (const Network& network : networks()) {
+    const Program program = network.program();
+    const auto theta = reference::random_vector<std::uint64_t>(rng, 5 * program.n_params());
+    std::vector<std::vector<std::uint64_t>> results;
+    check::for_each_isa([&] { results.push_back(Runner<std::uint64_t>(program).expand(theta)); });
+    for (const auto& result : results) CHECK(result == results.front());
+  }
+}
+
+TEST(evaluation_is_the_expansion_at_points) {
+  each_network<double>([](const Network&, const Program& program, Rng& rng) {
+    const Runner<double> run(program);
+    const std::size_t n_samples = 300, n_vars = static_cast<std::size_t>(program.n_inputs());
+    const auto theta = reference::random_vector<double>(rng, program.n_params());
+    const auto X = reference::random_vector<double>(rng, n_samples * n_vars);
+    const auto basis = program.basis();
+    std::vector<double> A(n_samples * basis.size()), expected(n_samples * run.outputs());
+    polycore::veronese<double>(n_samples, basis.n_vars(), basis.degree(), basis.homogeneous(), X, A);
+    const auto coef = run.expand(theta);
+    for (std::size_t s = 0; s < n_samples; ++s)
+      for (std::size_t o = 0; o < run.outputs(); ++o)
+        for (std::size_t k = 0; k < basis.size(); ++k)
+          expected[s * run.outputs() + o] += A[s * basis.size() + k] * coef[o * basis.size() + k];
+    CHECK(reference::distance(run.evaluate(theta, X), expected) <= 1e-12);
+  });
+}
+
+TEST(derivatives_by_complex_step) {
+  // f(theta + i h v) = f(theta) + i h f'(theta) v + O(h^2): with h = 1e-30 the imaginary part is exact to rounding.
+  const double h = 1e-30;
+  each_network<double>([h](const Network&, const Program& program, Rng& rng) {
+    const Runner<double> run(program);
+    const Runner<Complex> complex(program);
+    const auto step = [h](const std::vector<double>& x, const std::vector<double>& dx) {
+      std::vector<Complex> z(x.size());
+      for (std::size_t i = 0; i < x.size(); ++i) z[i] = {x[i], h * dx[i]};
+      return z;
+    };
+    const auto slope = [h](const std::vector<Complex>& z) {
+      std::vector<double> x(z.size());
+      for (std::size_t i = 0; i < z.size(); ++i) x[i] = z[i].imag() / h;
+      return x;
+    };
+    const std::size_t batch = 9;
+    const auto theta = reference::random_vector<double>(rng, batch * program.n_params());
+    const auto dtheta = reference::random_vector<double>(rng, theta.size());
+    const auto dcoef = reference::random_vector<double>(rng, batch * run.coefficients());
+    const auto ddcoef = reference::random_vector<double>(rng, dcoef.size());
+    CHECK(reference::distance(run.jvp(theta, dtheta), slope(complex.expand(step(theta, dtheta)))) <= 1e-12);
+    std::vector<double> tangent(theta.size());
+    program.vjp_tangent(theta, dtheta, dcoef, ddcoef, tangent);
+    CHECK(reference::distance(tangent, slope(complex.vjp(step(theta, dtheta), step(dcoef, ddcoef)))) <= 1e-12);
+    std::vector<double> threaded(theta.size());
+    program.vjp_tangent(theta, dtheta, dcoef, ddcoef, threaded, 3);
+    CHECK(threaded == tangent);
+  });
+}
+
+TEST(loss_gradient_is_the_gradient_of_the_loss) {
+  each_network<double>([](const Network&, const Program& program, Rng& rng) {
+    const Runner<double> run(program);
+    const std::size_t batch = 11, N = program.basis().size(), rows = run.coefficients(), P = program.n_params();
+    const auto theta = reference::random_vector<double>(rng, batch * P), target = reference::random_vector<double>(rng, rows);
+    const auto factor = reference::random_vector<double>(rng, N * N);
+    std::vector<double> gram(N * N);
+    for (std::size_t i = 0; i < N; ++i)
+      for (std::size_t j = 0; j <= i; ++j) {
+        double sum = 0;
+        for (std::size_t k = 0; k < N; ++k) sum += factor[k * N + i] * factor[k * N + j];
+        gram[i * N + j] = gram[j * N + i] = sum;
+      }
+    std::vector<double> value(batch), gradient(theta.size());
+    program.loss_gradient(theta, gram, target, value, gradient);
+    std::vector<double> threaded_value(batch), threaded_gradient(theta.size());
+    program.loss_gradient(theta, gram, target, threaded_value, threaded_gradient, 3);
+    CHECK(threaded_value == value && threaded_gradient == gradient);
+
+    const auto coef = run.expand(theta);
+    std::vector<double> expected_value(batch), weighted(batch * rows);
+    for (std::size_t s = 0; s < batch; ++s)
+      for (std::size_t o = 0; o < run.outputs(); ++o)
+        for (std::size_t i = 0; i < N; ++i) {
+          double sum = 0;
+          for (std::size_t j = 0; j < N; ++j) sum += gram[i * N + j] * (coef[s * rows + o * N + j] - target[o * N + j]);
+          weighted[s * rows + o * N + i] = 2 * sum;
+          expected_value[s] += sum * (coef[s * rows + o * N + i] - target[o * N + i]);
+        }
+    CHECK(reference::distance(value, expected_value) <= 1e-12);
+    CHECK(reference::distance(gradient, run.vjp(theta, weighted)) <= 1e-12);
+    for (std::size_t s = 0; s < batch; ++s) {
+      double one_value = 0;
+      std::vector<double> one(P);
+      program.loss_gradient(std::span(theta).subspan(s * P, P), gram, target, std::span(&one_value, 1), one);
+      CHECK(one_value == value[s]);
+      CHECK(one == std::vector<double>(gradient.begin() + static_cast<std::ptrdiff_t>(s * P),
+                                       gradient.begin() + static_cast<std::ptrdiff_t>((s + 1) * P)));
+    }
+  });
+}
+
+TEST(one_large_network_with_many_threads) {
+  // Large enough that a single member is cut over its units.
+  const Program program = mlp(std::array{5, 6, 6, 2}, 3);
+  Rng rng(8);
+  const auto theta = reference::random_vector<double>(rng, program.n_params());
+  check::for_each_isa([&] {
+    const Runner<double> one(program, 1), four(program, 4);
+    const auto dcoef = reference::random_vector<double>(rng, one.coefficients());
+    CHECK(one.expand(theta) == four.expand(theta));
+    CHECK(one.vjp(theta, dcoef) == four.vjp(theta, dcoef));
+    CHECK(one.jvp(theta, theta) == four.jvp(theta, theta));
+  });
+}
+
+TEST(many_threads_may_share_a_program) {
+  const Program program = mlp(std::array{3, 4, 2}, Lists{{1, 0, 2, 1}}, true);
+  Rng rng(9);
+  const auto theta = reference::random_vector<double>(rng, program.n_params());
+  const auto residues = reference::random_vector<std::uint64_t>(rng, program.n_params());
+  std::atomic<int> differences{0};
+  const auto expected = Runner<double>(mlp(std::array{3, 4, 2}, Lists{{1, 0, 2, 1}}, true)).expand(theta);
+  polycore::parallel_for(32, 8, [&](std::size_t task) {  // the first calls build the plans: all threads at once
+    if (task % 2)
+      Runner<std::uint64_t>(program).jacobian(residues);
+    else if (Runner<double>(program).expand(theta) != expected)
+      ++differences;
+  });
+  CHECK_EQUAL(differences.load(), 0);
+}
+
+TEST(bad_values_are_named) {
+  const Program program = mlp(std::array{2, 2, 1}, 2);
+  const Runner<double> run(program);
+  const std::vector<double> theta(6, 1.0);
+  for (const double bad : {std::nan(""), static_cast<double>(INFINITY), -static_cast<double>(INFINITY)})
+    for (std::size_t i = 0; i < 6; ++i) {
+      auto broken = theta;
+      broken[i] = bad;
+      CHECK_THROWS(run.expand(broken), std::invalid_argument);
+      CHECK_THROWS(run.jacobian(broken), std::invalid_argument);
+      CHECK_THROWS(run.jvp(theta, broken), std::invalid_argument);
+      CHECK_THROWS(run.evaluate(broken, {1, 1}), std::invalid_argument);
+    }
+  CHECK_THROWS(run.evaluate(theta, {1, std::nan("")}), std::invalid_argument);
+  CHECK_THROWS(run.vjp(theta, {1, 1, std::nan("")}), std::invalid_argument);
+  CHECK_THROWS(run.expand(std::vector<double>(6, 1e300)), polycore::NumericalError);
+  CHECK_THROWS(run.evaluate(theta, {1e300, 1}), polycore::NumericalError);
+  CHECK_EQUAL(run.expand(theta).size(), 3u);
+}
+
+TEST(bad_sizes_raise) {
+  const Program program = mlp(std::array{2, 2, 1}, 2);
+  const std::vector<double> theta(6, 1.0), short_theta(5, 1.0), X(4, 1.0), odd_X(3, 1.0), dcoef(3, 1.0), short_dcoef(2, 1.0);
+  std::vector<double> coef(3), short_coef(2), values(2), short_values(1), jacobian(18), gradient(6), gram(9), value(1);
+  CHECK_THROWS(program.expand<double>(short_theta, coef), std::invalid_argument);
+  CHECK_THROWS(program.expand<double>(theta, short_coef), std::invalid_argument);
+  CHECK_THROWS(program.evaluate<double>(theta, odd_X, values), std::invalid_argument);
+  CHECK_THROWS(program.evaluate<double>(theta, X, short_values), std::invalid_argument);
+  CHECK_THROWS(program.jacobian<double>(theta, coef), std::invalid_argument);
+  CHECK_THROWS(program.jvp<double>(theta, short_theta, coef), std::invalid_argument);
+  CHECK_THROWS(program.vjp<double>(theta, short_dcoef, gradient), std::invalid_argument);
+  CHECK_THROWS(program.vjp<double>(theta, dcoef, coef), std::invalid_argument);
+  CHECK_THROWS(program.loss_gradient(theta, dcoef, dcoef, value, gradient), std::invalid_argument);
+  CHECK_THROWS(program.loss_gradient(theta, gram, dcoef, values, gradient), std::invalid_argument);
+  const std::vector<std::uint64_t> residues(6, 1), constants(2, 1);
+  std::vector<std::uint64_t> exact(3);
+  CHECK_THROWS(program.expand({101, constants}, residues, exact), std::invalid_argument);  // z^2 has three coefficients
+}
+
+TEST(bad_programs_raise) {
+  CHECK_THROWS(Program(0, {Affine{0, 1, false}}), std::invalid_argument);
+  CHECK_THROWS(Program(2, {}), std::invalid_argument);
+  CHECK_THROWS(Program(2, {Affine{1, 1, false}}), std::invalid_argument);
+  CHECK_THROWS(Program(2, {Affine{-1, 1, false}}), std::invalid_argument);
+  CHECK_THROWS(Program(2, {Affine{0, 0, false}}), std::invalid_argument);
+  CHECK_THROWS(Program(2, {Activation{0, {}}}), std::invalid_argument);
+  CHECK_THROWS(Program(2, {Activation{0, {1, std::nan("")}}}), std::invalid_argument);
+  CHECK_THROWS(mlp(std::array{2}, 2), std::invalid_argument);
+  CHECK_THROWS(mlp(std::array{2, 0, 1}, 2), std::invalid_argument);
+  CHECK_THROWS(mlp(std::array{2, 2, 1}, -1), std::invalid_argument);
+  CHECK_THROWS(mlp(std::array{2, 2, 1}, Lists{kSquare, kSquare}), std::invalid_argument);
+  std::vector<polycore::Instruction> towering;
+  for (int k = 0; k < 32; ++k) towering.emplace_back(Activation{k, kSquare});
+  CHECK_THROWS(Program(2, std::move(towering)), std::overflow_error);  // degree 2^32
+}
+
+TEST(a_program_too_large_to_expand_can_be_looked_at_and_evaluated) {
+  const Program program = mlp(std::array{784, 100, 10}, Lists{std::vector<double>{0, 0, 0, 0, 0, 0, 0, 0, 0, 1}}, true);
+  CHECK_EQUAL(program.degree(), 9);
+  CHECK_THROWS(program.basis(), std::overflow_error);
+  std::vector<double> out(10);
+  CHECK_THROWS(program.expand<double>(std::vector<double>(program.n_params()), out), std::overflow_error);
+  program.evaluate<double>(std::vector<double>(program.n_params(), 1e-3), std::vector<double>(784, 1.0), out);
+  CHECK(std::abs(out[0] - (100 * 1e-3 * std::pow(0.785, 9) + 1e-3)) < 1e-12);
+}
+
+TEST(a_long_expansion_can_be_interrupted) {
+  static std::atomic<int> calls{0};
+  const Program program = mlp(std::array{6, 8, 8, 8, 2}, 3);  // degree 27 in 6 variables: minutes of work
+  for (const int n_threads : {1, 2}) {
+    calls = 0;
+    polycore::set_interrupt_hook([] { return ++calls >= 2; });
+    std::vector<double> out(2 * program.basis().size());
+    CHECK_THROWS(program.expand<double>(std::vector<double>(program.n_params(), 0.1), out, n_threads), polycore::Interrupted);
+    polycore::set_interrupt_hook(nullptr);
+  }
+  const Program small = mlp(std::array{2, 2, 1}, 2);
+  CHECK_EQUAL(Runner<double>(small).expand(std::vector<double>(6, 1.0)), (std::vector<double>{2, 4, 2}));
+}
