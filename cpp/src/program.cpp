@@ -2,6 +2,7 @@
 #include "polycore/program.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <stdexcept>
 #include <string>
@@ -275,6 +276,8 @@ void evaluate_all(const ProgramPlan& plan, const MakeField& make_field, std::spa
   const Field field = make_field(plan, false);
   const RingKernels& ring = *field.rings.single;
   if (plan.evaluate_work() * n_samples * batch < kThreadedWork) n_threads = 1;
+  // Samples are checked block by block while they are in cache; the first bad one is looked for afterwards.
+  std::atomic<bool> finite{true};
   // Runs of blocks, so that a task is worth its thread and theta stays in cache.
   const std::size_t run_length = std::max<std::size_t>(1, 16384 / std::max<std::size_t>(plan.evaluate_work(), 1));
   const std::size_t runs = (blocks + run_length - 1) / run_length;
@@ -288,12 +291,16 @@ void evaluate_all(const ProgramPlan& plan, const MakeField& make_field, std::spa
       const std::size_t s0 = block * kSampleBlock, n = std::min(kSampleBlock, n_samples - s0);
       T* inputs = workspace.take_array<T>(n_in * n);
       transpose(n, n_in, X.data() + s0 * n_in, inputs);
+      if constexpr (!std::is_same_v<T, std::uint64_t>)
+        if (!detail::all_finite(detail::as_reals(std::span<const T>(inputs, n_in * n)))) finite = false;
       NumberValues values(run, n, inputs);
       const Tape tape = forward(run, values, p, false);
       transpose(n_out, n, static_cast<const T*>(tape.value[plan.nodes.size()]), out.data() + (member * n_samples + s0) * n_out);
       workspace.release(mark);
     }
   });
+  if constexpr (!std::is_same_v<T, std::uint64_t>)
+    if (!finite) detail::require_finite(X, "X", n_in);
 }
 
 }  // namespace
@@ -303,7 +310,6 @@ void evaluate_all(const ProgramPlan& plan, const MakeField& make_field, std::spa
 template <class T>
 void Program::evaluate(std::span<const T> theta, std::span<const T> X, std::span<T> out, int n_threads) const {
   detail::require_finite(theta, "theta");
-  detail::require_finite(X, "X");
   evaluate_all<T>(*plan_, FloatField<T>{}, theta, X, out, n_threads);
   detail::require_no_overflow<T>(out, "evaluate");
 }

@@ -23,6 +23,7 @@ from ._exact import expand_exact
 from ._validation import (
     COMPLEX128,
     FLOAT64,
+    MAX_THREADS,
     UINT64,
     Array,
     Shape,
@@ -47,8 +48,8 @@ from .program import Activation, Affine, ParameterBlock, Program
 
 __all__ = ["MLP", "Network", "NetworkPolynomial"]
 
-# Values at fewer points than this are not compared with the machine's memory.
-_MANY_SAMPLES = 2**16
+# Fewer values than this are not compared with the machine's memory.
+_MANY_VALUES = 2**22
 _EVALUATE_INSTEAD = "net.evaluate gives values at points without coefficients"
 
 
@@ -299,14 +300,14 @@ class Network:
             and X.flags.carray
             and X.ndim == 2
             and X.shape[1] == self.n_inputs
-            and len(X) < _MANY_SAMPLES
+            and len(X) * self.n_outputs < _MANY_VALUES
             and dtype is None
             and modulus is None
             and out is None
             and type(n_threads) is int
-            and n_threads == 0
+            and 0 <= n_threads <= MAX_THREADS
         ):
-            return self._engine.evaluate(theta, X)  # type: ignore[no-any-return]
+            return self._engine.evaluate(theta, X, n_threads=n_threads)  # type: ignore[no-any-return]
         ring = self._ring(dtype, modulus, theta, X)
         values = ring.convert(theta, "theta", self._theta_axes)
         points = ring.convert(X, "X", None)

@@ -26,13 +26,14 @@ inline std::span<const double> as_reals(std::span<const std::complex<double>> x)
   return {reinterpret_cast<const double*>(x.data()), 2 * x.size()};  // the array layout of std::complex is guaranteed
 }
 
-/// std::invalid_argument naming the argument and the first bad entry (its flat index).
+/// std::invalid_argument naming the argument and the first bad entry: its flat index, or its row for `columns` > 0.
 template <class T>
-void require_finite(std::span<const T> x, const char* name) {
+void require_finite(std::span<const T> x, const char* name, std::size_t columns = 0) {
   if (all_finite(as_reals(x))) return;
   std::size_t i = 0;
   while (all_finite(as_reals(x.subspan(i, 1)))) ++i;
-  throw std::invalid_argument(std::string("`") + name + "` must be finite, got NaN or infinity at entry " + std::to_string(i));
+  throw std::invalid_argument(std::string("`") + name + "` must be finite, got NaN or infinity " +
+                              (columns ? "in row " + std::to_string(i / columns) : "at entry " + std::to_string(i)));
 }
 
 template <class T>
