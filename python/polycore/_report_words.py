@@ -162,19 +162,18 @@ def on_training(report: Report) -> list[str]:
             + (", so it is probably the global minimum." if 3 * t.n_at_best >= 2 * n else ".")
             + (" More starts may find a lower one." if t.n_at_best == 1 else "")
         )
-    if not best.settled:
-        largest = float(abs(best.theta).max())
-        if largest > RUNAWAY:
-            sentences.append(
-                f"The loss was still falling after {count(best.n_steps)} steps while the parameters grew (the largest "
-                f"is {number(largest, 2)}): the best fit may lie at infinity. That happens because the functions of a "
-                "network need not form a closed set; the predictions settle long before the parameters do."
-            )
-        else:
-            sentences.append(
-                f"The best start had not settled after {count(best.n_steps)} steps (one more promises to explain "
-                f"another {number(best.promise, 1)} of the variance); --max-steps gives it more."
-            )
+    largest = float(abs(best.theta).max())
+    if largest > (10 * RUNAWAY if best.settled else RUNAWAY):
+        sentences.append(
+            f"The parameters of the best start were still growing after {count(best.n_steps)} steps (the largest is "
+            f"{number(largest, 2)}): the best fit may lie at infinity. That happens because the functions of a network "
+            "need not form a closed set; the predictions settle long before the parameters do."
+        )
+    elif not best.settled:
+        sentences.append(
+            f"The best start had not settled after {count(best.n_steps)} steps (one more promises to explain another "
+            f"{number(best.promise, 1)} of the variance); --max-steps gives it more."
+        )
     elif t.hessian is not None:
         _, flat, negative = t.hessian
         if negative:

@@ -25,6 +25,8 @@ NEWTON_STEPS = 30
 MAX_NEWTON_PARAMS = 400
 # A run has settled when a Gauss–Newton step promises less than this fraction of the scale.
 SETTLED = 1e-9
+# Stands for residuals and losses (scaled: of order one where they matter) that are out of all proportion.
+HUGE = 1e50
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,8 @@ class Fit:
         kept = eigenvalues > len(eigenvalues) * np.finfo(np.float64).eps * eigenvalues[-1]
         self._factor = (vectors[:, kept] * np.sqrt(eigenvalues[kept] / self.scale)).T
         # MINPACK wants at least as many residuals as parameters; zeros change nothing.
-        n_residuals = network.n_outputs * len(self._factor)
-        self._padding = np.zeros(max(0, network.n_params - n_residuals))
+        self._padding = np.zeros(max(0, network.n_params - network.n_outputs * len(self._factor)))
+        self.n_residuals = network.n_outputs * len(self._factor) + len(self._padding)
 
     def descend(self, start: ArrayLike, max_steps: int = 1000) -> Descent:
         """Minimise from one start.
@@ -128,7 +130,7 @@ class Fit:
             options={"maxiter": min(max_steps, QUASI_NEWTON_STEPS), "ftol": 1e-13, "gtol": 1e-9, "maxcor": 20},
         )
         remaining = max_steps - trace.n_steps
-        if remaining > 0:
+        if remaining > 0 and trace.best_value < HUGE:
             optimize.least_squares(
                 trace.residuals,
                 trace.best,
@@ -141,7 +143,7 @@ class Fit:
             )
         promise = self.promise(trace.best)
         remaining = min(max_steps - trace.n_steps, NEWTON_STEPS)
-        if promise > SETTLED and remaining > 0 and self.network.n_params <= MAX_NEWTON_PARAMS:
+        if SETTLED < promise < HUGE and remaining > 0 and self.network.n_params <= MAX_NEWTON_PARAMS:
             minimize(
                 trace.value,
                 trace.best,
@@ -172,7 +174,8 @@ class Fit:
         left, singular_values, _ = np.linalg.svd(jacobian, full_matrices=False)
         # The kernel along the fibres of the parametrisation shows up as singular values at rounding level.
         kept = singular_values > 1e-10 * singular_values[0]
-        return float(np.sum((left[:, kept].T @ residuals) ** 2))
+        with np.errstate(over="ignore"):
+            return float(np.sum((left[:, kept].T @ residuals) ** 2))
 
 
 def scaled_starts(network: MLP, loss: QDistance, target_square: float, rng: Any, n: int) -> Vector:
@@ -239,7 +242,7 @@ class _Trace:
         self._theta: Vector | None = None
         self._value = np.inf
         self._gradient: Vector = np.zeros(0)
-        self._best_value = np.inf
+        self.best_value = np.inf
         self.best: Vector = np.zeros(0)
         self.values: list[float] = []
         self.n_evaluations = 0
@@ -258,7 +261,7 @@ class _Trace:
                 self._gradient = np.asarray(gradient) / self._fit.scale
             except NumericalError:
                 # A step so long that the polynomial overflows: a huge value makes the line search come back.
-                self._value, self._gradient = 1e100, np.zeros_like(self._theta)
+                self._value, self._gradient = HUGE**2, np.zeros_like(self._theta)
         return self._value, self._gradient
 
     def value(self, theta: Vector) -> float:
@@ -273,9 +276,9 @@ class _Trace:
     def residuals(self, theta: Vector) -> Vector:
         self.n_evaluations += 1
         try:
-            return self._fit.residuals(theta)
+            return np.clip(self._fit.residuals(theta), -HUGE, HUGE)
         except NumericalError:
-            return np.full(max(len(self._fit._factor) * self._fit.network.n_outputs, len(theta)), 1e50)
+            return np.full(self._fit.n_residuals, HUGE)
 
     def residual_jacobian(self, theta: Vector) -> Vector:
         # Levenberg–Marquardt asks for the Jacobian where it has accepted a step, and first where it starts.
@@ -287,5 +290,5 @@ class _Trace:
         """Note one accepted step."""
         value = self.value(theta)
         self.values.append(value)
-        if value <= self._best_value:
-            self._best_value, self.best = value, np.array(theta)
+        if value <= self.best_value:
+            self.best_value, self.best = value, np.array(theta)

@@ -63,7 +63,7 @@ class Table(ABC):
             If a column does not exist, is ambiguous, or is chosen twice.
         """
         items: list[str | int] = []
-        for item in [columns] if isinstance(columns, (str, int)) else list(columns):
+        for item in [columns] if isinstance(columns, (str, int, np.integer)) else _as_list(columns, name):
             items.extend(_split_list(item) if isinstance(item, str) and item not in self.columns else [item])
         if not items:
             raise ValueError(f"`{name}` must name at least one column of {self.path.name}")
@@ -442,6 +442,13 @@ def _array_blocks(
             for index in indices
         ]
         yield np.column_stack(parts)
+
+
+def _as_list(columns: object, name: str) -> list[str | int]:
+    try:
+        return list(columns)  # type: ignore[call-overload, no-any-return]
+    except TypeError:
+        raise TypeError(f"`{name}` must be a string, an index or a sequence of them, got {columns!r}") from None
 
 
 def _split_list(text: str) -> list[str]:

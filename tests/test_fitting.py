@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Descents: they reach known minima, report what they did, and survive starts from which polynomials overflow."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from polycore.fitting import Fit, hessian_signature, scaled_starts
+from polycore.loss import QDistance
+from polycore.networks import MLP
+
+
+@pytest.fixture
+def problem(rng: np.random.Generator) -> tuple[MLP, QDistance, float]:
+    """Targets made by a network of the same shape, so that the least loss is zero."""
+    net = MLP((3, 2, 2), activation=2, bias=True)
+    X = rng.normal(size=(200, 3))
+    Y = net.evaluate(net.random_params(rng=7), X)
+    return net, QDistance.from_data(X, Y, net.basis), float(np.sum(Y**2))
+
+
+def test_reaches_the_network_that_made_the_data(problem: tuple[MLP, QDistance, float]) -> None:
+    net, loss, total = problem
+    fit = Fit(loss, net, total)
+    descents = [fit.descend(start) for start in scaled_starts(net, loss, total, 0, 4)]
+    best = min(descents, key=lambda descent: descent.loss[-1])
+    assert best.loss[-1] < 1e-12 * total
+    assert best.settled
+    for descent in descents:
+        assert descent.loss[-1] == descent.loss.min()
+        assert len(descent.loss) == descent.n_steps + 1 <= descent.n_evaluations + 1
+        value = loss.value(net.expand(descent.theta)) + loss.constant
+        assert descent.loss[-1] == pytest.approx(value, rel=1e-9, abs=1e-12 * total)
+
+
+def test_linear_network_reaches_least_squares(rng: np.random.Generator) -> None:
+    net = MLP((3, 2), bias=True)
+    X, Y = rng.normal(size=(50, 3)), rng.normal(size=(50, 2))
+    loss = QDistance.from_data(X, Y, net.basis)
+    descent = Fit(loss, net, float(np.sum(Y**2))).descend(np.zeros(net.n_params))
+    assert descent.loss[-1] == pytest.approx(loss.constant, rel=1e-9)
+    np.testing.assert_allclose(net.expand(descent.theta), loss.target, atol=1e-7)
+
+
+def test_more_parameters_than_coefficients(rng: np.random.Generator) -> None:
+    net = MLP((1, 6, 1), activation=2, bias=True)
+    x = rng.normal(size=(40, 1))
+    loss = QDistance.from_data(x, np.sin(x), net.basis)
+    descent = Fit(loss, net, 1.0).descend(net.random_params(rng=1))
+    assert descent.loss[-1] == pytest.approx(loss.constant, rel=1e-6)
+
+
+def test_residuals_are_the_scaled_loss(problem: tuple[MLP, QDistance, float]) -> None:
+    net, loss, total = problem
+    fit, theta = Fit(loss, net, total), net.random_params(rng=3)
+    assert np.sum(fit.residuals(theta) ** 2) * total == pytest.approx(loss.value(net.expand(theta)))
+    gradient = 2 * total * fit.residual_jacobian(theta).T @ fit.residuals(theta)
+    np.testing.assert_allclose(gradient, fit.objective.gradient(theta), rtol=1e-9, atol=1e-9 * total)
+
+
+def test_promise_does_not_depend_on_the_parametrisation(problem: tuple[MLP, QDistance, float]) -> None:
+    """Scaling a unit by 10 and its outgoing weights by 1/100 is the same function, with another gradient."""
+    net, loss, total = problem
+    fit, theta = Fit(loss, net, total), net.random_params(rng=4)
+    arrays = net.unpack(theta.copy())
+    arrays["W1"][0] *= 10
+    arrays["b1"][0] *= 10
+    arrays["W2"][:, 0] /= 100
+    assert fit.promise(net.pack(arrays)) == pytest.approx(fit.promise(theta), rel=1e-6)
+
+
+def test_few_steps(problem: tuple[MLP, QDistance, float]) -> None:
+    net, loss, total = problem
+    descent = Fit(loss, net, total).descend(net.random_params(rng=5), max_steps=2)
+    assert 1 <= descent.n_steps <= 3
+    assert not descent.settled
+
+
+def test_overflowing_start_ends_without_error(problem: tuple[MLP, QDistance, float]) -> None:
+    net, loss, total = problem
+    descent = Fit(loss, net, total).descend(np.full(net.n_params, 1e60))
+    assert not descent.settled
+
+
+def test_starts_are_as_large_as_the_target(problem: tuple[MLP, QDistance, float]) -> None:
+    net, loss, total = problem
+    starts = scaled_starts(net, loss, total, 0, 5)
+    coef = net.expand(starts)
+    np.testing.assert_allclose(np.einsum("soa,ab,sob->s", coef, loss.gram, coef), total)
+    np.testing.assert_array_equal(starts, scaled_starts(net, loss, total, 0, 5))
+
+
+def test_hessian_signature() -> None:
+    lengths = np.array([1e-4, 1.0, 1e4, 1.0])
+    hessian = np.diag([1.0, 2.0, -1.0, 0.0]) * lengths * lengths[:, None]
+    assert hessian_signature(hessian, np.diag(lengths**2)) == (2, 1, 1)
+    assert hessian_signature(np.zeros((2, 2)), np.zeros((2, 2))) == (0, 2, 0)
+
+
+def test_bad_arguments(problem: tuple[MLP, QDistance, float]) -> None:
+    net, loss, _ = problem
+    with pytest.raises(ValueError, match="scale"):
+        Fit(loss, net, 0.0)
+    fit = Fit(loss, net)
+    with pytest.raises(ValueError, match="start"):
+        fit.descend(np.zeros(3))
+    with pytest.raises(ValueError, match="max_steps"):
+        fit.descend(np.zeros(net.n_params), max_steps=0)

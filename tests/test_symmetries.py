@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Orbit dimensions against closed forms, and the infinitesimal action against the function it must not change."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from polycore.networks import MLP
+from polycore.rank import WORD_PRIME, compress_rows, modular_rank
+from polycore.symmetries import (
+    _hidden_layers,
+    _linear_maps,
+    _n_generators,
+    _scalings,
+    expected_dimension,
+    orbit_dimension,
+)
+
+
+@pytest.mark.parametrize(
+    ("widths", "activation", "bias", "expected"),
+    [
+        ((2, 3, 1), 2, False, 3),
+        ((4, 3, 4, 2), (2, 3), True, 7),
+        ((2, 2, 1), [0, 0, 1, 1], False, 0),
+        ((2, 2, 1), [0, 1, 1], False, 0),
+        # z + z² = (z + 1/2)² − 1/4: with biases the square is completed.
+        ((3, 2, 2), [0, 1, 1], True, 2),
+        ((3, 2, 2), [0, 1, 0, 1], True, 0),
+        # Linear networks: the fibre of a product of matrices of maximal rank.
+        ((4, 2, 3), 1, False, 4),
+        ((2, 5, 2), 1, False, 20 - 4),
+        ((2, 1, 2), 1, False, 1),
+        ((2, 5, 2), 1, True, 27 - 6),
+        ((2, 5, 2), [3, 2], True, 27 - 6),
+        ((2, 1, 2), 0, False, 0),
+        ((3, 2), None, True, 0),
+    ],
+)
+def test_orbit_dimension(widths: tuple[int, ...], activation: object, bias: bool, expected: int) -> None:
+    assert orbit_dimension(MLP(widths, activation, bias).program) == expected
+
+
+@pytest.mark.parametrize(
+    ("widths", "activation", "bias"),
+    [
+        ((2, 3, 2), 3, False),
+        ((2, 3, 2, 1), (2, 1), False),
+        ((2, 2, 2), [Fraction(1, 2), 1, 1], True),
+        ((2, 2, 3, 1), ([5, 3], 2), True),
+        ((2, 3, 2), [5, 3], False),
+        ((3, 2, 2), 1, True),
+    ],
+)
+def test_the_action_does_not_change_the_function(widths: tuple[int, ...], activation: object, bias: bool) -> None:
+    """Exact in GF(p): the Jacobian of the coefficients maps every generator to zero."""
+    net = MLP(widths, activation, bias)
+    layers, n_params = _hidden_layers(net.program)
+    theta = np.random.default_rng(1).integers(1, WORD_PRIME, n_params, dtype=np.int64)
+    jacobian = net.jacobian(theta, modulus=WORD_PRIME).astype(object)
+    assert layers
+    for layer in layers:
+        rows = np.zeros((_n_generators(layer), n_params), dtype=np.int64)
+        (_scalings if layer.degree >= 2 else _linear_maps)(layer, theta, rows)
+        assert not (jacobian @ rows.T.astype(object) % WORD_PRIME).any()
+
+
+def test_closed_form_for_powers_is_the_rank_of_the_action() -> None:
+    net = MLP((3, 4, 2, 2), (2, 3), bias=True)
+    layers, n_params = _hidden_layers(net.program)
+    theta = np.random.default_rng(2).integers(1, WORD_PRIME, n_params, dtype=np.int64)
+    blocks = []
+    for layer in layers:
+        blocks.append(np.zeros((_n_generators(layer), n_params), dtype=np.int64))
+        _scalings(layer, theta, blocks[-1])
+    assert modular_rank(np.vstack(blocks)) == orbit_dimension(net.program) == 6
+
+
+@pytest.mark.parametrize(
+    ("widths", "activation", "ambient", "expected", "dimension"),
+    [
+        # Finkel et al. 2025; Kubjas et al. 2024; Alexander and Hirschowitz 1995.
+        ((2, 2, 2, 2), 2, 10, 8, 8),
+        ((3, 3, 3), 2, 18, 15, 15),
+        ((3, 5, 1), 4, 15, 15, 14),
+        ((5, 3, 1), 2, 15, 15, 12),
+        ((2, 4, 3, 2), 3, 20, 19, 15),
+    ],
+)
+def test_expected_dimension_and_jacobian_rank(
+    widths: tuple[int, ...], activation: int, ambient: int, expected: int, dimension: int
+) -> None:
+    net = MLP(widths, activation)
+    assert net.n_outputs * len(net.basis) == ambient
+    assert expected_dimension(ambient, net.n_params, orbit_dimension(net.program)) == expected
+    theta = net.random_params(rng=3, modulus=WORD_PRIME)
+    assert modular_rank(net.jacobian(theta, modulus=WORD_PRIME)) == dimension
+
+
+class TestModularRank:
+    def test_against_products_of_known_rank(self, rng: np.random.Generator) -> None:
+        for n_rows, n_cols, rank in [(1, 1, 0), (5, 9, 3), (40, 20, 20), (30, 60, 17)]:
+            matrix = rng.integers(0, 2**20, (n_rows, rank)).astype(object) @ rng.integers(0, 2**20, (rank, n_cols))
+            assert modular_rank(matrix) == modular_rank(matrix.T) == rank
+
+    def test_compressing_keeps_the_rank(self, rng: np.random.Generator) -> None:
+        a, b = rng.integers(0, WORD_PRIME, (300, 6)), rng.integers(0, WORD_PRIME, (6, 12))
+        matrix = (a.astype(object) @ b.astype(object) % WORD_PRIME).astype(np.int64)
+        compressed = compress_rows(matrix, 20, WORD_PRIME, np.random.default_rng(0))
+        assert compressed.shape == (20, 12)
+        assert modular_rank(compressed) == 6
+
+    def test_compression_is_an_exact_product(self) -> None:
+        matrix = np.full((40, 3), WORD_PRIME - 1)
+        combinations = np.random.default_rng(5).integers(0, WORD_PRIME, (4, 40), dtype=np.int64)
+        expected = combinations.astype(object) @ matrix.astype(object) % WORD_PRIME
+        np.testing.assert_array_equal(compress_rows(matrix, 4, WORD_PRIME, np.random.default_rng(5)), expected)
+
+    def test_empty(self) -> None:
+        assert modular_rank(np.zeros((0, 3), dtype=np.int64)) == modular_rank(np.zeros((3, 0), dtype=np.int64)) == 0
+
+    def test_bad_input(self) -> None:
+        with pytest.raises(ValueError, match="prime below 2\\^31"):
+            modular_rank([[1]], modulus=2**61 - 1)
+        with pytest.raises(TypeError):
+            modular_rank([[1.5]])
+        with pytest.raises(ValueError, match="matrix"):
+            modular_rank([1, 2])
