@@ -40,6 +40,7 @@ MAX_RANK_PARAMS = 1200
 # Rows × monomials up to which the polynomial fit is made from the rows when Q is badly conditioned.
 MAX_VANDERMONDE_ENTRIES = 3 * 10**7
 _ROWS_PER_BLOCK = 8192
+ARRAYS = "arrays"  # the source of data that does not come from a file
 
 
 @dataclass(frozen=True)
@@ -423,7 +424,7 @@ def _load_arrays(x: Any, y: Any) -> _Rows:
         )
     x_names = _names_of(x, X.shape[1], "x")
     y_names = _names_of(y, Y.shape[1], "y")
-    return _Rows(X, Y, x_names, y_names, "arrays", 0)
+    return _Rows(X, Y, x_names, y_names, ARRAYS, 0)
 
 
 def _names_of(value: Any, n_columns: int, letter: str) -> tuple[str, ...]:
@@ -439,7 +440,7 @@ def _names_of(value: Any, n_columns: int, letter: str) -> tuple[str, ...]:
 def _title(rows: _Rows) -> str:
     outputs = rows.y_names[0] if len(rows.y_names) == 1 else f"{len(rows.y_names)} outputs"
     inputs = rows.x_names[0] if len(rows.x_names) == 1 else f"{len(rows.x_names)} inputs"
-    return f"{rows.source}: {outputs} from {inputs}"
+    return f"{outputs} from {inputs}" if rows.source == ARRAYS else f"{rows.source}: {outputs} from {inputs}"
 
 
 def _split(n_rows: int, held_out: float, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -456,16 +457,16 @@ def _split(n_rows: int, held_out: float, rng: np.random.Generator) -> tuple[NDAr
 def _variables(values: Matrix, names: Sequence[str], role: str) -> tuple[Variable, ...]:
     variables = []
     for name, column in zip(names, values.T, strict=True):
-        mean, scale = float(np.mean(column)), float(np.std(column))
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, scale = float(np.mean(column)), float(np.std(column))
+        if not np.isfinite(scale):
+            largest = abs(column).max()
+            raise ValueError(f"{role} column {name!r} has values too large to standardise (up to {largest:g})")
         # The standard deviation of equal numbers is the rounding of their mean, not always zero.
-        if column.min() == column.max() or not scale > 0:
+        if column.min() == column.max() or scale == 0:
             raise ValueError(
                 f"{role} column {name!r} is constant ({column[0]:g}) on the {len(column)} training rows, "
                 "so it cannot be standardised and says nothing; leave it out"
-            )
-        if not np.isfinite(scale):
-            raise ValueError(
-                f"{role} column {name!r} has values too large to standardise (up to {abs(column).max():g})"
             )
         variables.append(Variable(name, mean, scale, len(np.unique(column))))
     return tuple(variables)

@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The report against numpy on the same rows; the page and the JSON as files; bad input."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from polycore import _report_page
+from polycore.activations import polynomial_activation
+from polycore.networks import MLP
+from polycore.report import Report, report
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("jinja2")
+
+
+def make_data(n: int = 120, noise: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(n, 3)) * [1.0, 20.0, 0.1] + [3.0, 100.0, 0.0]
+    Z = (X - X.mean(0)) / X.std(0)
+    y = 50 + 4 * (Z[:, 0] + 1) ** 2 - 6 * (Z[:, 1] - Z[:, 2]) ** 2 + noise * rng.normal(size=n)
+    return X, y
+
+
+@pytest.fixture(scope="module")
+def result() -> Report:
+    return report(*make_data(), widths=(3, 2, 1), activation=2, bias=True, n_starts=4, rng=1)
+
+
+class TestNumbers:
+    def test_split_and_standardisation(self, result: Report) -> None:
+        X, y = make_data()
+        assert (result.data.n_rows, result.data.n_train, result.data.n_held_out) == (120, 96, 24)
+        assert [v.name for v in result.data.inputs] == ["x1", "x2", "x3"]
+        assert result.data.outputs[0].name == "y"
+        assert result.data.inputs[1].mean == pytest.approx(X[:, 1].mean(), rel=0.1)
+        assert result.data.outputs[0].scale == pytest.approx(y.std(), rel=0.2)
+
+    def test_network_finds_the_function(self, result: Report) -> None:
+        network, linear = result.model("network"), result.model("linear")
+        assert network.held_out is not None
+        assert linear.held_out is not None
+        assert network.held_out.r2 > 0.999 > linear.held_out.r2
+        assert network.held_out.rmse == pytest.approx(0.1, abs=0.05)
+
+    def test_errors_from_the_parameters_alone(self, result: Report) -> None:
+        """report.json holds what is needed to predict: standardise, evaluate, undo."""
+        fields = result.to_dict()
+        X, y = make_data()
+        mean, scale = (np.array([v[key] for v in fields["data"]["inputs"]]) for key in ("mean", "scale"))
+        output = fields["data"]["outputs"][0]
+        net = MLP(fields["architecture"]["widths"], 2, bias=True)
+        predicted = (
+            output["mean"] + output["scale"] * net.evaluate(fields["network"]["theta"], (X - mean) / scale)[:, 0]
+        )
+        model = fields["models"][0]
+        total = model["train"]["sum_of_squares"] + model["held_out"]["sum_of_squares"]
+        assert np.sum((y - predicted) ** 2) == pytest.approx(total, rel=1e-9)
+
+    def test_regressions_against_numpy(self) -> None:
+        X, y = make_data()
+        r = report(X, y, widths=(3, 2, 1), activation=2, bias=True, n_starts=1, held_out=0)
+        A = np.column_stack([np.ones(len(X)), X])
+        residual = np.linalg.lstsq(A, y, rcond=None)[1][0]
+        assert r.model("linear").train.sum_of_squares == pytest.approx(residual, rel=1e-9)
+        products = [X[:, i] * X[:, j] for i in range(3) for j in range(i + 1)]
+        residual = np.linalg.lstsq(np.column_stack([A, *products]), y, rcond=None)[1][0]
+        polynomial = r.model("polynomial").train
+        assert polynomial.sum_of_squares == pytest.approx(residual, rel=1e-6)
+        assert polynomial.rmse == pytest.approx(np.sqrt(residual / len(y)), rel=1e-6)
+        assert polynomial.r2 == pytest.approx(1 - residual / np.sum((y - y.mean()) ** 2), rel=1e-6)
+        assert r.model("network").held_out is None
+        assert r.training.floor == pytest.approx(residual / r.data.outputs[0].scale ** 2, rel=1e-6)
+
+    def test_architecture(self, result: Report) -> None:
+        a = result.architecture
+        assert (a.n_params, a.n_monomials, a.ambient_dimension) == (11, 10, 10)
+        assert (a.orbit_dimension, a.expected_dimension, a.jacobian_rank) == (2, 9, 8)
+
+    def test_gram(self, result: Report) -> None:
+        assert result.gram.rank == 10
+        assert result.gram.condition == pytest.approx(
+            result.gram.eigenvalues[0] / result.gram.eigenvalues[-1], rel=1e-6
+        )
+        assert result.training.agreement < 1e-10
+
+    def test_losses_fall_to_the_floor(self, result: Report) -> None:
+        for descent in result.training.descents:
+            assert descent.loss[-1] >= result.training.floor * (1 - 1e-9)
+        assert result.training.loss < 1e-3 * result.training.total
+
+    def test_several_outputs_and_layers(self) -> None:
+        X, y = make_data()
+        r = report(X, np.column_stack([y, X[:, 0]]), widths=(3, 2, 2, 2), activation=(2, [0, 1]), bias=True, n_starts=2)
+        errors = r.model("network").train
+        assert [entry["name"] for entry in errors.per_output] == ["y1", "y2"]
+        assert errors.r2 == pytest.approx(np.mean([entry["r2"] for entry in errors.per_output]))
+        assert "Output by output" in r.to_html()
+
+    def test_forms(self) -> None:
+        """Without biases the network's space is the forms of its degree, and full regression is another model."""
+        X, y = make_data()
+        r = report(X, y, widths=(3, 2, 1), activation=2, n_starts=2)
+        assert r.architecture.homogeneous
+        assert [model.key for model in r.models] == ["network", "linear", "form", "polynomial"]
+        assert r.model("form").n_coefficients == 6
+        assert r.model("form").train.sum_of_squares >= r.model("polynomial").train.sum_of_squares
+        assert "forms" in " ".join(r.to_dict()["sentences"]["models"])
+
+    def test_no_hidden_layer_is_linear_regression(self) -> None:
+        X, y = make_data()
+        r = report(X, y, widths=(3, 1), activation=2, bias=True, n_starts=1)
+        assert r.model("network").train.sum_of_squares == pytest.approx(
+            r.model("linear").train.sum_of_squares, rel=1e-9
+        )
+        r.to_html()
+
+    def test_polynomial_activation(self) -> None:
+        r = report(*make_data(), widths=(3, 1, 1), activation=polynomial_activation("tanh", 3, (-3, 3)), n_starts=1)
+        assert r.architecture.degree == 3
+        r.to_html()
+
+    def test_fewer_rows_than_monomials(self) -> None:
+        X, y = make_data(30)
+        r = report(X, y, widths=(3, 2, 1), activation=4, bias=True, n_starts=1)
+        assert r.gram.rank == 24 < r.gram.n_monomials == 35
+        assert r.gram.fitted_from == "rows"
+        assert len(r.gram.eigenvalues) == 35
+        assert "fewer training rows" in " ".join(r.to_dict()["sentences"]["gram"])
+
+    def test_column_with_two_values(self) -> None:
+        X, y = make_data()
+        X[:, 2] = X[:, 2] > 0
+        r = report(X, y, widths=(3, 1, 1), activation=2, bias=True, n_starts=1)
+        assert r.gram.rank == 9
+        assert "x3 (2 values)" in " ".join(r.to_dict()["sentences"]["gram"])
+
+    def test_overfitting_is_said(self) -> None:
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(60, 4))
+        r = report(X, X[:, 0] + rng.normal(size=60), widths=(4, 1, 1), activation=3, bias=True, n_starts=1)
+        assert "The full polynomial overfits" in " ".join(r.to_dict()["sentences"]["models"])
+
+    def test_repr(self, result: Report) -> None:
+        assert "MLP((3, 2, 1), activation=2, bias=True)" in repr(result)
+        assert "Linear regression" in repr(result)
+        with pytest.raises(KeyError):
+            result.model("forest")
+
+
+class TestDeterminism:
+    def test_same_seed_same_bytes(self, result: Report, tmp_path: Path) -> None:
+        again = report(*make_data(), widths=(3, 2, 1), activation=2, bias=True, n_starts=4, rng=1)
+        result.save(tmp_path / "a")
+        again.save(tmp_path / "b")
+        for name in ("index.html", "report.json"):
+            assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+    def test_other_seed_other_split(self, result: Report) -> None:
+        other = report(*make_data(), widths=(3, 2, 1), activation=2, bias=True, n_starts=1, rng=2)
+        assert other.data.inputs[0].mean != result.data.inputs[0].mean
+        assert other.seed == 2
+
+    def test_generator_gives_a_seed_that_reproduces(self) -> None:
+        options: dict[str, Any] = {"widths": (3, 1, 1), "activation": 2, "n_starts": 1}
+        first = report(*make_data(), rng=np.random.default_rng(9), **options)
+        second = report(*make_data(), rng=first.seed, **options)
+        np.testing.assert_array_equal(first.theta, second.theta)
+
+
+class _Links(HTMLParser):
+    """Collects what a page refers to, and checks that its tags are balanced."""
+
+    VOID = frozenset({"meta", "br", "hr", "img", "link", "input"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.references: list[str] = []
+        self.stack: list[str] = []
+        self.scripts = 0
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.references += [value or "" for name, value in attributes if name in ("href", "src", "xlink:href")]
+        self.scripts += tag == "script"
+        if tag not in self.VOID:
+            self.stack.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.references += [value or "" for name, value in attributes if name in ("href", "src", "xlink:href")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.stack.pop() == tag
+
+
+class TestPage:
+    def test_self_contained_and_well_formed(self, result: Report) -> None:
+        page = result.to_html()
+        links = _Links()
+        links.feed(page)
+        assert not links.stack
+        assert not links.scripts
+        assert all(reference.startswith("#") for reference in links.references)
+        assert "http" not in page
+        assert "@import" not in page
+        assert set(re.findall(r"url\(([^)]*)", page)) == set(re.findall(r"url\((#[^)]*)", page))
+        assert page.count("<svg") == 3
+        targets = {reference[1:] for reference in links.references} | set(re.findall(r"url\(#([^)]*)", page))
+        identifiers = re.findall(r'\bid="([^"]*)"', page)
+        assert targets <= set(identifiers)
+        assert len(identifiers) == len(set(identifiers))
+
+    def test_light_and_dark(self, result: Report) -> None:
+        page = result.to_html()
+        assert "prefers-color-scheme: dark" in page
+        drawing = page[page.index("<svg") :]
+        assert "var(--ink)" in drawing
+        assert not re.search(r"(fill|stroke): #", drawing)
+
+    def test_names_are_escaped(self) -> None:
+        X, y = make_data()
+
+        class Frame:
+            columns = ("<b>a</b>", "c&d", 'e"f')
+
+            def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
+                return X
+
+        page = report(Frame(), y, widths=(3, 1, 1), n_starts=1, title="<script>alert(1)</script>").to_html()
+        assert "<b>a</b>" not in page
+        assert "<script>" not in page
+        assert "&lt;b&gt;a&lt;/b&gt;" in page
+
+
+class TestFiles:
+    def test_json(self, result: Report, tmp_path: Path) -> None:
+        page = result.save(tmp_path / "deep" / "er")
+        assert page == tmp_path / "deep" / "er" / "index.html"
+        fields = json.loads((page.parent / "report.json").read_text(encoding="utf-8"))
+        assert fields["schema"] == "polycore-report/1"
+        assert fields == result.to_dict()
+        assert sorted(path.name for path in page.parent.iterdir()) == ["index.html", "report.json"]
+        documented = (Path(__file__).parents[1] / "docs" / "report.md").read_text(encoding="utf-8")
+        for section in ("data", "architecture", "gram", "training", "network"):
+            for field in fields[section]:
+                assert f".{field}`" in documented or f"{section}.{field}" in documented, field
+
+    def test_undefined_numbers_are_null(self, tmp_path: Path) -> None:
+        X, y = make_data(10)
+        r = report(X, y, widths=(3, 1, 1), n_starts=1, held_out=0.1, out=tmp_path)
+        text = (tmp_path / "report.json").read_text(encoding="utf-8")
+        assert "NaN" not in text
+        assert json.loads(text)["models"][0]["held_out"]["r2"] is None
+        assert r.model("network").held_out is not None
+
+    def test_failure_leaves_the_old_report(
+        self, result: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        result.save(tmp_path)
+        before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+        def interrupted(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Path, "replace", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            result.save(tmp_path)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+    def test_unwritable_directory_is_noticed_before_the_work(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(NotADirectoryError, match="is a file"):
+            report(*make_data(), widths=(3, 2, 1), out=tmp_path / "file")
+
+    def test_checking_leaves_nothing_behind(self, tmp_path: Path) -> None:
+        _report_page.check_writable(tmp_path / "a" / "b")
+        assert not list(tmp_path.iterdir())
+
+    def test_missing_packages(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(_report_page.importlib.util, "find_spec", lambda name: None)
+        with pytest.raises(ImportError, match=r"matplotlib and jinja2: pip install polycore\[report\]"):
+            report(*make_data(), widths=(3, 2, 1), out=tmp_path)
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("change", "error", "message"),
+        [
+            ({"x": None}, TypeError, "x"),
+            ({"x": "age"}, TypeError, "data=FILE"),
+            ({"x": np.ones(5)}, ValueError, "n_samples, n_inputs"),
+            ({"y": np.ones(7)}, ValueError, "n_samples"),
+            ({"x": np.ones((120, 3)) * 1j}, TypeError, "x"),
+            ({"x": np.where(np.eye(120, 3) > 0, np.nan, 1.0)}, ValueError, "row 0, column 0"),
+            ({"y": np.full(120, 3.0)}, ValueError, "'y' is constant"),
+            ({"y": np.full(120, 0.1)}, ValueError, "'y' is constant"),
+            ({"widths": (2, 2, 1)}, ValueError, "2 inputs and 1 outputs, but 3 input"),
+            ({"widths": (3, 2, 2)}, ValueError, "the last 1"),
+            ({"widths": (3,)}, ValueError, "widths"),
+            ({"activation": -1}, ValueError, "activation"),
+            ({"held_out": 1.0}, ValueError, "held_out"),
+            ({"held_out": "half"}, TypeError, "held_out"),
+            ({"n_starts": 0}, ValueError, "n_starts"),
+            ({"max_steps": 2.5}, TypeError, "max_steps"),
+            ({"rng": None}, TypeError, "rng"),
+            ({"bias": "yes"}, TypeError, "bias"),
+            ({"widths": (3, 2, 1), "activation": 40}, ValueError, r"degree exactly 40 .* 861"),
+        ],
+    )
+    def test_messages(self, change: dict[str, Any], error: type[Exception], message: str) -> None:
+        X, y = make_data()
+        if change.get("activation") == 40:
+            change, X = {"widths": (6, 2, 1), "activation": 40, "x": np.ones((120, 6))}, X
+            message = r"degree exactly 40 in 6 variables, which have 1,221,759 coefficients"
+        arguments: dict[str, Any] = {"x": X, "y": y, "widths": (3, 2, 1), **change}
+        with pytest.raises(error, match=message):
+            report(**arguments)
+
+    def test_too_few_rows(self) -> None:
+        X, y = make_data(2)
+        with pytest.raises(ValueError, match="at least 2 training rows"):
+            report(X, y, widths=(3, 1, 1))
+
+    def test_huge_values(self) -> None:
+        X, y = make_data()
+        with pytest.raises(ValueError, match="too large to standardise"):
+            report(X * [1e306, 1, 1], y, widths=(3, 1, 1))
+
+
+def test_no_progress_bar_when_piped(capsys: pytest.CaptureFixture[str]) -> None:
+    report(*make_data(), widths=(3, 1, 1), n_starts=1, progress=True)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    report(*make_data(), widths=(3, 1, 1), n_starts=2, progress=True)
+    assert "fitting" in capsys.readouterr().err
+
+
+def test_agrees_on_every_backend(on_backend: str) -> None:
+    r = report(*make_data(40), widths=(3, 1, 1), activation=2, bias=True, n_starts=1)
+    assert r.model("polynomial").train.r2 > 0.99
+    assert r.architecture.jacobian_rank == 5
