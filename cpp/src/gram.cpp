@@ -13,19 +13,8 @@
 namespace polycore {
 namespace {
 
-// Fills the block of forms in d variables of degrees (a, b) whose moments start at m: the recursion of the product.
-void fill(const FormCounts& counts, int d, int a, int b, const double* m, double* out, std::size_t stride) {
-  if (d <= 2) {
-    const int rows = d == 1 ? 1 : a + 1, columns = d == 1 ? 1 : b + 1;
-    for (int i = 0; i < rows; ++i) std::copy_n(m + i, columns, out + static_cast<std::size_t>(i) * stride);
-    return;
-  }
-  for (int i = 0; i <= a; ++i)
-    for (int j = 0; j <= b; ++j)
-      fill(counts, d - 1, i, j, m + counts(d, i + j - 1), out + counts(d, i - 1) * stride + counts(d, j - 1), stride);
-}
-
 constexpr std::size_t kThreadedWork = 500'000;  // multiply-adds below which a second thread costs more than it brings
+constexpr std::size_t kPolledWork = 20'000'000;  // entries or multiply-adds between two looks at the interrupt hook
 
 std::size_t padded_row(int d, int degree) {
   const std::size_t n = d == 1 ? 1 : static_cast<std::size_t>(degree) + 1;
@@ -44,8 +33,45 @@ struct PaddedCounts {
       pointers.push_back(rows[d].data());
     }
   }
+  std::size_t operator()(int d, int k) const { return k < 0 ? 0 : rows[static_cast<std::size_t>(d)][static_cast<std::size_t>(k)]; }
+
   std::vector<std::vector<std::size_t>> rows;
   std::vector<const std::size_t*> pointers;
+};
+
+// Fills the block of forms in d variables of degrees (a, b) whose moments start at m: the recursion of the product.
+void fill(const FormCounts& counts, int d, int a, int b, const double* m, double* out, std::size_t stride) {
+  if (d <= 2) {
+    const int rows = d == 1 ? 1 : a + 1, columns = d == 1 ? 1 : b + 1;
+    for (int i = 0; i < rows; ++i) std::copy_n(m + i, columns, out + static_cast<std::size_t>(i) * stride);
+    return;
+  }
+  const bool large = counts(d, a) * counts(d, b) > kPolledWork;
+  for (int i = 0; i <= a; ++i)
+    for (int j = 0; j <= b; ++j) {
+      fill(counts, d - 1, i, j, m + counts(d, i + j - 1), out + counts(d, i - 1) * stride + counts(d, j - 1), stride);
+      if (large) poll_interrupt();
+    }
+}
+
+// q += H c for forms in d variables, q with padded rows. The kernel recurses by itself; a large product is taken apart here, to
+// be interruptible.
+struct HankelRecursion {
+  const FormCounts& counts;
+  const PaddedCounts& padded;
+  const kernels::KernelTable& table = kernels::active();
+
+  void operator()(int d, int a, int b, const double* m, const double* c, double* q) const {
+    if (d <= 4 || counts(d, a) * counts(d, b) <= kPolledWork) {
+      table.hankel_product(d, a, b, counts.rows(), padded.pointers.data(), m, c, q);
+      return;
+    }
+    for (int i = 0; i <= a; ++i)
+      for (int j = 0; j <= b; ++j) {
+        (*this)(d - 1, i, j, m + counts(d, i + j - 1), c + counts(d, j - 1), q + padded(d, i - 1));
+        poll_interrupt();
+      }
+  }
 };
 
 // Copies a form without the padding of its rows; both pointers move on.
@@ -78,7 +104,7 @@ void hankel_product(int d, int degree_out, int degree_in, std::span<const double
   if (c.size() % n_in != 0 || out.size() != c.size() / n_in * n_out)
     throw std::invalid_argument("`c` and `out` must have shapes (batch, n_in) and (batch, n_out)");
   const PaddedCounts padded(d, degree_out);
-  const auto& table = kernels::active();
+  const HankelRecursion multiply{counts, padded};
   const std::size_t batch = c.size() / n_in;
   if (n_in * n_out * batch < kThreadedWork) n_threads = 1;
   // The result is a concatenation of forms of degree 0, 1, ... in d - 1 variables, which the tasks compute one by one, the
@@ -90,12 +116,11 @@ void hankel_product(int d, int degree_out, int degree_in, std::span<const double
     double* result = out.data() + task / blocks * n_out;
     const int vars = split ? d - 1 : d, i = degree_out - static_cast<int>(task % blocks);
     detail::Workspace workspace;
-    const std::size_t n = padded.rows[static_cast<std::size_t>(vars)][static_cast<std::size_t>(i)];
+    const std::size_t n = padded(vars, i);
     double* q = workspace.take_array<double>(n);
     std::fill_n(q, n, 0.0);
     for (int j = split ? 0 : degree_in; j <= degree_in; ++j) {
-      table.hankel_product(vars, i, j, counts.rows(), padded.pointers.data(), padded_moments.data() + (split ? counts(d, i + j - 1) : 0),
-                           ct + (split ? counts(d, j - 1) : 0), q);
+      multiply(vars, i, j, padded_moments.data() + (split ? counts(d, i + j - 1) : 0), ct + (split ? counts(d, j - 1) : 0), q);
       poll_interrupt();
     }
     const double* from = q;

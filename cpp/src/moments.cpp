@@ -127,6 +127,7 @@ struct Moments::Plan {
       }
       ++used;
       if (begin >= end) continue;
+      if (row % 64 == 63) poll_interrupt();
       for (std::size_t copy = 0; copy < copies; ++copy) {
         if (groups.empty() || groups.back().column_begin != begin ||
             groups.back().first_row + groups.back().n_rows != row * copies + copy)

@@ -38,6 +38,17 @@ struct Run {
   }
 };
 
+/// Calls body(first row, number of rows) on strips of the rows of a large matrix product, so that it can be interrupted.
+template <class Body>
+void in_strips(std::size_t n_rows, std::size_t work_per_row, const Body& body) {
+  constexpr std::size_t kStripWork = 20'000'000;
+  const std::size_t strip = std::max<std::size_t>(4, kStripWork / std::max<std::size_t>(work_per_row, 1) / 4 * 4);
+  for (std::size_t row = 0; row < n_rows; row += strip) {
+    body(row, std::min(strip, n_rows - row));
+    if (row + strip < n_rows) poll_interrupt();
+  }
+}
+
 /// Values are numbers, one per sample; activations act entrywise.
 class NumberValues {
  public:
@@ -52,7 +63,9 @@ class NumberValues {
 
   void affine(const Node& node, const void* w, const void* z, void* y, bool accumulate) const {
     const auto n_in = static_cast<std::size_t>(node.units_in);
-    run_.ring.affine(static_cast<std::size_t>(node.units_out), n_in, n_, w, n_in, 1, z, y, accumulate, run_.context);
+    in_strips(static_cast<std::size_t>(node.units_out), n_in * n_, [&](std::size_t row, std::size_t rows) {
+      run_.ring.affine(rows, n_in, n_, run_.at(w, row * n_in), n_in, 1, z, run_.at(y, row * n_), accumulate, run_.context);
+    });
   }
   void add_bias(const Node& node, const void* b, void* y) const {
     for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_out); ++i)
@@ -117,7 +130,10 @@ class FormValues {
   void affine(const Node& node, const void* w, const void* z, void* y, bool accumulate) const {
     const auto n_in = static_cast<std::size_t>(node.units_in), n_out = static_cast<std::size_t>(node.units_out);
     if (node.input != 0) {
-      run_.ring.affine(n_out, n_in, length(node.degree_in), w, n_in, 1, z, y, accumulate, run_.context);
+      const std::size_t n = length(node.degree_in);
+      in_strips(n_out, n_in * n * run_.ring.lanes, [&](std::size_t row, std::size_t rows) {
+        run_.ring.affine(rows, n_in, n, run_.at(w, row * n_in), n_in, 1, z, run_.at(y, row * n), accumulate, run_.context);
+      });
       return;
     }
     // Linear forms: row i of W is the coefficient vector of unit i.
@@ -126,13 +142,19 @@ class FormValues {
     for (std::size_t i = 0; i < n_out; ++i) run_.ring.add(n_in, run_.at(w, i * n_in), run_.at(y, i * d + first()), run_.context);
   }
   void affine_transpose(const Node& node, const void* w, const void* y, void* z) const {
-    const auto n_in = static_cast<std::size_t>(node.units_in);
-    run_.ring.affine(n_in, static_cast<std::size_t>(node.units_out), length(node.degree_in), w, 1, n_in, y, z, true, run_.context);
+    const auto n_in = static_cast<std::size_t>(node.units_in), n_out = static_cast<std::size_t>(node.units_out);
+    const std::size_t n = length(node.degree_in);
+    in_strips(n_in, n_out * n * run_.ring.lanes, [&](std::size_t row, std::size_t rows) {
+      run_.ring.affine(rows, n_out, n, run_.at(w, row), 1, n_in, y, run_.at(z, row * n), true, run_.context);
+    });
   }
   void affine_gradient(const Node& node, const void* y, const void* z, void* w) const {
     const auto n_in = static_cast<std::size_t>(node.units_in), n_out = static_cast<std::size_t>(node.units_out);
     if (node.input != 0) {
-      run_.ring.affine_gradient(n_out, n_in, length(node.degree_in), y, z, w, n_in, run_.context);
+      const std::size_t n = length(node.degree_in);
+      in_strips(n_out, n_in * n * run_.ring.lanes, [&](std::size_t row, std::size_t rows) {
+        run_.ring.affine_gradient(rows, n_in, n, run_.at(y, row * n), z, run_.at(w, row * n_in), n_in, run_.context);
+      });
       return;
     }
     const auto d = static_cast<std::size_t>(d_);

@@ -109,6 +109,20 @@ const ProgramPlan::Products& ProgramPlan::products() const {
   return *products_;
 }
 
+namespace {
+
+// Positions of x_j times the forms of one degree: the first variable keeps the position; any other moves the block of degree i
+// in the remaining variables to the block of degree i + 1.
+void append_times_variable(const FormCounts& counts, int d, int degree, int j, std::size_t base, std::vector<std::uint32_t>& to) {
+  if (j == 0) {
+    for (std::size_t k = 0; k < counts(d, degree); ++k) to.push_back(static_cast<std::uint32_t>(base + k));
+    return;
+  }
+  for (int i = 0; i <= degree; ++i) append_times_variable(counts, d - 1, i, j - 1, base + counts(d, i), to);
+}
+
+}  // namespace
+
 const JacobianPlan& ProgramPlan::jacobian_plan() const {
   std::call_once(jacobian_once_, [this] {
     const auto& counts = products().counts;
@@ -127,17 +141,8 @@ const JacobianPlan& ProgramPlan::jacobian_plan() const {
       jacobian_.products.push_back(std::move(product));
       jacobian_.cotangent_first.push_back(cotangent_first);
     }
-    // x_j times the monomials of degree D - 1: in lex order the map is increasing; ranks come from MonomialBasis.
-    if (D >= 1) {
-      const MonomialBasis from(d(), D - 1, true), to(d(), D, true);
-      const std::size_t n = counts(d(), D - 1);
-      for (int j = 0; j < n_inputs; ++j)
-        for (std::size_t i = 0; i < n; ++i) {
-          auto exponents = from.exponent(i);
-          ++exponents[static_cast<std::size_t>(j + d() - n_inputs)];
-          jacobian_.times_variable.push_back(static_cast<std::uint32_t>(to.index(exponents)));
-        }
-    }
+    if (D >= 1)
+      for (int j = 0; j < n_inputs; ++j) append_times_variable(counts, d(), D - 1, j + d() - n_inputs, 0, jacobian_.times_variable);
   });
   return jacobian_;
 }
