@@ -99,11 +99,19 @@ std::vector<int> MonomialBasis::exponent(std::uint64_t index) const {
 }
 
 FormCounts::FormCounts(int n_vars, int degree) {
+  // Forms of degree k in d variables: without the first variable, or the first variable times one of degree k - 1.
   rows_.resize(static_cast<std::size_t>(n_vars) + 1);
-  for (int d = 0; d <= n_vars; ++d) {
-    auto& row = rows_[static_cast<std::size_t>(d)];
-    row.resize(static_cast<std::size_t>(degree) + 1);
-    for (int k = 0; k <= degree; ++k) row[static_cast<std::size_t>(k)] = count_forms(d, k);
+  for (std::size_t d = 0; d < rows_.size(); ++d) {
+    auto& row = rows_[d];
+    row.reserve(static_cast<std::size_t>(degree) + 1);
+    row.push_back(1);
+    for (std::size_t k = 1; k <= static_cast<std::size_t>(degree); ++k) {
+      std::size_t count = 0;
+      if (d > 0 && __builtin_add_overflow(row[k - 1], rows_[d - 1][k], &count))
+        throw std::overflow_error("the number of forms of degree " + std::to_string(k) + " in " + std::to_string(d) +
+                                  " variables does not fit 64 bits");
+      row.push_back(count);
+    }
     row_pointers_.push_back(row.data());
   }
 }
