@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 Vector = NDArray[np.float64]
 
-# L-BFGS takes any start to the valley floor cheaply, and crawls there; Levenberg–Marquardt then walks along it.
-QUASI_NEWTON_STEPS = 150
-# At most so many Newton steps finish the work, for networks of at most so many parameters (a Hessian has n_params²).
+# Quasi-Newton steps are cheap and take any start to the floor of a valley; Levenberg–Marquardt steps, each a
+# least-squares problem, then walk along it; a few Newton steps finish where the residuals are too curved for that.
+QUASI_NEWTON_STEPS = 400
 NEWTON_STEPS = 30
-MAX_NEWTON_PARAMS = 400
+# Up to so many parameters a dense Hessian, or its approximation, is no burden.
+MAX_DENSE_PARAMS = 400
 # A run has settled when a Gauss–Newton step promises less than this fraction of the scale.
-SETTLED = 1e-9
+SETTLED = 1e-12
 # Stands for residuals and losses (scaled: of order one where they matter) that are out of all proportion.
 HUGE = 1e50
 
@@ -43,7 +44,7 @@ class Descent:
         Decrease of the loss that a Gauss–Newton step from ``theta`` promises, divided by the scale. Zero where the
         gradient is; unlike the gradient it does not depend on how the function is parametrised.
     settled : bool
-        Whether ``promise`` is below 1e-9.
+        Whether ``promise`` is below 1e-12.
     n_evaluations : int
         Evaluations of the loss.
     """
@@ -121,16 +122,18 @@ class Fit:
         minimize: Any = optimize.minimize
         trace = _Trace(self)
         trace.record(theta)
+        small = self.network.n_params <= MAX_DENSE_PARAMS
+        options = {"gtol": 1e-9} if small else {"gtol": 1e-9, "ftol": 1e-14, "maxcor": 20}
         minimize(
             trace.value_and_gradient,
             theta,
             jac=True,
-            method="L-BFGS-B",
+            method="BFGS" if small else "L-BFGS-B",
             callback=trace.record,
-            options={"maxiter": min(max_steps, QUASI_NEWTON_STEPS), "ftol": 1e-13, "gtol": 1e-9, "maxcor": 20},
+            options={"maxiter": min(max_steps, QUASI_NEWTON_STEPS), **options},
         )
         remaining = max_steps - trace.n_steps
-        if remaining > 0 and trace.best_value < HUGE:
+        if remaining > 0 and trace.best_value < HUGE and self.promise(trace.best) > SETTLED:
             optimize.least_squares(
                 trace.residuals,
                 trace.best,
@@ -143,7 +146,7 @@ class Fit:
             )
         promise = self.promise(trace.best)
         remaining = min(max_steps - trace.n_steps, NEWTON_STEPS)
-        if SETTLED < promise < HUGE and remaining > 0 and self.network.n_params <= MAX_NEWTON_PARAMS:
+        if small and SETTLED < promise < HUGE and remaining > 0:
             minimize(
                 trace.value,
                 trace.best,

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._validation import as_index, as_real, as_real_array, as_rng, check_size
-from .fitting import MAX_NEWTON_PARAMS, Descent, Fit, hessian_signature, scaled_starts
+from .fitting import MAX_DENSE_PARAMS, Descent, Fit, hessian_signature, scaled_starts
 from .loss import QDistance
 from .moments import Moments
 from .monomials import MonomialBasis, count_monomials
@@ -560,7 +560,7 @@ def _train(
 
 
 def _signature(fit: Fit, theta: Matrix) -> tuple[int, int, int] | None:
-    if fit.network.n_params > MAX_NEWTON_PARAMS:
+    if fit.network.n_params > MAX_DENSE_PARAMS:
         return None
     return hessian_signature(fit.objective.hessian(theta), fit.objective.gauss_newton(theta))
 
