@@ -1,0 +1,375 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command line: exit codes, one line on standard error, files written whole, only results on standard output."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from polycore import cli, config
+from polycore.moments import Moments
+
+DATA = "a,b,name,y,flat\n" + "".join(f"{i % 7},{i * i % 11},n{i},{i % 5 + 0.5 * (i % 7)},3\n" for i in range(60))
+
+needs_report = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("matplotlib", "jinja2")), reason="polycore[report]"
+)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    path = tmp_path / "data.csv"
+    path.write_text(DATA, encoding="utf-8")
+    return path
+
+
+def run(*arguments: object) -> int:
+    return cli.main([str(argument) for argument in arguments])
+
+
+def report_arguments(path: Path, out: Path, /, **changes: object) -> list[str]:
+    options = {"data": path, "x": "a,b", "y": "y", "widths": "2,2,1", "out": out, "starts": 1, **changes}
+    return ["report"] + [text for key, value in options.items() for text in (f"--{key.replace('_', '-')}", str(value))]
+
+
+def process(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "polycore", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+def the_line(captured: str) -> str:
+    """The one line on standard error."""
+    assert captured.endswith("\n")
+    assert captured.count("\n") == 1, captured
+    assert "Traceback" not in captured
+    return captured
+
+
+@needs_report
+class TestReport:
+    def test_writes_both_files(self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        out = tmp_path / "out"
+        assert run(*report_arguments(data, out), "--bias", "--activation", "2") == 0
+        printed = capsys.readouterr()
+        assert str(out / "index.html") in printed.out
+        assert printed.err == ""
+        assert sorted(path.name for path in out.iterdir()) == ["index.html", "report.json"]
+        page = (out / "index.html").read_text(encoding="utf-8")
+        assert "--widths 2,2,1" in page
+
+    def test_json(self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(*report_arguments(data, tmp_path / "out", seed=3), "--json") == 0
+        printed = json.loads(capsys.readouterr().out)
+        assert printed["seed"] == 3
+        assert printed == json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+
+    @pytest.mark.parametrize(
+        ("widths", "activation", "coefficients"),
+        [
+            ("2,2,1", "3", [[0, 0, 0, 1]]),
+            ("2,2,2,1", "2,3", [[0, 0, 1], [0, 0, 0, 1]]),
+            ("2,2,1", "[0,0,1,1]", [[0, 0, 1, 1]]),
+            ("2,2,1", "[2]", [[2]]),
+            ("2,2,2,1", "[1,1]", [[1, 1], [1, 1]]),
+            ("2,2,2,1", "[0, 1, 1],2", [[0, 1, 1], [0, 0, 1]]),
+        ],
+    )
+    def test_activations(
+        self, data: Path, tmp_path: Path, widths: str, activation: str, coefficients: list[list[float]]
+    ) -> None:
+        out = tmp_path / "out"
+        code = run(*report_arguments(data, out, widths=widths, activation=activation))
+        if activation == "[2]":
+            assert code in (0, 1, 2)  # a constant network has nothing to fit
+            return
+        assert code == 0
+        fields = json.loads((out / "report.json").read_text(encoding="utf-8"))
+        assert fields["architecture"]["activation_coefficients"] == coefficients
+
+    def test_named_activation(self, data: Path, tmp_path: Path) -> None:
+        assert run(*report_arguments(data, tmp_path / "out", activation="tanh:3"), "--interval=-2,2") == 0
+        fields = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+        assert fields["architecture"]["degree"] == 3
+
+    @pytest.mark.parametrize(
+        ("changes", "code", "message"),
+        [
+            ({"data": "none.csv"}, 1, "no such file: none.csv"),
+            ({"x": "a,c"}, 2, "no column 'c'"),
+            ({"y": "z"}, 2, "no column 'z'"),
+            ({"x": "a,name"}, 1, "column 'name' holds 'n0' in data row 1, not a number"),
+            ({"x": "a,flat"}, 1, "'flat' is constant"),
+            ({"y": "flat"}, 1, "'flat' is constant"),
+            ({"y": "a"}, 1, "'a' is chosen both as input and as target"),
+            ({"widths": "3,2,1"}, 2, "first width must be 2"),
+            ({"widths": "2,2,2"}, 2, "the last 1"),
+            ({"widths": "2"}, 2, "at least two positive integers"),
+            ({"widths": "2,0,1"}, 2, "at least two positive integers"),
+            ({"widths": "2;1"}, 2, "not a list of integers"),
+            ({"activation": "two"}, 2, "neither a power"),
+            ({"activation": "2,3"}, 2, "one entry per hidden layer"),
+            ({"activation": "cosh:3"}, 2, "cosh"),
+            ({"activation": "[1,x]"}, 2, "not a list of coefficients"),
+            ({"activation": "2000"}, 2, "2,001 coefficients"),
+            ({"held_out": "1.5"}, 2, "not a fraction"),
+            ({"seed": "-1"}, 2, "seed"),
+            ({"starts": "0"}, 2, "not a positive integer"),
+            ({"interval": "1"}, 2, "two numbers"),
+            ({"delimiter": "ab"}, 1, "single character"),
+        ],
+    )
+    def test_bad_input(
+        self,
+        data: Path,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        changes: dict[str, str],
+        code: int,
+        message: str,
+    ) -> None:
+        out = tmp_path / "out"
+        assert run(*report_arguments(data, out, **changes)) == code
+        printed = capsys.readouterr()
+        assert message in the_line(printed.err)
+        assert printed.out == ""
+        assert not out.exists()
+
+    @pytest.mark.parametrize(
+        ("text", "message"), [("", "is empty"), ("a,b,y\n", "has no rows"), ("a,b,y\n1,,2\n", "no value")]
+    )
+    def test_bad_files(self, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str) -> None:
+        path = tmp_path / "bad.csv"
+        path.write_text(text, encoding="utf-8")
+        assert run(*report_arguments(path, tmp_path / "out")) == 1
+        assert message in the_line(capsys.readouterr().err)
+
+    def test_missing_values_can_be_dropped(self, data: Path, tmp_path: Path) -> None:
+        data.write_text(DATA + ",1,n,1,3\n", encoding="utf-8")
+        assert run(*report_arguments(data, tmp_path / "out"), "--drop-missing") == 0
+        fields = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+        assert (fields["data"]["n_rows"], fields["data"]["n_dropped"]) == (60, 1)
+
+    def test_out_is_a_file(self, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(*report_arguments(data, data)) == 1
+        assert "is a file" in the_line(capsys.readouterr().err)
+
+    @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+    def test_out_is_not_writable(self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        locked = tmp_path / "locked"
+        locked.mkdir(mode=0o500)
+        assert run(*report_arguments(data, locked / "out")) == 1
+        assert "cannot be written" in the_line(capsys.readouterr().err)
+
+    def test_nothing_but_results_in_pipes(self, data: Path, tmp_path: Path) -> None:
+        done = process(*report_arguments(data, tmp_path / "out"))
+        assert done.returncode == 0
+        assert done.stderr == ""
+        assert done.stdout.startswith("Report:")
+
+
+class TestMoments:
+    def test_file_to_state(self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        state = tmp_path / "state.npz"
+        assert run("moments", "--data", data, "--x", "a,b", "--y", "y", "--degree", 4, "--out", state, "--json") == 0
+        printed = json.loads(capsys.readouterr().out)
+        assert (printed["count"], printed["n_vars"], printed["n_targets"], printed["cross_degree"]) == (60, 2, 1, 2)
+        values = np.genfromtxt(data, delimiter=",", skip_header=1, usecols=(0, 1, 3))
+        expected = Moments(2, 4, n_targets=1)
+        expected.update(values[:, :2].copy(), values[:, 2:].copy())
+        np.testing.assert_array_equal(Moments.load(state).moments, expected.moments)
+
+    def test_merge_of_parts_is_the_whole(self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        lines = DATA.splitlines(keepends=True)
+        for name, rows in (("p", lines[1:20]), ("q", lines[20:])):
+            (tmp_path / f"{name}.csv").write_text(lines[0] + "".join(rows), encoding="utf-8")
+            assert (
+                run(
+                    "moments",
+                    "--data",
+                    tmp_path / f"{name}.csv",
+                    "--x",
+                    "a,b",
+                    "--degree",
+                    3,
+                    "--out",
+                    tmp_path / f"{name}.npz",
+                )
+                == 0
+            )
+        assert run("moments", "--data", data, "--x", "a,b", "--degree", 3, "--out", tmp_path / "all.npz") == 0
+        assert run("merge", tmp_path / "p.npz", tmp_path / "q.npz", "--out", tmp_path / "sum.npz") == 0
+        merged, whole = Moments.load(tmp_path / "sum.npz"), Moments.load(tmp_path / "all.npz")
+        assert merged.count == whole.count == 60
+        np.testing.assert_allclose(merged.moments, whole.moments, rtol=1e-14)
+        capsys.readouterr()
+        assert run("merge", tmp_path / "p.npz", "--out", tmp_path / "one.npz", "--json") == 0
+        assert json.loads(capsys.readouterr().out)["n_files"] == 1
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "message"),
+        [
+            (["--x", "a,zz", "--degree", "2"], 2, "no column 'zz'"),
+            (["--x", "a", "--degree", "-1"], 2, "degree"),
+            (["--x", "a", "--degree", "x"], 2, "not a non-negative integer"),
+            (["--x", "a", "--degree", "2", "--y", "y", "--cross-degree", "x"], 2, "not a non-negative integer"),
+            (["--x", "name", "--degree", "2"], 1, "not a number"),
+            (["--x", "a,b", "--degree", "1000000"], 1, ""),
+        ],
+    )
+    def test_bad_input(
+        self,
+        data: Path,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        arguments: list[str],
+        code: int,
+        message: str,
+    ) -> None:
+        state = tmp_path / "state.npz"
+        assert run("moments", "--data", data, *arguments, "--out", state) == code
+        assert message in the_line(capsys.readouterr().err)
+        assert not state.exists()
+
+    def test_output_directory_is_checked_first(
+        self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run("moments", "--data", data, "--x", "a", "--degree", 2, "--out", tmp_path / "no" / "state.npz") == 1
+        assert "no such directory" in the_line(capsys.readouterr().err)
+
+    def test_merge_of_bad_states(self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        for degree in (2, 3):
+            run("moments", "--data", data, "--x", "a", "--degree", degree, "--out", tmp_path / f"{degree}.npz")
+        capsys.readouterr()
+        out = tmp_path / "sum.npz"
+        for states in ((tmp_path / "2.npz", tmp_path / "3.npz"), (tmp_path / "none.npz",), (data,)):
+            assert run("merge", *states, "--out", out) == 1
+            the_line(capsys.readouterr().err)
+            assert not out.exists()
+
+
+class TestInfo:
+    def test_info(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("info") == 0
+        printed = capsys.readouterr().out
+        assert "backend" in printed
+        assert "threads" in printed
+        assert run("info", "--json") == 0
+        assert json.loads(capsys.readouterr().out) == config.get_config()
+
+    def test_show_config(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        config.show_config()
+        shown = capsys.readouterr().out
+        with (tmp_path / "config").open("w+", encoding="utf-8") as file:
+            config.show_config(file)
+            file.seek(0)
+            assert file.read() == shown
+
+    def test_fallback_backend_in_a_process(self) -> None:
+        done = process("info", "--json", POLYCORE_BACKEND="numpy")
+        assert done.returncode == 0
+        printed = json.loads(done.stdout)
+        assert printed["backend"] == "numpy"
+        assert printed["isa"] is None
+        assert the_line(process("info", POLYCORE_BACKEND="fortran").stderr)
+
+    @pytest.mark.parametrize(
+        ("polycore", "openmp", "expected"),
+        [("3", "2", (3, "POLYCORE_NUM_THREADS")), ("", "4,2", (4, "OMP_NUM_THREADS")), ("x", "0", None)],
+    )
+    def test_default_threads(
+        self, monkeypatch: pytest.MonkeyPatch, polycore: str, openmp: str, expected: tuple[int, str] | None
+    ) -> None:
+        monkeypatch.setenv("POLYCORE_NUM_THREADS", polycore)
+        monkeypatch.setenv("OMP_NUM_THREADS", openmp)
+        monkeypatch.setattr(config, "_core_attribute", lambda name: None)
+        number, source = config.default_threads()
+        if expected is None:
+            assert number >= 1
+            assert source == "hardware"
+        else:
+            assert (number, source) == expected
+
+    def test_directories(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "include" / "polycore").mkdir(parents=True)
+        (tmp_path / "include" / "polycore" / "polycore.hpp").write_text("")
+        (tmp_path / "lib" / "cmake" / "polycore").mkdir(parents=True)
+        (tmp_path / "lib" / "cmake" / "polycore" / "polycoreConfig.cmake").write_text("")
+        monkeypatch.setattr(config, "_package_roots", lambda: iter([tmp_path / "elsewhere", tmp_path]))
+        assert run("--includedir") == run("--cmakedir") == 0
+        assert capsys.readouterr().out.split() == [
+            str(tmp_path / "include"),
+            str(tmp_path / "lib" / "cmake" / "polycore"),
+        ]
+        monkeypatch.setattr(config, "_package_roots", lambda: iter([tmp_path / "elsewhere"]))
+        assert run("--includedir") == 1
+        assert "not part of this installation" in the_line(capsys.readouterr().err)
+
+
+class TestCommandLine:
+    @pytest.mark.parametrize("arguments", [[], ["rep"], ["report"], ["info", "--xml"], ["--includedir", "--cmakedir"]])
+    def test_bad_usage(self, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+        assert run(*arguments) == 2
+        assert "--help" in the_line(capsys.readouterr().err)
+
+    @pytest.mark.parametrize("arguments", [["--help"], ["report", "--help"], ["moments", "--help"], ["--version"]])
+    def test_help(self, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+        with pytest.raises(SystemExit) as end:
+            run(*arguments)
+        assert end.value.code == 0
+        assert "polycore" in capsys.readouterr().out
+
+    def test_importing_is_light(self) -> None:
+        code = "import sys, polycore.cli; print(*sys.modules)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        heavy = {"matplotlib", "jinja2", "pyarrow", "numba", "pandas", "tqdm", "scipy.optimize"}
+        assert not heavy & set(done.stdout.split())
+
+    def test_reader_that_goes_away(self) -> None:
+        code = f"{sys.executable} -m polycore info | true"
+        done = subprocess.run(["/bin/sh", "-c", code], capture_output=True, text=True, check=False)
+        assert done.stderr == ""
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="signals")
+    def test_interrupt(self, tmp_path: Path) -> None:
+        """Ctrl-C while a file is read: one line, exit code 130, no state file."""
+        fifo = tmp_path / "endless.csv"
+        os.mkfifo(fifo)
+        state = tmp_path / "state.npz"
+        command = [
+            sys.executable,
+            "-m",
+            "polycore",
+            "moments",
+            "--data",
+            fifo,
+            "--x",
+            "0",
+            "--degree",
+            "2",
+            "--out",
+            state,
+        ]
+        child = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+        with fifo.open("w", encoding="utf-8"):  # opens once the reader is there, which then waits for data
+            time.sleep(0.3)
+            child.send_signal(signal.SIGINT)
+            _, errors = child.communicate()
+        assert child.returncode == 130
+        assert the_line(errors) == "polycore: interrupted\n"
+        assert not state.exists()
