@@ -23,7 +23,7 @@ def problem(rng: np.random.Generator) -> tuple[MLP, QDistance, float]:
 def test_reaches_the_network_that_made_the_data(problem: tuple[MLP, QDistance, float]) -> None:
     net, loss, total = problem
     fit = Fit(loss, net, total)
-    descents = [fit.descend(start) for start in scaled_starts(net, loss, total, 0, 4)]
+    descents = [fit.descend(start) for start in scaled_starts(net, loss, total, 0, 12)]
     best = min(descents, key=lambda descent: descent.loss[-1])
     assert best.loss[-1] < 1e-12 * total
     assert best.settled

@@ -182,7 +182,7 @@ class Fit:
 
 
 def scaled_starts(network: MLP, loss: QDistance, target_square: float, rng: Any, n: int) -> Vector:
-    """Random parameters whose function is about as large as the target: the last layer is scaled to match.
+    """Random parameters whose function is as large as the target and correlates with it: the last layer is scaled.
 
     Parameters
     ----------
@@ -203,14 +203,22 @@ def scaled_starts(network: MLP, loss: QDistance, target_square: float, rng: Any,
     Notes
     -----
     In a network of degree D a misjudged scale of the first weights enters with its D-th power, so unscaled starts can
-    be off by many orders of magnitude, and the optimiser spends its steps on that.
+    be off by many orders of magnitude, and the optimiser spends its steps on that. With even activations a unit whose
+    sign is wrong can only be turned around through zero, where it has no gradient.
     """
     theta = np.array(network.random_params(rng=rng, batch=(n,)), dtype=np.float64)
-    last = network.n_outputs * (network.widths[-2] + network.bias)
     coef = np.asarray(network.expand(theta))
-    squares = np.einsum("soa,soa->s", coef @ np.asarray(loss.gram), coef)
-    usable = np.isfinite(squares) & (squares > 0)
-    theta[usable, -last:] *= np.sqrt(target_square / squares[usable])[:, None]
+    weighted = coef @ np.asarray(loss.gram)
+    sizes = np.sqrt(np.einsum("soa,soa->s", weighted, coef))
+    usable = np.isfinite(sizes) & (sizes > 0)
+    signs = np.where(np.einsum("soa,oa->so", weighted, loss.target) < 0, -1.0, 1.0)
+    factors = signs[usable] * (np.sqrt(target_square) / sizes[usable])[:, None]
+    n_hidden, n_outputs = network.widths[-2], network.n_outputs
+    # The last parameters: W row by row, one row an output, then one bias an output.
+    start = network.n_params - n_outputs * (n_hidden + network.bias)
+    theta[usable, start : start + n_outputs * n_hidden] *= np.repeat(factors, n_hidden, axis=1)
+    if network.bias:
+        theta[usable, -n_outputs:] *= factors
     return theta
 
 

@@ -279,7 +279,7 @@ def report(
     Examples
     --------
     >>> x = np.random.default_rng(0).normal(size=(60, 2))
-    >>> result = report(x, (x[:, 0] + x[:, 1]) ** 2, widths=(2, 1, 1), activation=2, bias=True, n_starts=2)
+    >>> result = report(x, (x[:, 0] + x[:, 1]) ** 2, widths=(2, 1, 1), activation=2, bias=True, n_starts=4)
     >>> round(result.model("network").held_out.r2, 6)
     1.0
     """
