@@ -39,6 +39,49 @@ std::size_t checked_product(std::size_t a, std::size_t b) {
   return result;
 }
 
+/// A variable and its exponent in a monomial.
+struct Factor {
+  int var, exponent;
+};
+
+/// Positions of monomials in a basis, in time proportional to the number of different variables in them: MonomialBasis::index
+/// looks at every variable, which is too slow for all monomials of many variables.
+class FirstRanks {
+ public:
+  FirstRanks(int n_vars, int degree, bool homogeneous) : degree_begin_(static_cast<std::size_t>(degree) + 1, 0) {
+    const auto n = static_cast<std::size_t>(n_vars);
+    for (std::size_t s = 0; s < degree_begin_.size(); ++s) {
+      std::vector<std::size_t> row(n, 1);
+      for (std::size_t k = 1; k < n && s > 0; ++k) row[k] = row[k - 1] + up_to_[s - 1][k];
+      if (s > 0 && !homogeneous) degree_begin_[s] = degree_begin_[s - 1] + up_to_[s - 1][n - 1];
+      up_to_.push_back(std::move(row));
+    }
+  }
+
+  /// Position of the product of the factors, in ascending order of the variables, `last` the last of them.
+  std::size_t operator()(std::span<const Factor> factors, Factor last) const {
+    int left = last.exponent;
+    for (const Factor& factor : factors) left += factor.exponent;
+    std::size_t rank = degree_begin_[static_cast<std::size_t>(left)];
+    int var = 0;
+    const auto pass = [&](Factor factor) {
+      // Every variable from `var` to the one before the factor leaves the degree `left` to the later ones; before the monomials
+      // that have it so come those that leave less. The sum over these variables telescopes.
+      const auto& row = up_to_[static_cast<std::size_t>(left)];
+      rank += row[row.size() - 1 - static_cast<std::size_t>(var)] - row[row.size() - 1 - static_cast<std::size_t>(factor.var)];
+      left -= factor.exponent;
+      var = factor.var;
+    };
+    for (const Factor& factor : factors) pass(factor);
+    if (left > 0) pass(last);
+    return rank;
+  }
+
+ private:
+  std::vector<std::vector<std::size_t>> up_to_;  // [s][k] = C(k + s, s), the monomials of degree <= s in k variables
+  std::vector<std::size_t> degree_begin_;        // position of the first monomial of each degree
+};
+
 }  // namespace
 
 /// The schedule of one block: panels u and v, and for each row of u the columns of v it meets.
@@ -110,24 +153,19 @@ struct Moments::Plan {
   // Rows of u of degree a meet the monomials of v of degree <= total - a (= total - a if homogeneous) as far as the panels
   // go: a range of columns. Every row is repeated for `copies` targets. Returns the number of u rows used.
   std::size_t schedule(int total, int panel_top, std::size_t copies, std::size_t canonical_begin, std::vector<Group>& groups) {
-    const MonomialBasis basis(n_vars, total, homogeneous);
-    const std::size_t n_sums = basis.size();
-    std::vector<int> exponents(static_cast<std::size_t>(n_vars));
+    const std::size_t n_sums = count_monomials(n_vars, total, homogeneous);
+    const FirstRanks ranks(n_vars, total, homogeneous);
     std::size_t used = 0;
     for (std::size_t row = 0; row < n_u; ++row) {
-      std::size_t begin = 0, end = 0;
-      if (step) {
-        if (static_cast<int>(row) > total) break;
-        end = static_cast<std::size_t>((total - static_cast<int>(row)) / step) + 1;
-      } else {
-        const int a = u ? degree_of(*u, row) : 0;
-        if (a > total) break;
-        end = v->degree_begin[static_cast<std::size_t>(std::min(total - a, panel_top)) + 1];
-        begin = homogeneous ? v->degree_begin[std::min(static_cast<std::size_t>(total - a), v->degree_begin.size() - 1)] : 0;
-      }
+      const int a = step ? static_cast<int>(row) : u ? degree_of(*u, row) : 0;
+      if (a > total) break;
+      const int top = step ? (total - a) / step : std::min(total - a, panel_top);  // degrees of v: first .. top
+      const int first = !homogeneous ? 0 : std::min(total - a, static_cast<int>(v->degree_begin.size()) - 1);
+      const std::size_t begin = v->degree_begin[static_cast<std::size_t>(first)], end = v->degree_begin[static_cast<std::size_t>(top) + 1];
       ++used;
       if (begin >= end) continue;
       if (row % 64 == 63) poll_interrupt();
+      const std::vector<Factor> factors = u && !step ? factors_of(*u, row, 0) : std::vector<Factor>{};
       for (std::size_t copy = 0; copy < copies; ++copy) {
         if (groups.empty() || groups.back().column_begin != begin ||
             groups.back().first_row + groups.back().n_rows != row * copies + copy)
@@ -136,15 +174,11 @@ struct Moments::Plan {
         ++group.n_rows;
         group.row_end.push_back(end);
         group.offset.push_back(canonical.size());
-        for (std::size_t column = begin; column < end; ++column) {
-          std::fill(exponents.begin(), exponents.end(), 0);
-          if (step) {
-            exponents[0] = static_cast<int>(row) + step * static_cast<int>(column);
-          } else {
-            if (u) add_exponents(*u, row, 0, exponents);
-            add_exponents(*v, column, split, exponents);
-          }
-          canonical.push_back(canonical_begin + copy * n_sums + basis.index(exponents));
+        for (int q = first; q <= top; ++q) {
+          // Times all monomials of degree q in the later variables, in order: a range of canonical positions.
+          const std::size_t n = v->degree_begin[static_cast<std::size_t>(q) + 1] - v->degree_begin[static_cast<std::size_t>(q)];
+          const std::size_t position = step ? row + static_cast<std::size_t>(step * q) : ranks(factors, {split, q});
+          for (std::size_t i = 0; i < n; ++i) canonical.push_back(canonical_begin + copy * n_sums + position + i);
         }
       }
     }
@@ -153,17 +187,20 @@ struct Moments::Plan {
 
   // The moments of top degree in one half of the variables alone: x_i times a suffix of the panel's last degree.
   void extend_panel(Panel panel, const MonomialTable& table, int first_var) {
-    const MonomialBasis basis(n_vars, degree, homogeneous);
+    const FirstRanks ranks(n_vars, degree, homogeneous);
     const int n = panel == Panel::u ? split : n_vars - split;
     const std::size_t end = table.size();
     for (int i = 0; i < n; ++i) {
       const std::size_t begin = end - count_forms(n - i, degree - 1);
       moment_groups.push_back({Panel::x, panel, static_cast<std::size_t>(first_var + i), 1, begin, {end}, {canonical.size()}});
+      if (i % 64 == 63) poll_interrupt();
       for (std::size_t column = begin; column < end; ++column) {
-        std::vector<int> exponents(static_cast<std::size_t>(n_vars), 0);
-        add_exponents(table, column, first_var, exponents);
-        ++exponents[static_cast<std::size_t>(first_var + i)];
-        canonical.push_back(basis.index(exponents));
+        std::vector<Factor> factors = factors_of(table, column, first_var);
+        if (!factors.empty() && factors.front().var == first_var + i)
+          ++factors.front().exponent;
+        else
+          factors.insert(factors.begin(), {first_var + i, 1});
+        canonical.push_back(ranks(factors, {n_vars - 1, 0}));
       }
     }
   }
@@ -173,8 +210,15 @@ struct Moments::Plan {
     return static_cast<int>(std::upper_bound(begin.begin(), begin.end(), k) - begin.begin()) - 1;
   }
 
-  static void add_exponents(const MonomialTable& table, std::size_t k, int first_var, std::vector<int>& exponents) {
-    for (; k != 0; k = table.parent[k]) ++exponents[static_cast<std::size_t>(first_var) + table.var[k]];
+  // The variables of monomial k of a panel with their exponents.
+  static std::vector<Factor> factors_of(const MonomialTable& table, std::size_t k, int first_var) {
+    std::vector<Factor> factors;
+    for (; k != 0; k = table.parent[k]) {
+      const int var = first_var + static_cast<int>(table.var[k]);
+      if (factors.empty() || factors.back().var != var) factors.push_back({var, 0});
+      ++factors.back().exponent;
+    }
+    return factors;
   }
 
   // sums (internal order) += the sums over n <= kSlice samples given in structure-of-arrays form with stride kSlice; entries

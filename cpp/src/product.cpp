@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
+#include <limits>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -43,8 +45,14 @@ constexpr std::uint64_t kMaxLeafOps = 1u << 13;    // 96 KiB of row operations: 
 
 std::size_t offset(int d, int block) { return block == 0 ? 0 : count_forms(d, block - 1); }
 
-// Row operations of a flattened product, at most.
-std::uint64_t count_rows(int d, int degree) { return d <= 2 ? 1 : count_forms(d - 1, degree); }
+// Whether the row operations of a flattened product are few, and their 32-bit offsets suffice.
+bool is_leaf(int d, int da, int db) {
+  if (d <= 2) return true;  // rows are few
+  if (count_forms(d, da + db) > std::numeric_limits<std::uint32_t>::max()) return false;
+  if (da == 0 || db == 0) return true;
+  std::uint64_t rows = 0;
+  return !__builtin_mul_overflow(count_forms(d - 1, da), count_forms(d - 1, db), &rows) && rows <= kMaxLeafOps;
+}
 
 }  // namespace
 
@@ -61,9 +69,9 @@ struct ProductPlan::Builder {
   std::vector<Emitted> rows;
 
   void emit_product(int d, int da, int db, std::size_t a, std::size_t b, std::size_t c, bool doubled) {
-    if (d <= 2) {
-      const std::size_t length_a = d == 1 ? 1 : static_cast<std::size_t>(da) + 1;
-      const std::size_t length_b = d == 1 ? 1 : static_cast<std::size_t>(db) + 1;
+    // A constant factor makes a row of any form; without this, many variables would take their square in operations.
+    if (d <= 2 || da == 0 || db == 0) {
+      const std::size_t length_a = count_forms(d, da), length_b = count_forms(d, db);
       for (std::size_t i = 0; i < length_a; i += kTile) emit_row(a + i, b, c + i, std::min(kTile, length_a - i), length_b, doubled);
       return;
     }
@@ -99,13 +107,12 @@ struct ProductPlan::Builder {
   std::shared_ptr<const ProductPlan> build(int d, int da, int db, bool square) {
     auto& slot = known[Key{d, da, db, square}];
     if (slot) return slot;
+    poll_interrupt();
     std::shared_ptr<ProductPlan> plan(new ProductPlan());
     plan->size_a_ = count_forms(d, da);
     plan->size_b_ = count_forms(d, db);
     plan->size_c_ = count_forms(d, da + db);
-    // A leaf also needs 32-bit offsets; d <= 2 is always a leaf, its rows are few.
-    const bool leaf = d <= 2 || (count_rows(d, da) * count_rows(d, db) <= kMaxLeafOps && plan->size_c_ < (1ull << 32));
-    if (leaf) {
+    if (is_leaf(d, da, db)) {
       rows.clear();
       if (square)
         emit_square(d, da, 0, 0);
@@ -161,13 +168,24 @@ struct ProductPlan::Builder {
   }
 };
 
-std::shared_ptr<const ProductPlan> ProductPlan::product(int d, int degree_a, int degree_b) {
+void check_product(int d, int degree_a, int degree_b) {
   if (d < 1) throw std::invalid_argument("`d` must be >= 1, got " + std::to_string(d));
+  for (const int degree : {degree_a, degree_b})
+    if (degree < 0) throw std::invalid_argument("`degree` must be >= 0, got " + std::to_string(degree));
+  int degree = 0;
+  if (__builtin_add_overflow(degree_a, degree_b, &degree)) throw std::overflow_error("the degree of a product does not fit 32 bits");
+  if (d > kMaxProductVars && degree_a > 0 && degree_b > 0)
+    throw std::overflow_error("products of forms take at most " + std::to_string(kMaxProductVars) + " variables, got " +
+                              std::to_string(d));
+}
+
+std::shared_ptr<const ProductPlan> ProductPlan::product(int d, int degree_a, int degree_b) {
+  check_product(d, degree_a, degree_b);
   return Builder{}.build(d, degree_a, degree_b, false);
 }
 
 std::shared_ptr<const ProductPlan> ProductPlan::square(int d, int degree_a) {
-  if (d < 1) throw std::invalid_argument("`d` must be >= 1, got " + std::to_string(d));
+  check_product(d, degree_a, degree_a);
   return Builder{}.build(d, degree_a, degree_a, true);
 }
 
@@ -210,15 +228,20 @@ void check(bool ok, const char* message) {
   if (!ok) throw std::invalid_argument(message);
 }
 
-// Both kernels have the shape out = f(x, y) on batches, where x may be shared by the batch.
+// Both kernels have the shape out = f(x, y) on batches, where x may be shared by the batch. The plan is made once the sizes are
+// known to agree, so that nonsense costs nothing.
 template <class T, class Apply>
-void run_batch(std::size_t size_x, std::size_t size_y, std::size_t size_out, std::uint64_t work, std::span<const T> x,
-               std::span<const T> y, std::span<T> out, int n_threads, const ModulusData* context, const Apply& apply) {
+void run_batch(std::size_t size_x, std::size_t size_y, std::size_t size_out, std::span<const T> x, std::span<const T> y,
+               std::span<T> out, int n_threads, const ModulusData* context,
+               const std::function<std::shared_ptr<const ProductPlan>()>& make_plan, const Apply& apply) {
   check(y.size() % size_y == 0, "`b` must have shape (batch, n_coefficients)");
   const std::size_t batch = y.size() / size_y;
   const bool shared = x.size() == size_x && batch != 1;
-  check(shared || x.size() == batch * size_x, "the first operand must have shape (batch, n_coefficients)");
-  check(out.size() == batch * size_out, "`out` must have shape (batch, n_coefficients)");
+  const auto has_rows = [batch](std::size_t size, std::size_t row) { return size % row == 0 && size / row == batch; };
+  check(shared || has_rows(x.size(), size_x), "the first operand must have shape (batch, n_coefficients)");
+  check(has_rows(out.size(), size_out), "`out` must have shape (batch, n_coefficients)");
+  const auto plan = make_plan();
+  const std::uint64_t work = plan->multiply_adds();
   const detail::RingPair rings = detail::rings_of<T>();
   const std::size_t lanes = rings.lanes ? rings.lanes->lanes : 1;
   const std::size_t n_blocks = (batch + lanes - 1) / lanes;
@@ -235,7 +258,7 @@ void run_batch(std::size_t size_x, std::size_t size_y, std::size_t size_out, std
       void* po = workspace.take_zero(size_out, ring);
       ring.pack(x.data() + (shared ? 0 : s * size_x), shared ? 0 : size_x, n, size_x, px);
       ring.pack(y.data() + s * size_y, size_y, n, size_y, py);
-      apply(ring, px, py, po, context);
+      apply(*plan, ring, px, py, po, context);
       ring.unpack(po, size_out, n, out.data() + s * size_out, size_out, 1);
       workspace.release(mark);
     }
@@ -245,20 +268,24 @@ void run_batch(std::size_t size_x, std::size_t size_y, std::size_t size_out, std
 template <class T>
 void product_batch(int d, int da, int db, std::span<const T> a, std::span<const T> b, std::span<T> out, int n_threads,
                    const ModulusData* context) {
-  const auto plan = ProductPlan::product(d, da, db);
-  run_batch<T>(plan->size_a(), plan->size_b(), plan->size_c(), plan->multiply_adds(), a, b, out, n_threads, context,
-               [&](const RingKernels& ring, const void* x, const void* y, void* z, const ModulusData* k) {
-                 plan->multiply(ring, x, nullptr, y, z, k);
+  check_product(d, da, db);
+  if (d == 1) da = db = 0;  // one coefficient, whatever the degree
+  run_batch<T>(count_forms(d, da), count_forms(d, db), count_forms(d, da + db), a, b, out, n_threads, context,
+               [&] { return ProductPlan::product(d, da, db); },
+               [](const ProductPlan& plan, const RingKernels& ring, const void* x, const void* y, void* z, const ModulusData* k) {
+                 plan.multiply(ring, x, nullptr, y, z, k);
                });
 }
 
 template <class T>
-void correlation_batch(int d, int degree_out, int degree_b, std::span<const T> m, std::span<const T> b, std::span<T> out,
-                       int n_threads, const ModulusData* context) {
-  const auto plan = ProductPlan::product(d, degree_out, degree_b);
-  run_batch<T>(plan->size_c(), plan->size_b(), plan->size_a(), plan->multiply_adds(), m, b, out, n_threads, context,
-               [&](const RingKernels& ring, const void* x, const void* y, void* z, const ModulusData* k) {
-                 plan->correlate(ring, x, y, z, k);
+void correlation_batch(int d, int degree_out, int db, std::span<const T> m, std::span<const T> b, std::span<T> out, int n_threads,
+                       const ModulusData* context) {
+  check_product(d, degree_out, db);
+  if (d == 1) degree_out = db = 0;
+  run_batch<T>(count_forms(d, degree_out + db), count_forms(d, db), count_forms(d, degree_out), m, b, out, n_threads, context,
+               [&] { return ProductPlan::product(d, degree_out, db); },
+               [](const ProductPlan& plan, const RingKernels& ring, const void* x, const void* y, void* z, const ModulusData* k) {
+                 plan.correlate(ring, x, y, z, k);
                });
 }
 

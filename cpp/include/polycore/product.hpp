@@ -18,6 +18,13 @@ struct RingKernels;
 struct ModulusData;
 }  // namespace kernels
 
+/// Products recurse over the variables, so they cannot have arbitrarily many unless a factor is constant.
+inline constexpr int kMaxProductVars = 1 << 14;
+
+/// std::invalid_argument unless d >= 1 and the degrees are >= 0; std::overflow_error when their sum or the number of
+/// variables is beyond what products take.
+void check_product(int d, int degree_a, int degree_b);
+
 /// The schedule of a product of forms: which rows convolve where. Independent of the ring and of the batch, built once,
 /// immutable, shared between threads.
 ///

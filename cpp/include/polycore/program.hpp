@@ -24,6 +24,9 @@ struct Affine {
   bool bias;
 };
 
+/// z^r takes r + 1 coefficients, and tables of r^2 / 2 binomials.
+inline constexpr int kMaxActivationDegree = 4095;
+
 /// z -> p(z) entrywise on the values of slot `input`; coefficients of p low to high.
 struct Activation {
   int input;

@@ -9,8 +9,18 @@
 #include <stdexcept>
 #include <string>
 
+#include "polycore/parallel.hpp"
 
 namespace polycore::detail {
+
+namespace {
+
+// Sums and small multiples of anything below this fit 64 bits: n_in n_out < 2^62 for 31-bit widths.
+constexpr std::size_t kMaxCount = std::size_t{1} << 62;
+// Numbers in the polynomials of one slot, for each lane of each ring: their bytes fit 64 bits.
+constexpr std::size_t kMaxSlot = std::size_t{1} << 52;
+
+}  // namespace
 
 ProgramPlan::ProgramPlan(int inputs, std::vector<Instruction> list)
     : n_inputs(inputs), instructions(std::move(list)), units{inputs}, degrees{1} {
@@ -38,6 +48,7 @@ ProgramPlan::ProgramPlan(int inputs, std::vector<Instruction> list)
       n_params += static_cast<std::size_t>(node.units_out) * static_cast<std::size_t>(node.units_in);
       node.b_offset = n_params;
       if (node.bias) n_params += static_cast<std::size_t>(node.units_out);
+      if (n_params >= kMaxCount) throw std::overflow_error("the number of parameters does not fit 62 bits");
       if (node.bias) homogeneous = false;
       linear.push_back(node.input == 0);
     } else {
@@ -48,6 +59,8 @@ ProgramPlan::ProgramPlan(int inputs, std::vector<Instruction> list)
         if (!std::isfinite(c)) throw std::invalid_argument(position(k) + ": `coefficients` must be finite");
       while (a.size() > 1 && a.back() == 0.0) a.pop_back();
       if (a.empty()) throw std::invalid_argument(position(k) + ": `coefficients` must not be empty");
+      if (a.size() > kMaxActivationDegree + 1)
+        throw std::invalid_argument(position(k) + ": `coefficients` must have degree at most " + std::to_string(kMaxActivationDegree));
       node.is_affine = false;
       node.units_out = node.units_in;
       node.power = static_cast<int>(a.size()) - 1;
@@ -82,6 +95,9 @@ const ProgramPlan::Products& ProgramPlan::products() const {
   std::call_once(products_once_, [this] {
     const int degree_max = *std::max_element(degrees.begin(), degrees.end());
     auto built = std::make_unique<Products>(Products{FormCounts(d(), degree_max), {}});
+    for (std::size_t slot = 1; slot < units.size(); ++slot)
+      if (built->counts(d(), degrees[slot]) > kMaxSlot / static_cast<std::size_t>(units[slot]))
+        throw std::overflow_error("the polynomials of slot " + std::to_string(slot) + " have more coefficients than memory can hold");
     std::map<std::pair<int, int>, std::shared_ptr<const ProductPlan>> squares, mixed;  // shared by equal layers
     for (const Node& node : nodes) {
       ActivationPlan plan;
@@ -155,13 +171,11 @@ template <class T, class Multiply>
 std::vector<T> multinomials(int d, int k, const std::vector<std::vector<T>>& binomials, const Multiply& multiply) {
   std::vector<T> result;
   const auto recurse = [&](auto&& self, int vars, int left, T factor) -> void {
-    if (vars == 1) {
-      result.push_back(factor);
-      return;
-    }
-    for (int e = left; e >= 0; --e)
-      self(self, vars - 1, left - e,
-           multiply(factor, binomials[static_cast<std::size_t>(left)][static_cast<std::size_t>(e)]));
+    for (; vars > 1 && left > 0; --vars)  // the exponent 0 of a variable is the next turn: recursion as deep as the degree
+      for (int e = left; e > 0; --e)
+        self(self, vars - 1, left - e,
+             multiply(factor, binomials[static_cast<std::size_t>(left)][static_cast<std::size_t>(e)]));
+    result.push_back(factor);
   };
   recurse(recurse, d, k, T{1});
   return result;
@@ -178,8 +192,9 @@ std::shared_ptr<const RingConstants> build_constants(const std::vector<Node>& no
     store(value, bytes.data() + bytes.size() - scalar_bytes);
   };
   append(result->one, T{1});
-  int power_max = 1;
-  for (const Node& node : nodes) power_max = std::max(power_max, node.power);
+  int power_max = 0;
+  for (const Node& node : nodes)
+    if (forms && node.linear_input) power_max = std::max(power_max, node.power);
   std::vector<std::vector<T>> binomials{{T{1}}};
   for (int n = 1; n <= power_max; ++n) {
     std::vector<T> row{T{1}};
@@ -203,6 +218,7 @@ std::shared_ptr<const RingConstants> build_constants(const std::vector<Node>& no
         std::vector<std::byte> bytes;
         if (factor == T{0}) return bytes;
         auto& table = known[degree];
+        poll_interrupt();
         if (table.empty()) table = multinomials<T>(d, degree, binomials, multiply);
         for (const T m : table) append(bytes, multiply(factor, m));
         return bytes;

@@ -271,38 +271,39 @@ constexpr int count_strips(int degree) {
   return n;
 }
 
-template <int I, int Degree, int First, int Count, int J, int S, int L>
-inline __attribute__((always_inline)) void hankel_terms(const double* m, const double* c, Samples (*sums)[2]) {
-  constexpr int position = triangle_begin(J) + row_begin(S) + L;
-  const Samples factor = splat<Samples>(c[position]);
-  const auto term = [&]<int K>() __attribute__((always_inline)) {
-    if constexpr (K < Count) {
-      constexpr Strip s = strip(First + K);
-      sums[K][position % 2] = multiply_add(vload<Samples>(m + triangle_begin(I + J) + row_begin(s.row + S) + s.column + L), factor,
-                                           sums[K][position % 2]);
-    }
-  };
-  term.template operator()<0>();
-  term.template operator()<1>();
-  term.template operator()<2>();
-  if constexpr (L < S)
-    hankel_terms<I, Degree, First, Count, J, S, L + 1>(m, c, sums);
-  else if constexpr (S < J)
-    hankel_terms<I, Degree, First, Count, J, S + 1, 0>(m, c, sums);
-  else if constexpr (J < Degree)
-    hankel_terms<I, Degree, First, Count, J + 1, 0, 0>(m, c, sums);
-}
+// Where the terms of the sums for a group of strips of triangle I lie in m, term after term of c.
+template <int I, int Degree, int First, int Count>
+struct HankelTerms {
+  static constexpr int kTerms = triangle_begin(Degree + 1);
+  int position[kTerms][Count];
+  int row[Count];  // where the strips begin in q
+
+  constexpr HankelTerms() : position(), row() {
+    for (int k = 0; k < Count; ++k) row[k] = strip(First + k).padded;
+    int term = 0;
+    for (int j = 0; j <= Degree; ++j)
+      for (int s = 0; s <= j; ++s)
+        for (int l = 0; l <= s; ++l, ++term)
+          for (int k = 0; k < Count; ++k)
+            position[term][k] = triangle_begin(I + j) + row_begin(strip(First + k).row + s) + strip(First + k).column + l;
+  }
+};
 
 template <int I, int Degree, int First = 0>
 inline __attribute__((always_inline)) void hankel_strips(const double* m, const double* c, double* q) {
   constexpr int left = count_strips(I) - First, count = left < kStrips ? left : kStrips;
   if constexpr (count > 0) {
-    Samples sums[kStrips][2];
-    for (int k = 0; k < kStrips; ++k) sums[k][0] = sums[k][1] = Samples{};
-    hankel_terms<I, Degree, First, count, 0, 0, 0>(m, c, sums);
-    add_row(sums[0][0] + sums[0][1], q + strip(First).padded);
-    if constexpr (count > 1) add_row(sums[1][0] + sums[1][1], q + strip(First + 1).padded);
-    if constexpr (count > 2) add_row(sums[2][0] + sums[2][1], q + strip(First + 2).padded);
+    constexpr HankelTerms<I, Degree, First, count> terms;
+    Samples sums[count][2];
+    for (int k = 0; k < count; ++k) sums[k][0] = sums[k][1] = Samples{};
+#pragma GCC unroll 84
+    for (int term = 0; term < terms.kTerms; ++term) {
+      const Samples factor = splat<Samples>(c[term]);
+#pragma GCC unroll 3
+      for (int k = 0; k < count; ++k)
+        sums[k][term % 2] = multiply_add(vload<Samples>(m + terms.position[term][k]), factor, sums[k][term % 2]);
+    }
+    for (int k = 0; k < count; ++k) add_row(sums[k][0] + sums[k][1], q + terms.row[k]);
     hankel_strips<I, Degree, First + count>(m, c, q);
   }
 }
