@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+
 import operation_counts
 import polycore as pc
 from harness import Row, Session, benchmark
@@ -16,6 +17,7 @@ def evaluate(session: Session) -> Iterator[Row]:
     """Values at points, against the forward pass written in numpy and in JAX."""
     import jax
     import jax.numpy as jnp
+
     import peer_jax
 
     widths, r = session.choose((16, 16, 16, 1), (2, 3, 1)), 2

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+
 import polycore as pc
 from harness import Bar, Row, Session, benchmark, in_turn
 
@@ -139,6 +140,8 @@ def moments_memory(session: Session) -> Iterator[Row]:
     grown = (peak() - before) / 2**20
     assert m.count == many * block_rows
     (seconds,) = in_turn([lambda: stream(few)], 1, 0.0)
-    row = Row(f"n={few * block_rows:,} -> {many * block_rows:,} d0={d0} 2D={degree}", seconds, n_threads=session.n_threads)
+    row = Row(
+        f"n={few * block_rows:,} -> {many * block_rows:,} d0={d0} 2D={degree}", seconds, n_threads=session.n_threads
+    )
     row.bars["peak memory grown by MiB"] = Bar(grown, 1.0, at_most=True)
     yield row

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+
 import polycore as pc
 from harness import Row, Session, benchmark
 

@@ -206,19 +206,25 @@ class Session:
         name : str
         report : dict
             What became of each: its time, or why it does not count.
+
+        Raises
+        ------
+        AssertionError
+            If all are wrong.
         """
-        times, report = {}, {}
+        times: dict[str, float] = {}
+        report = {}
         for name, call in candidates.items():
-            try:
-                difference = relative_difference(reference, call())
-            except MemoryError as error:
-                report[name] = f"out of memory: {error}"
-                continue
+            difference = relative_difference(reference, call())
             if not difference <= AGREEMENT:
                 report[name] = f"wrong by {difference:.2g}"
                 continue
-            times[name] = in_turn([call], 3, 0.0)[0]
+            times[name] = _seconds(call, 1)
+            if times[name] < 2 * min(times.values()):
+                times[name] = in_turn([call], 3, 0.0)[0]
             report[name] = f"{times[name]:.4g} s"
+        if not times:
+            raise AssertionError(f"no way to write the peer is right: {report}")
         return min(times, key=lambda name: times[name]), report
 
 

@@ -8,6 +8,7 @@ multiplication a coefficient (closed form). ``squares_by_symmetry`` counts a squ
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import polycore as pc
@@ -17,7 +18,7 @@ def expand(widths: Sequence[int], r: int, squares_by_symmetry: bool = False) -> 
     """Multiply-adds of one expansion."""
     d0 = widths[0]
     total, degree = 0, 1
-    for layer, (n_in, n_out) in enumerate(zip(widths, widths[1:])):
+    for layer, (n_in, n_out) in enumerate(itertools.pairwise(widths)):
         if layer:
             if degree == 1:
                 total += n_in * forms(d0, r)
@@ -32,7 +33,7 @@ def gradient(widths: Sequence[int], r: int) -> int:
     """Multiply-adds of the forward and the reverse sweep: the gradient of a linear function of the coefficients."""
     d0 = widths[0]
     total, degree = expand(widths, r), 1
-    for layer, (n_in, n_out) in enumerate(zip(widths, widths[1:])):
+    for layer, (n_in, n_out) in enumerate(itertools.pairwise(widths)):
         if layer:
             # The cotangent of z is the correlation of that of z^r with r z^(r-1); then dW and the cotangent of z^r.
             total += n_in * forms(d0, degree * (r - 1)) * forms(d0, degree)
@@ -60,4 +61,4 @@ def forms(d0: int, degree: int) -> int:
 
 def evaluate(widths: Sequence[int]) -> int:
     """Multiply-adds of the affine maps at one point."""
-    return sum(n_in * n_out for n_in, n_out in zip(widths, widths[1:]))
+    return sum(n_in * n_out for n_in, n_out in itertools.pairwise(widths))

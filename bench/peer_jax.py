@@ -11,30 +11,45 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, pairwise
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
 import polycore as pc
 
 Expand = Callable[[jax.Array], jax.Array]  # theta (P, ...) -> coefficients (O, N, ...)
 
-# Grids for the Fourier transform larger than this many times the monomials are hopeless.
-LARGEST_GRID = 100
+# Ways that are hopeless beyond some size: grids of so many points a monomial, tables of so many pairs.
+LARGEST_GRID, LARGEST_GATHER = 100, 50_000
 
 
 def ways_to_expand(widths: Sequence[int], r: int) -> dict[str, Expand]:
-    ways = {
-        f"graded product, {name}": graded_product_way(widths, r, product)
-        for name, product in (("gather", product_by_gather), ("scatter", product_by_scatter), ("shifts", product_by_shifts))
-    }
+    """Graded products in three ways, evaluation + solve in two; as functions of one theta (P,), or (P, batch)."""
+    d, degree = widths[0], r ** (len(widths) - 2)
+    products = {"scatter": product_by_scatter, "shifts": product_by_shifts}
+    last = degree // r if degree > r else 0  # degree of the largest factor; the first power needs no product
+    if n_forms(d, degree - last) * n_forms(d, last) <= LARGEST_GATHER:
+        products["gather"] = product_by_gather
+    ways = {f"graded product, {name}": graded_product_way(widths, r, product) for name, product in products.items()}
     ways["evaluation + solve"] = evaluation_and_solve(widths, r)
-    degree = r ** (len(widths) - 2)
-    if (degree + 1) ** (widths[0] - 1) <= LARGEST_GRID * n_forms(widths[0], degree):
+    if (degree + 1) ** (d - 1) <= LARGEST_GRID * n_forms(d, degree):
         ways["evaluation + FFT"] = evaluation_and_fft(widths, r)
     return ways
+
+
+def batched_variants(
+    ways: dict[str, Callable[[jax.Array], Any]], chunks: Sequence[int]
+) -> dict[str, Callable[[jax.Array], Any]]:
+    """Each way in each manner of treating a batch, as jitted functions of (batch, P)."""
+    return {
+        f"{name}, {how} {chunk}": over_batch(way, how, chunk)
+        for name, way in ways.items()
+        for how in ("vmap", "batch last")
+        for chunk in chunks
+    }
 
 
 def over_batch(function: Callable[[jax.Array], Any], how: str, chunk: int) -> Callable[[jax.Array], Any]:
@@ -48,9 +63,7 @@ def over_batch(function: Callable[[jax.Array], Any], how: str, chunk: int) -> Ca
     def chunked(thetas: jax.Array) -> Any:
         blocks = thetas.reshape(-1, chunk, thetas.shape[1]).swapaxes(1, 2)
         results = jax.lax.map(function, blocks)
-        return jax.tree.map(
-            lambda x: jnp.moveaxis(x, -1, 1).reshape(thetas.shape[0], *x.shape[1:-1]), results
-        )
+        return jax.tree.map(lambda x: jnp.moveaxis(x, -1, 1).reshape(thetas.shape[0], *x.shape[1:-1]), results)
 
     return jax.jit(chunked)
 
@@ -58,7 +71,7 @@ def over_batch(function: Callable[[jax.Array], Any], how: str, chunk: int) -> Ca
 def layers(widths: Sequence[int], theta: jax.Array) -> list[jax.Array]:
     """Weight matrices (n_out, n_in, ...) out of theta (P, ...)."""
     result, start = [], 0
-    for n_in, n_out in zip(widths, widths[1:]):
+    for n_in, n_out in pairwise(widths):
         result.append(theta[start : start + n_out * n_in].reshape(n_out, n_in, *theta.shape[1:]))
         start += n_out * n_in
     return result
@@ -184,7 +197,9 @@ def interpolation(d: int, degree: int) -> tuple[np.ndarray, np.ndarray]:
     if n <= 1000:
         import scipy.linalg
 
-        _, _, pivots = scipy.linalg.qr(pc.veronese(candidates, degree, homogeneous=True).T, mode="economic", pivoting=True)
+        _, _, pivots = scipy.linalg.qr(
+            pc.veronese(candidates, degree, homogeneous=True).T, mode="economic", pivoting=True
+        )
     else:
         pivots = np.arange(n)
     points = candidates[pivots[:n]]

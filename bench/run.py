@@ -21,11 +21,25 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from harness import BENCHMARKS, Benchmark, Session
 
-MODULES = ("bench_veronese", "bench_moments", "bench_expand", "bench_loss", "bench_gram", "bench_evaluate", "bench_paths")
+MODULES = (
+    "bench_veronese",
+    "bench_moments",
+    "bench_expand",
+    "bench_loss",
+    "bench_gram",
+    "bench_evaluate",
+    "bench_paths",
+)
 
 # Every library's thread count, set before it is imported.
-THREAD_VARIABLES = ("POLYCORE_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-JAX_VARIABLES = {"JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": "1"}
+THREAD_VARIABLES = (
+    "POLYCORE_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+JAX_VARIABLES = {"JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -92,7 +106,10 @@ def start(bench: Benchmark, n_threads: int, options: argparse.Namespace) -> Iter
     command += ["--tiny"] * options.tiny
     with restricted_to(n_threads):
         child = subprocess.Popen(
-            command, env={**os.environ, **threads, **JAX_VARIABLES, **bench.environment}, stdout=subprocess.PIPE, text=True
+            command,
+            env={**os.environ, **threads, **JAX_VARIABLES, **bench.environment},
+            stdout=subprocess.PIPE,
+            text=True,
         )
     assert child.stdout is not None
     yield from map(json.loads, child.stdout)
@@ -173,6 +190,7 @@ def format_seconds(seconds: float | None) -> str:
 def describe() -> dict[str, Any]:
     """Where this runs: machine, versions, load."""
     import numpy as np
+
     import polycore as pc
 
     config = pc.get_config()
