@@ -2,8 +2,8 @@
 """The one dispatch point between the Python layer and the kernels.
 
 No other module imports ``_core``, ``_kernels_numba`` or ``_kernels_numpy``. The choice is made once, on first use, from
-``POLYCORE_BACKEND = auto | cpp | numba | numpy``; ``auto`` is the compiled core, else numba, else numpy. An explicit choice
-that is missing raises; ``auto`` without the compiled core warns once.
+``POLYCORE_BACKEND = auto | cpp | numba | numpy``; ``auto`` is the compiled core, else numba, else numpy. An explicit
+choice that is missing raises; ``auto`` without the compiled core warns once.
 """
 
 from __future__ import annotations

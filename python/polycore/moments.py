@@ -683,9 +683,7 @@ class _Accumulator:
         )
 
     def merge(self, sums: Vector, count: int) -> None:
-        self._stream = _Stream(
-            count, sums.copy(), 0, (), np.empty((0, self._n_vars)), np.empty((0, self._n_targets))
-        )
+        self._stream = _Stream(count, sums.copy(), 0, (), np.empty((0, self._n_vars)), np.empty((0, self._n_targets)))
 
     def _vector_size(self) -> int:
         return self._n_moments + self._n_targets * (self._n_cross + self._n_targets)
@@ -709,9 +707,7 @@ class _Accumulator:
 
     def _split(self, sums: Vector) -> tuple[Vector, Vector, Vector]:
         """Views of the three parts of a vector of sums."""
-        moments, cross, targets = np.split(
-            sums, [self._n_moments, self._n_moments + self._n_targets * self._n_cross]
-        )
+        moments, cross, targets = np.split(sums, [self._n_moments, self._n_moments + self._n_targets * self._n_cross])
         return moments, cross.reshape(self._n_targets, self._n_cross), targets.reshape(self._n_targets, self._n_targets)
 
 
