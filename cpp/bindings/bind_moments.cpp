@@ -95,7 +95,7 @@ void set_state(Accumulator& self, const py::dict& d) {
 void bind_moments(py::module_& m) {
   using namespace py::literals;
   py::class_<Accumulator>(m, "Moments")
-      .def(py::init<int, int, int, int, bool>(), "n_vars"_a, "degree"_a, "n_targets"_a, "cross_degree"_a, "homogeneous"_a)
+      .def(py::init<int, int, int, int, bool>(), py::call_guard<py::gil_scoped_release>(), "n_vars"_a, "degree"_a, "n_targets"_a, "cross_degree"_a, "homogeneous"_a)
       .def(
           "update",
           [](Accumulator& self, const py::array& X, const py::array& Y, int n_threads) {

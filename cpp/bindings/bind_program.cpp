@@ -20,13 +20,14 @@ Program make_program(int n_inputs, const py::sequence& list) {
   std::vector<Instruction> instructions;
   for (const auto& item : list) {
     const auto parts = item.cast<py::sequence>();
-    const auto kind = parts[0].cast<std::string>();
-    if (kind == "affine")
+    const auto kind = parts.empty() ? std::string() : parts[0].cast<std::string>();
+    if (kind == "affine" && parts.size() == 4)
       instructions.emplace_back(Affine{parts[1].cast<int>(), parts[2].cast<int>(), parts[3].cast<bool>()});
-    else if (kind == "activation")
+    else if (kind == "activation" && parts.size() == 3)
       instructions.emplace_back(Activation{parts[1].cast<int>(), parts[2].cast<std::vector<double>>()});
     else
-      throw std::invalid_argument("`instructions`: unknown instruction '" + kind + "'");
+      throw std::invalid_argument("`instructions` must hold affine and activation tuples, got '" + kind + "' of length " +
+                                  std::to_string(parts.size()));
   }
   return Program(n_inputs, std::move(instructions));
 }

@@ -27,6 +27,9 @@ constexpr std::size_t kBlockRows = 512;
 // stay short, enough to amortise the horizontal sums.
 constexpr std::size_t kSlice = 64;
 
+// With more sums than this a block takes so long that the interrupt hook is looked at within it.
+constexpr std::size_t kPolledSums = 100'000;
+
 int as_checked(int value, int minimum, const char* name) {
   if (value < minimum)
     throw std::invalid_argument(std::string("`") + name + "` must be >= " + std::to_string(minimum) + ", got " + std::to_string(value));
@@ -154,7 +157,7 @@ struct Moments::Plan {
   // go: a range of columns. Every row is repeated for `copies` targets. Returns the number of u rows used.
   std::size_t schedule(int total, int panel_top, std::size_t copies, std::size_t canonical_begin, std::vector<Group>& groups) {
     const std::size_t n_sums = count_monomials(n_vars, total, homogeneous);
-    const FirstRanks ranks(n_vars, total, homogeneous);
+    const FirstRanks ranks(n_vars, step ? 0 : total, homogeneous);
     std::size_t used = 0;
     for (std::size_t row = 0; row < n_u; ++row) {
       const int a = step ? static_cast<int>(row) : u ? degree_of(*u, row) : 0;
@@ -248,6 +251,7 @@ struct Moments::Plan {
     };
     const auto run = [&](const std::vector<Group>& groups, const double* pc) {
       for (const Group& group : groups) {
+        if (size > kPolledSums) poll_interrupt();
         const auto inner = workspace.mark();
         double** out = workspace.take_array<double*>(group.n_rows);
         for (std::size_t i = 0; i < group.n_rows; ++i) out[i] = sums + group.offset[i] - group.column_begin;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <limits>
 #include <numeric>
 #include <stdexcept>
 #include <string>

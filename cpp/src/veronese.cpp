@@ -2,6 +2,8 @@
 #include "polycore/veronese.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -50,6 +52,9 @@ void veronese(std::size_t n_samples, int n_vars, int degree, bool homogeneous, s
   if (out.size() != n_samples * n_columns)
     throw std::invalid_argument("`out` must have shape (n_samples, n_monomials=" + std::to_string(n_columns) + ")");
   if (n_samples == 0) return;
+  if (count_monomials(n_vars, degree) > std::numeric_limits<std::uint32_t>::max())
+    throw std::overflow_error("the monomials of lower degree, from which those of degree " + std::to_string(degree) +
+                              " are made, are more than 2^32");
   const MonomialTable monomials(n_vars, degree);
   const std::size_t N = monomials.size(), first = N - n_columns;  // homogeneous: only the block of the top degree is wanted
   const std::size_t block = std::clamp<std::size_t>(kPanelBytes / sizeof(T) / N / 16 * 16, 16, 256);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "polycore/monomials.hpp"
+#include "polycore/parallel.hpp"
 
 namespace polycore::detail {
 
@@ -25,6 +26,7 @@ struct MonomialTable {
       for (int i = 0; i < n_vars; ++i) {
         // x_i times the monomials of degree k - 1 in x_i, x_{i+1}, ...: a suffix of their block.
         const std::size_t suffix = count_forms(n_vars - i, k - 1);
+        if (suffix > 100'000 || i % 1024 == 1023) poll_interrupt();
         for (std::size_t p = end - suffix; p < end && p >= begin; ++p) {
           parent.push_back(static_cast<std::uint32_t>(p));
           var.push_back(static_cast<std::uint32_t>(i));
