@@ -92,11 +92,11 @@ void require_power(std::vector<bool>& needed, int k) {
 }  // namespace
 
 const ProgramPlan::Products& ProgramPlan::products() const {
-  std::call_once(products_once_, [this] {
+  return products_.get([this] {
     const int degree_max = *std::max_element(degrees.begin(), degrees.end());
-    auto built = std::make_unique<Products>(Products{FormCounts(d(), degree_max), {}});
+    Products built{FormCounts(d(), degree_max), {}};
     for (std::size_t slot = 1; slot < units.size(); ++slot)
-      if (built->counts(d(), degrees[slot]) > kMaxSlot / static_cast<std::size_t>(units[slot]))
+      if (built.counts(d(), degrees[slot]) > kMaxSlot / static_cast<std::size_t>(units[slot]))
         throw std::overflow_error("the polynomials of slot " + std::to_string(slot) + " have more coefficients than memory can hold");
     std::map<std::pair<int, int>, std::shared_ptr<const ProductPlan>> squares, mixed;  // shared by equal layers
     for (const Node& node : nodes) {
@@ -118,11 +118,10 @@ const ProgramPlan::Products& ProgramPlan::products() const {
         if (!shared) shared = ProductPlan::product(d(), e, (r - 1) * e);
         plan.derivative = shared;
       }
-      built->activations.push_back(std::move(plan));
+      built.activations.push_back(std::move(plan));
     }
-    products_ = std::move(built);
+    return built;
   });
-  return *products_;
 }
 
 namespace {
@@ -140,27 +139,30 @@ void append_times_variable(const FormCounts& counts, int d, int degree, int j, s
 }  // namespace
 
 const JacobianPlan& ProgramPlan::jacobian_plan() const {
-  std::call_once(jacobian_once_, [this] {
+  return jacobian_.get([this] {
     const auto& counts = products().counts;
     const int D = degree();
+    JacobianPlan built;
     for (const Node& node : nodes) {
       std::shared_ptr<const ProductPlan> product;
       bool cotangent_first = false;
-      if (node.is_affine) {
+      if (node.degree_out > D) {
+        // Nothing that the output depends on: a later activation is constant.
+      } else if (node.is_affine) {
         // d f / d W[i, j] = G_i z_j with G of degree D - e
         if (node.input != 0) product = ProductPlan::product(d(), node.degree_in, D - node.degree_in);
-      } else if (node.power >= 1 && D >= node.degree_out) {
+      } else if (node.power >= 1) {
         const int g = D - node.degree_out, p = node.degree_out - node.degree_in;
         cotangent_first = g <= p;
         product = cotangent_first ? ProductPlan::product(d(), g, p) : ProductPlan::product(d(), p, g);
       }
-      jacobian_.products.push_back(std::move(product));
-      jacobian_.cotangent_first.push_back(cotangent_first);
+      built.products.push_back(std::move(product));
+      built.cotangent_first.push_back(cotangent_first);
     }
     if (D >= 1)
-      for (int j = 0; j < n_inputs; ++j) append_times_variable(counts, d(), D - 1, j + d() - n_inputs, 0, jacobian_.times_variable);
+      for (int j = 0; j < n_inputs; ++j) append_times_variable(counts, d(), D - 1, j + d() - n_inputs, 0, built.times_variable);
+    return built;
   });
-  return jacobian_;
 }
 
 namespace {
@@ -265,13 +267,15 @@ std::shared_ptr<const RingConstants> ProgramPlan::constants_for(const Modulus& m
                                 std::to_string(residues.size()));
   const std::lock_guard lock(constants_mutex_);
   if (!modular_[forms] || modular_p_[forms] != modulus.p() || !std::ranges::equal(modular_constants_[forms], residues)) {
-    modular_[forms] = build_constants<std::uint64_t>(
+    modular_[forms].reset();  // what follows may throw, and must not leave constants under another field's name
+    auto built = build_constants<std::uint64_t>(
         nodes, d(), residues, forms, sizeof(std::uint64_t),
         [&](std::uint64_t a, std::uint64_t b) { return modulus.multiply(a, b); },
         [&](std::uint64_t a, std::uint64_t b) { return modulus.add(a, b); },
         [](std::uint64_t value, std::byte* p) { std::memcpy(p, &value, sizeof value); });
     modular_p_[forms] = modulus.p();
     modular_constants_[forms].assign(residues.begin(), residues.end());
+    modular_[forms] = std::move(built);
   }
   return modular_[forms];
 }

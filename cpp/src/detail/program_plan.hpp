@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "../kernels/kernel_table.hpp"
+#include "lazy.hpp"
 #include "polycore/modular.hpp"
 #include "polycore/monomials.hpp"
 #include "polycore/product.hpp"
@@ -114,9 +115,8 @@ class ProgramPlan {
   std::uint64_t evaluate_work() const;
 
  private:
-  mutable std::once_flag products_once_, jacobian_once_;
-  mutable std::unique_ptr<const Products> products_;
-  mutable JacobianPlan jacobian_;
+  Lazy<Products> products_;
+  Lazy<JacobianPlan> jacobian_;
   mutable std::mutex constants_mutex_;
   mutable std::shared_ptr<const RingConstants> real_[2], pair_[2], modular_[2];  // without and with closed forms
   mutable std::uint64_t modular_p_[2] = {};
