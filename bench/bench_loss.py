@@ -35,7 +35,7 @@ def loss_gradient(session: Session) -> Iterator[Row]:
             name: peer_jax.loss_gradient(way, gram, target)
             for name, way in peer_jax.ways_to_expand(spec.widths, spec.r).items()
         }
-        # Not the same mathematics any more, but the best that can be done with dense linear algebra: no bar, to compare.
+        # No coefficients any more, so not the same mathematics, but the best that dense linear algebra can do: no bar.
         folded = {"values at points, Q folded": peer_jax.folded_loss_gradient(spec.widths, spec.r, gram, target)}
         groups: list[tuple[dict[str, Any], float | None]] = [(ways, 5), (folded, None)]
         few = min(batch, FEW)

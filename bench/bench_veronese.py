@@ -14,9 +14,9 @@ SIZES = [(200_000, 4, 4), (100_000, 10, 3), (500_000, 2, 8), (20_000, 20, 3)]
 TINY = [(50, 3, 2)]
 
 
-@benchmark(requires=["sklearn"])
+@benchmark(n_threads=(1, 2), requires=["sklearn"])
 def veronese(session: Session) -> Iterator[Row]:
-    """Rows of monomials in C order: a fresh array against PolynomialFeatures, and writing to out= against a copy."""
+    """Rows of monomials in C order: a fresh array against PolynomialFeatures, writing to out= against a copy."""
     from sklearn.preprocessing import PolynomialFeatures
 
     for n, d0, degree in session.choose(SIZES, TINY):
@@ -32,7 +32,7 @@ def veronese(session: Session) -> Iterator[Row]:
             "PolynomialFeatures",
             bar=5,
             work=out.nbytes,
-            limit=session.memory_copy(),
+            limit=session.fresh_fill(),
         )
         yield session.compare(
             f"{size}, out=",

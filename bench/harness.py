@@ -56,6 +56,18 @@ class Copy(Limit):
         np.copyto(self._target, self._source)
 
 
+class FreshFill(Limit):
+    """Filling a new array with a constant: what the operating system takes for new memory, and one store each."""
+
+    name, unit = "fresh fill", "byte written"
+
+    def __init__(self, n_bytes: int) -> None:
+        self._shape, self.work = n_bytes // 8, n_bytes
+
+    def run(self) -> None:
+        np.full(self._shape, 1.0)
+
+
 class Dgemm(Limit):
     """The matrix product of numpy's BLAS; its unit is one multiply-add."""
 
@@ -133,6 +145,9 @@ class Session:
 
     def memory_copy(self) -> Limit:
         return self._limit(Copy, self.choose(2**28, 2**16))
+
+    def fresh_fill(self) -> Limit:
+        return self._limit(FreshFill, self.choose(2**28, 2**16))
 
     def dgemm(self) -> Limit:
         return self._limit(Dgemm, self.choose(1024, 16))

@@ -155,7 +155,7 @@ def check_threads(n_threads: int) -> None:
 
 HEADER = (
     f"{'size':<40} {'peer':<46} {'ours':>9} {'peer':>9} {'ratio':>8} {'bar':>5} {'ceiling':>8}  "
-    f"{'of the limit':<19} {'bar':>4}  met"
+    f"{'of the limit':<20} {'bar':>4}  met"
 )
 
 
@@ -168,7 +168,7 @@ def format_row(row: dict[str, Any]) -> str:
         f"{'' if ratio is None else format(ratio['value'], '.3g') + 'x':>8}",
         f"{'' if ratio is None or ratio['bar'] is None else format(ratio['bar'], 'g'):>5}",
         f"{'' if row['ceiling'] is None else format(row['ceiling'], '.3g') + 'x':>8} ",
-        f"{'' if fraction is None else format(fraction['value'], '.0%') + ' of ' + row['limit']:<19}",
+        f"{'' if fraction is None else format(fraction['value'], '.0%') + ' of ' + row['limit']:<20}",
         f"{'' if fraction is None or fraction['bar'] is None else format(fraction['bar'], '.0%'):>4} ",
         {True: "yes", False: "NO", None: "-"}[row["met"]],
     ]
