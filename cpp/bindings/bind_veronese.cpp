@@ -15,7 +15,7 @@ void veronese_of(const py::array& X, int degree, bool homogeneous, py::array& ou
   if (!holds<T>(out)) throw py::type_error("`out` must have the dtype of `X`");
   const bool by_rows = contiguous(out);
   require(by_rows || (out.flags() & py::array::f_style) != 0, "out", "C- or F-contiguous");
-  require(out.writeable(), "out", "writable");
+  require(out.writeable() && aligned(out), "out", "writable and aligned");
   const std::span<T> z{static_cast<T*>(out.mutable_data()), static_cast<std::size_t>(out.size())};
   const auto n_samples = static_cast<std::size_t>(X.shape(0));
   const int n_vars = static_cast<int>(X.shape(1));

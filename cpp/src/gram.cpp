@@ -133,6 +133,7 @@ void hankel_product(int d, int degree_out, int degree_in, std::span<const double
   const std::size_t n_in = count_forms(d, degree_in), n_out = count_forms(d, degree_out);
   if (c.size() % n_in != 0 || out.size() % n_out != 0 || out.size() / n_out != c.size() / n_in)
     throw std::invalid_argument("`c` and `out` must have shapes (batch, n_in) and (batch, n_out)");
+  if (c.empty()) return;
   const FormCounts counts(d, degree_out + degree_in);
   const PaddedCounts padded(d, degree_out);
   const HankelRecursion multiply{counts, padded};

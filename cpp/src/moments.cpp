@@ -2,6 +2,7 @@
 #include "polycore/moments.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <stdexcept>
@@ -126,12 +127,13 @@ struct Moments::Plan {
     if (__builtin_add_overflow(n_moments, checked_product(targets, n_cross), &size) ||
         __builtin_add_overflow(size, checked_product(targets, targets), &size))
       throw std::overflow_error("the number of sums does not fit 64 bits");
+    canonical.reserve(size);  // first, because it fails at once where memory is too small
     const int needed = n_targets ? std::max(degree, cross_degree) : degree;
     const bool extend = needed >= 1 && (n_targets == 0 || cross_degree < degree) && !(n_vars == 1 && !homogeneous);
     const int top = extend ? needed - 1 : needed;
     if (n_vars == 1 && !homogeneous) {
       step = 1;
-      while (step * step < top + 1) ++step;
+      while (static_cast<std::int64_t>(step) * step <= top) ++step;
       u = std::make_unique<MonomialTable>(1, step - 1);
       v = std::make_unique<MonomialTable>(1, top / step);
     } else {
@@ -141,7 +143,6 @@ struct Moments::Plan {
     }
     n_u = u ? u->size() : 1;
     n_v = v->size();
-    canonical.reserve(size);
     schedule(degree, top, 1, 0, moment_groups);
     if (extend) {
       extend_panel(Panel::v, *v, split);
@@ -324,6 +325,7 @@ void require_finite(const MatrixView<T>& m, const char* name, int n_threads) {
     for (std::size_t j = 0; j < m.columns; ++j) sum += static_cast<double>(m(i, j) - m(i, j));
     return sum == 0.0;
   };
+  std::atomic<std::size_t> first_bad{n_chunks};
   parallel_for(n_chunks, n_threads, [&](std::size_t chunk) {
     const std::size_t begin = chunk * kChunk, end = std::min(m.rows, begin + kChunk);
     double sum = 0;
@@ -336,10 +338,14 @@ void require_finite(const MatrixView<T>& m, const char* name, int n_threads) {
         for (std::size_t i = begin; i < end; ++i) sum += static_cast<double>(m(i, j) - m(i, j));
     }
     if (sum == 0.0) return;
-    std::size_t i = begin;
-    while (i < end && row_is_finite(i)) ++i;
-    throw std::invalid_argument(std::string("`") + name + "` must be finite, got NaN or infinity in row " + std::to_string(i));
+    std::size_t bad = first_bad;
+    while (chunk < bad && !first_bad.compare_exchange_weak(bad, chunk)) {
+    }
   });
+  if (first_bad == n_chunks) return;
+  std::size_t i = first_bad * kChunk;
+  while (row_is_finite(i)) ++i;
+  throw std::invalid_argument(std::string("`") + name + "` must be finite, got NaN or infinity in row " + std::to_string(i));
 }
 
 }  // namespace
@@ -358,8 +364,8 @@ Moments::Moments(int n_vars, int degree, int n_targets, int cross_degree, bool h
 Moments::~Moments() = default;
 Moments::Moments(const Moments& other) : plan_(other.plan_), stream_(std::make_unique<Stream>(*other.stream_)) {}
 Moments& Moments::operator=(const Moments& other) {
-  plan_ = other.plan_;
   stream_ = std::make_unique<Stream>(*other.stream_);
+  plan_ = other.plan_;
   return *this;
 }
 Moments::Moments(Moments&&) noexcept = default;

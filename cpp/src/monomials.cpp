@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <limits>
 #include <numeric>
 #include <stdexcept>
 #include <string>

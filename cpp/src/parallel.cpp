@@ -11,6 +11,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -52,9 +53,10 @@ struct Loop {
   std::exception_ptr error;
 
   void fail(std::exception_ptr e) {
-    stop.store(true, std::memory_order_relaxed);
     const std::lock_guard lock(mutex);
     if (!error) error = std::move(e);
+    // NOTE: after the error is noted: a thread that sees the flag throws Interrupted, which must not be taken for the cause.
+    stop.store(true, std::memory_order_relaxed);
   }
 };
 
@@ -62,6 +64,7 @@ std::atomic<bool (*)()> interrupt_hook{nullptr};
 thread_local Loop* current_loop = nullptr;  // the loop whose task this thread runs
 thread_local bool is_worker = false;
 thread_local std::chrono::steady_clock::time_point last_poll{};
+constexpr std::chrono::milliseconds kPollInterval{50};
 
 void poll_hook() {
   // NOTE: workers may not call the hook (it may need the caller's interpreter); they see the loop's stop flag instead.
@@ -69,7 +72,7 @@ void poll_hook() {
   const auto hook = interrupt_hook.load(std::memory_order_acquire);
   if (hook == nullptr) return;
   const auto now = std::chrono::steady_clock::now();
-  if (now - last_poll < std::chrono::milliseconds(50)) return;
+  if (now - last_poll < kPollInterval) return;
   last_poll = now;
   if (hook()) throw Interrupted();
 }
@@ -90,15 +93,28 @@ void run_tasks(Loop& loop) {
   current_loop = outer;
 }
 
+void poll_until_stopped(Loop& loop) {
+  if (loop.stop.load(std::memory_order_relaxed)) return;
+  try {
+    poll_hook();
+  } catch (...) {
+    loop.fail(std::current_exception());
+  }
+}
+
 // Threads that sleep until a loop is offered. Never destroyed: a process may exit while workers sleep.
 class Pool {
  public:
   void run(Loop& loop, int helpers) {
     {
       const std::lock_guard lock(mutex_);
-      while (static_cast<int>(n_workers_) < helpers) {
-        std::thread(&Pool::work, this).detach();
-        ++n_workers_;
+      try {
+        while (static_cast<int>(n_workers_) < helpers) {
+          std::thread(&Pool::work, this).detach();
+          ++n_workers_;
+        }
+      } catch (const std::system_error&) {
+        // The system gives no more threads: those there are do the work.
       }
       loops_.push_back(&loop);
       offers_.fetch_add(1, std::memory_order_release);
@@ -112,8 +128,13 @@ class Pool {
       const std::lock_guard lock(mutex_);
       std::erase(loops_, &loop);
     }
+    // Only this thread may call the hook, so it goes on while the others finish.
     std::unique_lock lock(loop.mutex);
-    loop.idle.wait(lock, [&] { return loop.working == 0; });
+    while (!loop.idle.wait_for(lock, kPollInterval, [&] { return loop.working == 0; })) {
+      lock.unlock();
+      poll_until_stopped(loop);
+      lock.lock();
+    }
   }
 
  private:

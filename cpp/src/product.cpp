@@ -240,6 +240,7 @@ void run_batch(std::size_t size_x, std::size_t size_y, std::size_t size_out, std
   const auto has_rows = [batch](std::size_t size, std::size_t row) { return size % row == 0 && size / row == batch; };
   check(shared || has_rows(x.size(), size_x), "the first operand must have shape (batch, n_coefficients)");
   check(has_rows(out.size(), size_out), "`out` must have shape (batch, n_coefficients)");
+  if (batch == 0) return;
   const auto plan = make_plan();
   const std::uint64_t work = plan->multiply_adds();
   const detail::RingPair rings = detail::rings_of<T>();

@@ -194,10 +194,13 @@ void jacobian_all(const ProgramPlan& plan, const MakeField& make_field, std::spa
     const auto emit = [&](const void* source, std::size_t count, std::size_t output, std::size_t param) {
       run.ring.unpack(source, count, members, out.data() + first * rows * P + output * N * P + param, rows * P, P);
     };
-    void* zero = run.workspace.take_zero(N, run.ring);
     for (std::size_t o = 0; o < n_outputs; ++o) {
       const auto mark = run.workspace.mark();
-      for (std::size_t q = 0; q < P; ++q) emit(zero, N, o, q);  // columns the reverse pass does not reach
+      for (std::size_t s = first; s < first + members; ++s)  // what the reverse pass does not reach
+        for (std::size_t row = 0; row < N; ++row) {
+          std::fill_n(out.data() + ((s * n_outputs + o) * N + row) * P, P, T{});
+          if (row % 1024 == 1023) poll_interrupt();
+        }
       const auto& nodes = plan.nodes;
       void** bar = run.workspace.take_array<void*>(nodes.size() + 1);
       std::fill(bar, bar + nodes.size() + 1, nullptr);
@@ -226,6 +229,7 @@ void jacobian_all(const ProgramPlan& plan, const MakeField& make_field, std::spa
             }
             // x0^e g: a polynomial of lower degree is a prefix
             if (node.bias) emit(g, length_y, o, node.b_offset + i);
+            poll_interrupt();
           }
           if (node.input != 0) {
             const std::size_t n = static_cast<std::size_t>(node.units_in) * length_y;
@@ -423,10 +427,12 @@ void Program::loss_gradient(std::span<const double> theta, std::span<const doubl
     for (std::size_t o = 0; o < n_outputs; ++o) {
       const double* r = residual + o * N * lanes;
       double* q = product + o * N * lanes;
-      if (lanes == 1)
-        numbers.affine(1, N, N, r, N, 1, gram.data(), q, false, nullptr);
-      else
-        numbers.affine(N, N, lanes, gram.data(), N, 1, r, q, false, nullptr);
+      detail::in_strips(N, N * lanes, [&](std::size_t i, std::size_t n) {
+        if (lanes == 1)
+          numbers.affine(1, n, N, r + i, N, 1, gram.data() + i * N, q, i > 0, nullptr);
+        else
+          numbers.affine(n, N, lanes, gram.data() + i * N, N, 1, r, q + i * lanes, false, nullptr);
+      });
     }
     double* total = run.workspace.take_array<double>(lanes);
     std::fill(total, total + lanes, 0.0);

@@ -28,16 +28,36 @@ struct Kernels {
   const kernels::KernelTable& table = kernels::active();
 
   void panel(std::size_t n, std::size_t stride, const MonomialTable& monomials, const T* x, std::size_t x_stride, T* out) const {
-    if constexpr (std::is_same_v<T, double>)
-      table.panel_f64(n, stride, 1, monomials.size(), monomials.parent.data(), monomials.var.data(), x, x_stride, out);
-    else
-      table.panel_f32(n, stride, 1, monomials.size(), monomials.parent.data(), monomials.var.data(), x, x_stride, out);
+    in_pieces(monomials.size(), [&](std::size_t first, std::size_t last) {
+      if (first == 0) ++first;  // the monomial 1
+      if constexpr (std::is_same_v<T, double>)
+        table.panel_f64(n, stride, first, last, monomials.parent.data(), monomials.var.data(), x, x_stride, out);
+      else
+        table.panel_f32(n, stride, first, last, monomials.parent.data(), monomials.var.data(), x, x_stride, out);
+    });
+  }
+  /// Rows of monomials to rows of samples.
+  void to_rows(std::size_t n_monomials, std::size_t n, const T* panel, std::size_t stride, T* rows) const {
+    in_pieces(n_monomials, [&](std::size_t first, std::size_t last) {
+      transpose(last - first, n, panel + first * stride, stride, rows + first, n_monomials);
+    });
   }
   void transpose(std::size_t rows, std::size_t columns, const T* src, std::size_t ss, T* dst, std::size_t ds) const {
     if constexpr (std::is_same_v<T, double>)
       table.transpose_f64(rows, columns, src, ss, dst, ds);
     else
       table.transpose_f32(rows, columns, src, ss, dst, ds);
+  }
+
+ private:
+  // Pieces of so many monomials that the interrupt hook is looked at often enough.
+  template <class Body>
+  static void in_pieces(std::size_t n, const Body& body) {
+    constexpr std::size_t kPiece = std::size_t{1} << 16;
+    for (std::size_t first = 0; first < n; first += kPiece) {
+      body(first, std::min(n, first + kPiece));
+      if (n > kPiece) poll_interrupt();
+    }
   }
 };
 
@@ -82,11 +102,11 @@ void veronese(std::size_t n_samples, int n_vars, int degree, bool homogeneous, s
     }
     T* rows = out.data() + s0 * n_columns;
     if (!stream) {
-      kernel.transpose(n_columns, n, panel + first * block, block, rows, n_columns);
+      kernel.to_rows(n_columns, n, panel + first * block, block, rows);
       return;
     }
     T* slab = workspace.take_array<T>(n * n_columns);
-    kernel.transpose(n_columns, n, panel + first * block, block, slab, n_columns);
+    kernel.to_rows(n_columns, n, panel + first * block, block, slab);
     kernel.table.stream(slab, rows, n * n_columns * sizeof(T));
   });
 }

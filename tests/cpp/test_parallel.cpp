@@ -142,6 +142,35 @@ TEST(the_hook_stops_long_tasks_of_worker_threads) {
                polycore::Interrupted);
 }
 
+TEST(the_hook_stops_a_worker_thread_while_the_caller_waits_for_it) {
+  const Hook hook([] { return ++hook_calls >= 3; });
+  const auto caller = std::this_thread::get_id();
+  std::atomic<int> started{0};
+  const auto start = std::chrono::steady_clock::now();
+  CHECK_THROWS(parallel_for(2, 2,
+                            [&](std::size_t) {
+                              ++started;
+                              while (started < 2) nap();  // one task each
+                              if (std::this_thread::get_id() == caller) return;
+                              for (int i = 0; i < 5000; ++i) {
+                                nap();
+                                polycore::poll_interrupt();
+                              }
+                            }),
+               polycore::Interrupted);
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(2));
+}
+
+TEST(the_cause_of_a_stop_is_not_taken_for_an_interrupt) {
+  for (int i = 0; i < 2000; ++i)
+    CHECK_THROWS(parallel_for(2, 2,
+                              [](std::size_t task) {
+                                if (task == 1) throw std::domain_error("task 1");
+                                for (int j = 0; j < 20'000; ++j) polycore::poll_interrupt();
+                              }),
+                 std::domain_error);
+}
+
 TEST(the_hook_is_called_on_the_calling_thread_only) {
   static std::thread::id caller;
   static std::atomic<bool> elsewhere{false};

@@ -3,11 +3,13 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <functional>
 #include <limits>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "check.hpp"
@@ -52,6 +54,9 @@ const std::vector<Network>& networks() {
       {"linear, biased", {4, 2, 3}, {{0.5, 1}}, true},
       {"no hidden layer", {3, 2}, {}, true},
       {"constant activation", {2, 2, 2}, {{3}}, true},
+      {"constant activation of squares", {2, 3, 2, 1}, {kSquare, {3}}, false},
+      {"constant activation of squares, biased", {2, 3, 2, 1}, {kSquare, {3}}, true},
+      {"square of a constant", {2, 3, 2, 1}, {{-2}, kSquare}, true},
       {"three hidden layers", {2, 2, 2, 2, 1}, {kSquare, kSquare, kSquare}, false},
   };
   return all;
@@ -477,6 +482,48 @@ TEST(a_program_too_large_to_expand_can_be_looked_at_and_evaluated) {
   CHECK_THROWS(program.expand<double>(std::vector<double>(program.n_params()), out), std::overflow_error);
   program.evaluate<double>(std::vector<double>(program.n_params(), 1e-3), std::vector<double>(784, 1.0), out);
   CHECK(std::abs(out[0] - (100 * 1e-3 * std::pow(0.785, 9) + 1e-3)) < 1e-12);
+}
+
+TEST(instructions_that_the_output_does_not_read) {
+  const Program chain(2, {Affine{0, 2, true}, Activation{1, kSquare}, Affine{2, 1, true}});
+  // The same with a branch of higher degree at its side, whose parameters come in between.
+  const Program tree(2, {Affine{0, 2, true}, Activation{1, kSquare}, Affine{2, 3, true}, Activation{3, kCube}, Affine{4, 1, false},
+                         Affine{2, 1, true}});
+  CHECK_EQUAL(tree.degree(), 2);
+  const std::size_t first = 6, unread = 12, n = chain.basis().size();
+  Rng rng(3);
+  const auto theta = reference::random_vector<double>(rng, tree.n_params());
+  auto used = theta;
+  used.erase(used.begin() + first, used.begin() + first + unread);
+  const Runner<double> run(tree), expected(chain);
+  CHECK_EQUAL(run.expand(theta), expected.expand(used));
+  const auto jacobian = run.jacobian(theta), block = expected.jacobian(used);
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t j = 0; j < theta.size(); ++j) {
+      const double d = j < first ? block[i * used.size() + j] : j < first + unread ? 0.0 : block[i * used.size() + j - unread];
+      CHECK_EQUAL(jacobian[i * theta.size() + j], d);
+    }
+}
+
+TEST(many_inputs_need_no_memory_for_their_squares) {
+  const int n = 400'000;  // the coordinate functions would be a terabyte
+  const Program linear(n, {Affine{0, 1, false}});
+  const std::vector<double> theta(static_cast<std::size_t>(n), 0.5);
+  CHECK(Runner<double>(linear).expand(theta) == theta);
+}
+
+TEST(an_interrupted_jacobian_leaves_the_program_usable) {
+  Rng rng(5);
+  const std::array widths{2, 3, 3, 1};
+  const Program program = mlp(widths, 2);
+  const auto theta = reference::random_vector<double>(rng, program.n_params());
+  const Runner<double> run(program);
+  run.expand(theta);
+  std::this_thread::sleep_for(std::chrono::milliseconds(60));  // the hook is not called more often
+  polycore::set_interrupt_hook([] { return true; });
+  CHECK_THROWS(run.jacobian(theta), polycore::Interrupted);
+  polycore::set_interrupt_hook(nullptr);
+  CHECK_EQUAL(run.jacobian(theta), Runner<double>(mlp(widths, 2)).jacobian(theta));
 }
 
 TEST(a_long_expansion_can_be_interrupted) {

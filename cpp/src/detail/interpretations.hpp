@@ -59,7 +59,7 @@ class NumberValues {
   }
 
   std::size_t length(int /*degree*/) const { return n_; }
-  void* inputs() const { return inputs_; }
+  void* inputs(const Node& /*reader*/) const { return inputs_; }
 
   void affine(const Node& node, const void* w, const void* z, void* y, bool accumulate) const {
     const auto n_in = static_cast<std::size_t>(node.units_in);
@@ -117,14 +117,13 @@ class FormValues {
 
   std::size_t length(int degree) const { return products_.counts(d_, degree); }
 
-  /// The coordinate functions; only activations of the inputs themselves read them.
-  void* inputs() {
-    if (inputs_ == nullptr) {
-      const auto n = static_cast<std::size_t>(run_.program.n_inputs), d = static_cast<std::size_t>(d_);
-      inputs_ = run_.workspace.take_zero(n * d, run_.ring);
-      for (std::size_t j = 0; j < n; ++j) run_.ring.broadcast(run_.constants.one.data(), 1, run_.at(inputs_, j * d + first() + j));
-    }
-    return inputs_;
+  /// The coordinate functions, n_inputs^2 coefficients: null for affine readers, which do without.
+  void* inputs(const Node& reader) const {
+    if (reader.is_affine) return nullptr;
+    const auto n = static_cast<std::size_t>(run_.program.n_inputs), d = static_cast<std::size_t>(d_);
+    void* z = run_.workspace.take_zero(n * d, run_.ring);
+    for (std::size_t j = 0; j < n; ++j) run_.ring.broadcast(run_.constants.one.data(), 1, run_.at(z, j * d + first() + j));
+    return z;
   }
 
   void affine(const Node& node, const void* w, const void* z, void* y, bool accumulate) const {
@@ -211,6 +210,8 @@ class FormValues {
   std::size_t first() const { return static_cast<std::size_t>(d_ - run_.program.n_inputs); }
 
  private:
+  static constexpr std::size_t kPolledLength = 10'000;  // coefficients from which a look at the interrupt hook costs nothing
+
   void for_units(const Node& node, const std::function<void(std::size_t, Workspace&)>& body) {
     const auto n = static_cast<std::size_t>(node.units_out);
     if (run_.unit_threads > 1) {
@@ -223,7 +224,7 @@ class FormValues {
         const auto mark = run_.workspace.mark();
         body(i, run_.workspace);
         run_.workspace.release(mark);
-        if (n_polled_++ % 16 == 15) poll_interrupt();
+        if (n_polled_++ % 16 == 15 || length(node.degree_out) > kPolledLength) poll_interrupt();
       }
     }
   }
@@ -238,13 +239,13 @@ class FormValues {
     void* next = workspace.take(n_max, ring);
     ring.broadcast(run_.constants.one.data(), 1, current);
     for (int degree = 0;; ++degree) {
+      if (length(degree) > kPolledLength) poll_interrupt();
       const auto use = [&](const std::vector<std::byte>& factors, void* out) {
         if (!factors.empty()) ring.scale_by(length(degree), factors.data(), 1, current, out, true, run_.context);
       };
       use(closed.value[static_cast<std::size_t>(degree)], y);
       if (degree == node.power) break;
       if (derivative) use(closed.derivative[static_cast<std::size_t>(degree)], derivative);
-      if (!derivative && node.power == degree) break;
       std::size_t position = 0;
       const std::size_t n = length(degree);
       for (int i = 0; i < d_; ++i) {
@@ -304,7 +305,6 @@ class FormValues {
   Run& run_;
   const ProgramPlan::Products& products_;
   int d_;
-  void* inputs_ = nullptr;
   unsigned n_polled_ = 0;
 };
 

@@ -21,23 +21,21 @@ Tape forward(Run& run, Values& values, const void* theta, bool derivatives) {
   const auto& nodes = run.program.nodes;
   Tape tape{run.workspace.take_array<void*>(nodes.size() + 1), run.workspace.take_array<void*>(nodes.size())};
   tape.value[0] = nullptr;
-  const auto value = [&](int slot) {
-    if (slot == 0 && tape.value[0] == nullptr) tape.value[0] = values.inputs();
-    return tape.value[slot];
-  };
   for (std::size_t k = 0; k < nodes.size(); ++k) {
     const Node& node = nodes[k];
     const auto units = static_cast<std::size_t>(node.units_out);
     void* y = run.workspace.take(units * values.length(node.degree_out), run.ring);
     tape.value[k + 1] = y;
     tape.derivative[k] = nullptr;
+    if (node.input == 0 && tape.value[0] == nullptr) tape.value[0] = values.inputs(node);
+    const void* z = tape.value[node.input];
     if (node.is_affine) {
-      values.affine(node, run.at(theta, node.w_offset), value(node.input), y, false);
+      values.affine(node, run.at(theta, node.w_offset), z, y, false);
       if (node.bias) values.add_bias(node, run.at(theta, node.b_offset), y);
     } else {
       if (derivatives && node.power >= 1)
         tape.derivative[k] = run.workspace.take(units * values.length(node.degree_out - node.degree_in), run.ring);
-      values.activation(k, node, value(node.input), y, tape.derivative[k]);
+      values.activation(k, node, z, y, tape.derivative[k]);
     }
   }
   return tape;

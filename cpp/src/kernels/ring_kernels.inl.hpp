@@ -273,7 +273,7 @@ void correlate(const RowGroup* groups, std::size_t n_groups, const RowOp* ops, c
 
 // ---- entrywise -----------------------------------------------------------------------------------------------------------
 
-// Applies f to whole registers, n elements. For one lane of float64 the registers run along the elements.
+// Applies f to every register of n elements.
 template <class R, class F>
 inline __attribute__((always_inline)) void for_each(std::size_t n, F f) {
   const std::size_t stop = n * kElement<R>;
