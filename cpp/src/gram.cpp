@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "detail/finite.hpp"
 #include "detail/workspace.hpp"
 #include "kernels/kernel_table.hpp"
 #include "polycore/monomials.hpp"
@@ -135,6 +136,7 @@ void hankel_product(int d, int degree_out, int degree_in, std::span<const double
     throw std::invalid_argument("`c` and `out` must have shapes (batch, n_in) and (batch, n_out)");
   if (c.empty()) return;
   const FormCounts counts(d, degree_out + degree_in);
+  detail::require_finite(c, "coef");
   const PaddedCounts padded(d, degree_out);
   const HankelRecursion multiply{counts, padded};
   const std::size_t batch = c.size() / n_in;
@@ -159,6 +161,7 @@ void hankel_product(int d, int degree_out, int degree_in, std::span<const double
     double* to = result + (split ? counts(d, i - 1) : 0);
     unpad(vars, i, from, to);
   });
+  detail::require_no_overflow<double>(out, "Gram product");
 }
 
 }  // namespace polycore
