@@ -114,6 +114,7 @@ class GramOperator(LinearOperator):
         self.basis = basis
         self._n_threads = n_threads
         # The compiled product reads a few numbers beyond the last moment, which do not matter.
+        self._compiled = getattr(_backend.kernels(), "hankel_product", None)
         padding = int(getattr(_backend.kernels(), "HANKEL_PADDING", 0))
         self._padded = np.concatenate([moments, np.zeros(padding)])
         self._n_moments = len(moments)
@@ -146,13 +147,21 @@ class GramOperator(LinearOperator):
         self._multiply(c.reshape(-1, self.shape[1]), out.reshape(-1, self.shape[0]))
         return out
 
+    def __matmul__(self, x: Any) -> Any:
+        """As scipy's, but the usual case, one float64 vector, takes no detour; the compiled product checks its entries."""
+        if self._compiled is None or not _is_plain_vector(x, self.shape[1]):
+            return super().__matmul__(x)
+        out = np.empty(self.shape[0])
+        d, degree = self.basis.form_vars, self.basis.degree
+        self._compiled(d, degree, degree, self._padded, x, out, self._n_threads)
+        return out
+
     def _multiply(self, c: Vector, out: Vector) -> None:
         """The rows of ``out`` are Q times the rows of ``c``; both C-contiguous."""
         kernels = _backend.kernels()
         d, degree = self.basis.form_vars, self.basis.degree
-        compiled = getattr(kernels, "hankel_product", None)
-        if compiled is not None:
-            compiled(d, degree, degree, self._padded, c, out, self._n_threads)
+        if self._compiled is not None:
+            self._compiled(d, degree, degree, self._padded, c, out, self._n_threads)
         else:
             kernels.correlation(d, degree, degree, self.moments[None], c, out, 0, self._n_threads)
 
@@ -175,6 +184,10 @@ class GramOperator(LinearOperator):
 
     def _transpose(self) -> GramOperator:
         return self
+
+
+def _is_plain_vector(x: object, n: int) -> bool:
+    return type(x) is np.ndarray and x.dtype is _validation.FLOAT64 and x.shape == (n,) and bool(x.flags.carray)
 
 
 def check_dense_size(basis: MonomialBasis, n_matrices: int = 1) -> None:

@@ -16,6 +16,7 @@ inline constexpr std::size_t kHankelPadding = 8;
 
 /// out[s] = Q c[s] without forming Q: c (batch, count_forms(d, degree_in)), out (batch, count_forms(d, degree_out)), moments of
 /// degree degree_out + degree_in followed by kHankelPadding readable doubles. count^2 multiply-adds, no other memory.
+/// std::invalid_argument for non-finite c, NumericalError when a product overflows.
 void hankel_product(int d, int degree_out, int degree_in, std::span<const double> padded_moments, std::span<const double> c,
                     std::span<double> out, int n_threads = 0);
 

@@ -341,6 +341,15 @@ void hankel_product(int d, int a, int b, const std::size_t* const* counts, const
     hankel_triangle(a, b, m, c, q);
   } else if (d == 4 && a <= kUnrolledDegree && b <= kUnrolledDegree) {
     kHankelTetrahedra[b](a, m, c, q);
+  } else if (d == 5 && a <= kUnrolledDegree && b <= kUnrolledDegree) {
+    // The recursion below, with what does not change kept out of the inner loop.
+    const std::size_t *begin = counts[5], *padded_begin = padded_counts[5];
+    for (int j = 0; j <= b; ++j) {
+      const HankelTetrahedron tetrahedron = kHankelTetrahedra[j];
+      const double* cj = c + (j ? begin[j - 1] : 0);
+      for (int i = 0; i <= a; ++i)
+        tetrahedron(i, m + (i + j ? begin[i + j - 1] : 0), cj, q + (i ? padded_begin[i - 1] : 0));
+    }
   } else {
     // A form in d variables is the concatenation of forms of degree 0, 1, ... in d - 1; the block of degree k starts at
     // count(d, k - 1).
