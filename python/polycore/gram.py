@@ -148,7 +148,7 @@ class GramOperator(LinearOperator):
         return out
 
     def __matmul__(self, x: Any) -> Any:
-        """As scipy's, but the usual case, one float64 vector, takes no detour; the compiled product checks its entries."""
+        """As scipy's; the usual case, one float64 vector, takes no detour (the compiled product checks its entries)."""
         if self._compiled is None or not _is_plain_vector(x, self.shape[1]):
             return super().__matmul__(x)
         out = np.empty(self.shape[0])
