@@ -455,20 +455,37 @@ void Moments::update(MatrixView<T> X, MatrixView<T> Y, int n_threads) {
     if (!detail::all_finite(*level.sums))
       throw NumericalError("a moment overflowed to infinity; scale the data down (standardise the columns)");
 
-  // From here on nothing can fail: the new tail is shorter than a block.
-  stream_->tail_x.reserve(kBlockRows * n_vars);
-  stream_->tail_y.reserve(kBlockRows * n_targets);
-  stream_->stack = std::move(stack);
-  if (n_blocks > 0) {
-    stream_->tail_x.clear();
-    stream_->tail_y.clear();
+  const std::size_t first_tail_row = std::max(n_blocks * kBlockRows, n_tail) - n_tail;
+  const auto extend = [&](Stream& stream, std::vector<Level> new_stack) {
+    stream.tail_x.reserve(kBlockRows * n_vars);
+    stream.tail_y.reserve(kBlockRows * n_targets);
+    // From here on nothing can fail: the new tail is shorter than a block.
+    stream.stack = std::move(new_stack);
+    if (n_blocks > 0) {
+      stream.tail_x.clear();
+      stream.tail_y.clear();
+    }
+    for (std::size_t i = first_tail_row; i < X.rows; ++i) {
+      for (std::size_t j = 0; j < n_vars; ++j) stream.tail_x.push_back(static_cast<double>(X(i, j)));
+      for (std::size_t t = 0; t < n_targets; ++t) stream.tail_y.push_back(static_cast<double>(Y(i, t)));
+    }
+    stream.rows += static_cast<std::int64_t>(X.rows);
+    stream.count += static_cast<std::int64_t>(X.rows);
+  };
+  // Rows that only wait in the tail have not been summed. If they overflow, no later sum could succeed, so very large ones
+  // are tried out.
+  double largest = 1.0;
+  for (std::size_t i = first_tail_row; i < X.rows; ++i) {
+    for (std::size_t j = 0; j < n_vars; ++j) largest = std::max(largest, std::abs(static_cast<double>(X(i, j))));
+    for (std::size_t t = 0; t < n_targets; ++t) largest = std::max(largest, std::abs(static_cast<double>(Y(i, t))));
   }
-  for (std::size_t i = std::max(n_blocks * kBlockRows, n_tail); i < n_total; ++i) {
-    for (std::size_t j = 0; j < n_vars; ++j) stream_->tail_x.push_back(static_cast<double>(X(i - n_tail, j)));
-    for (std::size_t t = 0; t < n_targets; ++t) stream_->tail_y.push_back(static_cast<double>(Y(i - n_tail, t)));
+  const double top_degree = std::max<double>(plan.degree, n_targets ? plan.cross_degree + 2.0 : 0.0);
+  if (std::log2(largest) * top_degree > 900.0) {  // 2^63 smaller terms stay finite
+    Moments trial(*this);
+    extend(*trial.stream_, stack);
+    trial.finalized();
   }
-  stream_->rows += static_cast<std::int64_t>(X.rows);
-  stream_->count += static_cast<std::int64_t>(X.rows);
+  extend(*stream_, std::move(stack));
 }
 
 template void Moments::update<double>(MatrixView<double>, MatrixView<double>, int);

@@ -192,6 +192,8 @@ TEST(a_failed_update_changes_nothing) {
   const double good = std::exchange(data.x[100], 1e200);  // finite, but its fourth power is not
   CHECK_THROWS(add(moments, shape, data, 0, 700), polycore::NumericalError);
   CHECK(same(moments, before));
+  CHECK_THROWS(add(moments, shape, data, 0, 200), polycore::NumericalError);  // neither in rows that make no block yet
+  CHECK(same(moments, before));
   data.x[100] = good;
   CHECK_THROWS(moments.update(rows_of(data.x, 1, 0, 700), rows_of(data.y, 1, 0, 700)), std::invalid_argument);
   CHECK_THROWS(moments.update(rows_of(data.x, 2, 0, 700), rows_of(data.y, 1, 0, 699)), std::invalid_argument);
@@ -199,6 +201,22 @@ TEST(a_failed_update_changes_nothing) {
   CHECK(same(moments, before));
   add(moments, shape, data, 0, 700);  // still usable
   CHECK_EQUAL(moments.count(), 1400);
+}
+
+TEST(the_first_bad_row_is_named) {
+  const Shape shape{2, 2, 0, 0, false};
+  Data data = draw_data(shape, 200'000, 17);
+  for (const auto row : std::vector<std::size_t>{20'000, 60'000, 199'999}) data.x[2 * row] = std::nan("");
+  Moments moments = shape.accumulator();
+  for (int i = 0; i < 20; ++i) {
+    std::string message;
+    try {
+      add(moments, shape, data, 0, data.rows, 2);
+    } catch (const std::invalid_argument& e) {
+      message = e.what();
+    }
+    CHECK(message.ends_with("in row 20000"));
+  }
 }
 
 TEST(an_interrupted_update_changes_nothing) {
