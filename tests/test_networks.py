@@ -158,6 +158,12 @@ def test_the_height_bound_holds(widths, coefficients, bias, data):
     np.testing.assert_array_equal(net.expand(theta, dtype=object), expected)
 
 
+def test_exact_expansion_forgets_denominators_that_are_its_primes():
+    """A constant activation drops the first layer, and with it the denominators of its weights from the result."""
+    theta = [Fraction(1, 2**61 - 1), Fraction(1, 2**31 - 1), Fraction(1, 2)]
+    assert MLP((1, 2, 1), (0,)).expand([*theta[:2], 1, theta[2]], dtype=object).tolist() == [[Fraction(3, 2)]]
+
+
 def test_exact_expansion_of_huge_integers():
     net = MLP((2, 2, 1), 3)
     theta = np.array([2**200, -(3**100), 5**80, 7, -(2**90), 11**50], dtype=object)

@@ -8,7 +8,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from polycore.networks import MLP
+from polycore.networks import MLP, Network
+from polycore.program import Activation, Affine, Program
 from polycore.rank import WORD_PRIME, compress_rows, modular_rank
 from polycore.symmetries import (
     _hidden_layers,
@@ -66,6 +67,20 @@ def test_the_action_does_not_change_the_function(widths: tuple[int, ...], activa
         rows = np.zeros((_n_generators(layer), n_params), dtype=np.int64)
         (_scalings if layer.degree >= 2 else _linear_maps)(layer, theta, rows)
         assert not (jacobian @ rows.T.astype(object) % WORD_PRIME).any()
+
+
+def test_a_bias_before_takes_up_the_constant_of_a_linear_activation() -> None:
+    """No bias after: z ↦ G z + (G − 1) k / c is still undone by the next weights, so the whole of GL(2) acts."""
+    program = Program(5, [Affine(0, 2, True), Activation(1, (1, 2)), Affine(2, 5)])
+    net = Network(program)
+    theta = net.random_params(rng=4, modulus=WORD_PRIME)
+    dimension = modular_rank(net.jacobian(theta, modulus=WORD_PRIME))
+    assert orbit_dimension(program) == net.n_params - dimension == 4
+    (layer,), n_params = _hidden_layers(program)
+    rows = np.zeros((_n_generators(layer), n_params), dtype=np.int64)
+    _linear_maps(layer, theta.astype(np.int64), rows)
+    jacobian = net.jacobian(theta, modulus=WORD_PRIME).astype(object)
+    assert not (jacobian @ rows.T.astype(object) % WORD_PRIME).any()
 
 
 def test_closed_form_for_powers_is_the_rank_of_the_action() -> None:

@@ -51,21 +51,24 @@ def expand_exact(program: Program, theta: NDArray[Any], expand_modulo: Callable[
         Python ints if all parameters and activation coefficients are integers, else Fractions.
     """
     rows = [[Fraction(entry) for entry in row] for row in theta.tolist()]
+    constants = [Fraction(c) for activation in program.activations for c in activation.coefficients]
     bounds = [denominator_and_height(program, row) for row in rows]
     denominators = [denominator for denominator, _ in bounds]
     height = max((height for _, height in bounds), default=0)
+    # Nor may a prime divide the denominator of a number that a constant activation later forgets.
+    refused = {number.denominator for numbers in (*rows, constants) for number in numbers}.union(denominators)
 
     primes: list[int] = []
     modulus = 1
     for p in _primes():
         if modulus > 2 * height and primes:
             break
-        if all(denominator % p for denominator in denominators):
+        if all(denominator % p for denominator in refused):
             primes.append(p)
             modulus *= p
     residues = [expand_modulo(p) for p in primes]
 
-    whole = all(Fraction(c).denominator == 1 for activation in program.activations for c in activation.coefficients)
+    whole = all(c.denominator == 1 for c in constants)
     whole = whole and not (theta.dtype == object and any(isinstance(entry, Fraction) for entry in theta.reshape(-1)))
     coef = np.empty(residues[0].shape, dtype=object)
     for s, denominator in enumerate(denominators):

@@ -175,8 +175,9 @@ def _scalings(layer: _HiddenLayer, theta: NDArray[np.int64], rows: NDArray[np.in
 def _linear_maps(layer: _HiddenLayer, theta: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
     """z moves by ε E z, E the matrix unit (i, j), or by ε along unit i; the next layer takes it back.
 
-    With a = c z + k, the activated values move by ε E (a − k) and ε c, so the next weights W by −ε W E, and the next
-    bias by ε W E k and −ε c W. Without that bias E must also map (k, …, k) to 0: the matrix unit (i, j) minus (i, i).
+    With a = c z + k, the activated values move by ε E (a − k) and ε c, so the next weights W by −ε W E. A bias before
+    makes up for E k by moving by ε E k / c; else the next bias does, by ε W E k; without either E must map (k, …, k) to
+    0: the matrix unit (i, j) minus (i, i).
     """
     leading, constant = _residue(layer.leading), _residue(layer.constant)
     width = layer.before.weights.shape[0]
@@ -185,6 +186,10 @@ def _linear_maps(layer: _HiddenLayer, theta: NDArray[np.int64], rows: NDArray[np
     for i in range(width):
         for j in range(width):
             row = next(remaining)
+            if layer.before.bias is not None:
+                _add_matrix_unit(layer, theta, row, i, j, 1, 0)
+                row[layer.before.bias[i]] += _residue(layer.constant / layer.leading)
+                continue
             _add_matrix_unit(layer, theta, row, i, j, 1, constant)
             if constant and not biased_after:
                 _add_matrix_unit(layer, theta, row, i, i, -1, constant)
