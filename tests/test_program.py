@@ -195,7 +195,7 @@ def test_constants():
     expected = [1, p - 1, pow(2, -1, p), 2 * pow(3, -1, p) % p, 10**30 % p]
     assert program.constants(p).tolist() == expected
     assert program.constants(p).dtype == np.uint64
-    assert Program(1, []).constants(7).shape == (0,)
+    assert Program(1, [Affine(0, 1)]).constants(7).shape == (0,)
     tenth = Fraction(0.1)  # the float, not the number it is written as
     assert Program(1, [Activation(0, (0.1,))]).constants(7).tolist() == [
         tenth.numerator * pow(tenth.denominator, -1, 7) % 7

@@ -40,6 +40,7 @@ FLOAT64 = np.dtype(np.float64)
 COMPLEX128 = np.dtype(np.complex128)
 UINT64 = np.dtype(np.uint64)
 
+INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
 MAX_MODULUS = 2**61  # exclusive: products of residues and short sums of them fit in 128 bits
 MAX_THREADS = 1024
@@ -143,6 +144,19 @@ def is_prime(n: int) -> bool:
         else:
             return False
     return True
+
+
+def as_dtype(dtype: object, choices: Sequence[DTypeLike], name: str = "dtype") -> np.dtype[Any]:
+    """A dtype argument, one of ``choices``; TypeError for anything else."""
+    allowed = [np.dtype(choice) for choice in choices]
+    try:
+        wanted = allowed.index(np.dtype(dtype)) if dtype is not None else -1  # type: ignore[call-overload]
+    except Exception:  # what is not a dtype raises TypeError, ValueError, even SyntaxError
+        wanted = -1
+    if wanted < 0:
+        words = ", ".join(str(choice) for choice in allowed)
+        raise TypeError(f"`{name}` must be one of {words}, got {_describe(dtype)}")
+    return allowed[wanted]
 
 
 def as_rng(rng: object) -> tuple[np.random.Generator, int]:
@@ -312,7 +326,8 @@ def check_shape(array: Array, name: str, shape: Shape) -> None:
 def format_shape(shape: Shape) -> str:
     """A shape with its symbols, as messages print it."""
     words = [
-        f"{axis[0]}={axis[1]}" if isinstance(axis, tuple) else "..." if axis is ... else str(axis) for axis in shape
+        f"{axis[0]}={_format_int(axis[1])}" if isinstance(axis, tuple) else "..." if axis is ... else str(axis)
+        for axis in shape
     ]
     return f"({words[0]},)" if len(words) == 1 else f"({', '.join(words)})"
 
@@ -400,6 +415,19 @@ def check_size(n_items: int, itemsize: int, what: str, alternative: str = "") ->
             f"{what} would have {_format_count(n_items)} entries, {_format_gib(n_bytes)}, "
             f"more than the {_format_gib(available)} that can be had here{hint}"
         )
+
+
+def check_forms(form_vars: int, degree: int, name: str) -> None:
+    """OverflowError or MemoryError for forms of more variables or a higher degree than the kernels' tables can hold.
+
+    The number of coefficients alone does not tell: there is a single form of degree 10^12 in one variable.
+    """
+    if form_vars > INT32_MAX or degree > INT32_MAX:
+        raise OverflowError(
+            f"`{name}` must have fewer than 2^31 variables and a degree below 2^31, got forms of degree "
+            f"{_format_int(degree)} in {_format_int(form_vars)} variables"
+        )
+    check_size(form_vars * (degree + 1), 32, f"tables for forms of degree {degree} in {form_vars} variables")
 
 
 def available_memory() -> int:

@@ -21,14 +21,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._validation import _describe, as_index, as_real_array, check_choice
 from .errors import NumericalError
+from .program import MAX_ACTIVATION_DEGREE
 
 __all__ = ["PolynomialActivation", "polynomial_activation"]
 
 Number: TypeAlias = int | float | Fraction
 Vector: TypeAlias = NDArray[np.float64]
 
-# z^r is stored as r + 1 coefficients, and executors keep tables of r^2 binomial coefficients.
-MAX_ACTIVATION_DEGREE = 2**12 - 1
 # Beyond this the monomial coefficients of a best approximation on [-1, 1] cancel to fewer than two digits.
 MAX_APPROXIMATION_DEGREE = 40
 

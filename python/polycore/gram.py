@@ -89,8 +89,7 @@ def gram_operator(moments: Moments | ArrayLike, basis: MonomialBasis, n_threads:
     >>> Q @ [1.0, 0.0, 2.0]
     array([8., 5., 3.])
     """
-    _check_basis(basis)
-    return GramOperator(hankel_moments(moments, basis), basis, _validation.check_threads(n_threads))
+    return GramOperator(moments, basis, n_threads)
 
 
 class GramOperator(LinearOperator):
@@ -109,15 +108,16 @@ class GramOperator(LinearOperator):
         float64. Complex vectors are multiplied part by part.
     """
 
-    def __init__(self, moments: Vector, basis: MonomialBasis, n_threads: int = 0) -> None:
+    def __init__(self, moments: Moments | ArrayLike, basis: MonomialBasis, n_threads: int = 0) -> None:
+        _check_basis(basis)
+        values, self._n_threads = hankel_moments(moments, basis), _validation.check_threads(n_threads)
         super().__init__(np.dtype(np.float64), (basis.n_monomials, basis.n_monomials))  # type: ignore[call-arg]
         self.basis = basis
-        self._n_threads = n_threads
         # The compiled product reads a few numbers beyond the last moment, which do not matter.
         self._compiled = getattr(_backend.kernels(), "hankel_product", None)
         padding = int(getattr(_backend.kernels(), "HANKEL_PADDING", 0))
-        self._padded = np.concatenate([moments, np.zeros(padding)])
-        self._n_moments = len(moments)
+        self._padded = np.concatenate([values, np.zeros(padding)])
+        self._n_moments = len(values)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return GramOperator, (self.moments, self.basis, self._n_threads)
@@ -193,14 +193,14 @@ def _is_plain_vector(x: object, n: int) -> bool:
 def check_dense_size(basis: MonomialBasis, n_matrices: int = 1) -> None:
     """Raise unless this many dense N x N matrices fit."""
     n = basis.n_monomials
-    _validation.check_size(
-        n_matrices * n * n, 8, f"the dense Gram matrix of {n:,} monomials", "use gram_operator, which never forms it"
-    )
+    what = f"the dense Gram matrix of {_validation._format_count(n)} monomials"
+    _validation.check_size(n_matrices * n * n, 8, what, "use gram_operator, which never forms it")
 
 
 def hankel_moments(moments: Moments | ArrayLike, basis: MonomialBasis) -> Vector:
     """The moments that a Gram matrix consists of: of degree <= 2D, or of exactly 2D for a homogeneous basis."""
     degree = 2 * basis.degree
+    _validation.check_forms(basis.form_vars, degree, "basis")
     if isinstance(moments, Moments):
         held = moments.basis
         _check_same_vars(held, basis, "moments")
@@ -217,9 +217,9 @@ def hankel_moments(moments: Moments | ArrayLike, basis: MonomialBasis) -> Vector
     needed_count = count_monomials(basis.n_vars, degree, basis.homogeneous)
     if len(values) == needed_count:
         return values
-    if basis.homogeneous or not _is_count(len(values), basis.n_vars, degree):
+    if basis.homogeneous or len(values) < needed_count or not _is_count(len(values), basis.n_vars, degree):
         raise ValueError(
-            f"`moments` must have shape (n_moments={needed_count},), the monomials of degree "
+            f"`moments` must have shape (n_moments={_validation._format_int(needed_count)},), the monomials of degree "
             f"{'exactly' if basis.homogeneous else 'up to'} {degree} in {basis.n_vars} variables, got {values.shape}"
         )
     return values[:needed_count].copy()

@@ -62,6 +62,8 @@ class QDistance:
         Q = AᵀA, a sum over samples.
     gram_operator : GramOperator
         Q without forming it.
+    factor : ndarray, shape (k, N)
+        F with FᵀF = Q up to ``rank_tol``: ``value(c)`` is ‖F (c − t)ᵀ‖².
     target : ndarray, shape (n_outputs, N)
         t = A⁺B, the least-squares fit of minimum norm.
     constant : float
@@ -81,7 +83,8 @@ class QDistance:
     -----
     *Rank.* With the columns of A scaled to unit length, singular values below ``rank_tol`` times the largest count as
     zero. The default is ``8 ε max(N, √n_samples)`` where A is factorised; from moments only √(16 ε N) can be told
-    from zero, since the eigenvalues of Q are the squares.
+    from zero, since the eigenvalues of Q are the squares; directions below that count for nothing in `value` and
+    ``target``.
 
     *Accuracy.* From data, ``target`` is as good as QR makes it (errors of order ε √condition); from moments, of order
     ε·condition, and ``constant`` is ‖B‖² minus the part that is explained, so it cancels: its error is relative to
@@ -273,6 +276,14 @@ class QDistance:
         return gram_operator(_moments_of(self.gram, self._basis), self._basis)
 
     @property
+    def factor(self) -> Vector:
+        """F with k ≤ N rows and FᵀF = Q up to ``rank_tol``, shape (k, N), read-only; MemoryError in operator mode.
+
+        From data it is the R of A, whose condition number is the square root of that of Q.
+        """
+        return self._solved("factor").factor
+
+    @property
     def target(self) -> Vector:
         """The least-squares fit A⁺B of minimum norm, shape (n_outputs, N), read-only; MemoryError in operator mode."""
         return self._solved("target").solution
@@ -386,6 +397,13 @@ class QDistance:
             With coefficients z, gram ``span Q spanᵀ``, and
             ``restricted.value(z) + restricted.constant == loss.value(c) + loss.constant``. It works in operator mode
             too, and is dense.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong kind, shape or value.
+        NumericalError
+            If the restricted Gram matrix overflows.
         """
         vectors = _validation.as_real_array(span, "span")
         if vectors.ndim == 2:
@@ -395,7 +413,9 @@ class QDistance:
             _validation.check_shape(vectors, "span", wanted)
         if not len(vectors):
             raise ValueError("`span` must have at least one vector, got none")
-        metric = self._metric.restrict(vectors, _as_tolerance(rank_tol))
+        tolerance = _as_tolerance(rank_tol)
+        with np.errstate(over="ignore", invalid="ignore"):
+            metric = self._metric.restrict(vectors, tolerance)
         return QDistance(metric, None, self._n_outputs if vectors.ndim == 2 else 1, len(vectors))
 
     def compose(self, net: Network) -> NetworkLoss:
@@ -429,10 +449,13 @@ class NetworkLoss:
     -----
     With J the Jacobian of θ ↦ c: gradient = Jᵀ·2Q(c − t), by one reverse sweep; Gauss–Newton = 2JᵀQJ; the Hessian
     adds the second derivatives of c, by the tangent of the reverse sweep. In operator mode everything goes through
-    Q·c.
+    Q·c. Otherwise values are (c − t)ᵀQ(c − t), with a rounding error of order ε ‖Q‖ ‖c − t‖²: where Q is
+    ill-conditioned, ``loss.value(net.expand(theta))``, which goes through a factor of Q, is more accurate.
     """
 
     def __init__(self, loss: QDistance, net: Network) -> None:
+        if not isinstance(loss, QDistance):
+            raise TypeError(f"`loss` must be a QDistance, got {type(loss).__name__}")
         program = getattr(net, "program", None)
         if program is None or not isinstance(getattr(net, "basis", None), MonomialBasis):
             raise TypeError(f"`net` must be a polycore network, got {type(net).__name__}")
@@ -683,6 +706,7 @@ class _DenseMetric:
         images, goal = span @ self.solved.factor.T, self.solved.solution @ self.solved.factor.T
         if span.ndim == 3:  # outputs share coordinates: one long column
             images, goal = images.reshape(len(span), -1), goal.reshape(1, -1)
+        gram = _checked(_symmetric(images @ images.T))
         columns, right = images.T, goal.T
         if len(columns) > len(span):
             # As for data: orthogonalise once, then work on a small triangle.
@@ -690,7 +714,7 @@ class _DenseMetric:
             columns, right = triangle[: len(span), : len(span)], triangle[: len(span), len(span) :]
         solved = _least_squares.solve_factor(np.ascontiguousarray(columns), right, tolerance)
         misfit = goal - solved.solution @ images
-        return _DenseMetric(_symmetric(images @ images.T), solved, self.constant + float(np.sum(misfit**2)))
+        return _DenseMetric(gram, solved, self.constant + float(np.sum(misfit**2)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -731,9 +755,9 @@ class _OperatorMetric:
 
     def restrict(self, span: Vector, rank_tol: float | None) -> _DenseMetric:
         k, images = len(span), self.apply(span)
-        gram = _symmetric(span.reshape(k, -1) @ images.reshape(k, -1).T)
+        gram = _checked(_symmetric(span.reshape(k, -1) @ images.reshape(k, -1).T))
         joint = span.ndim == 3
-        right = (span.reshape(k, -1) @ self.cross.reshape(-1, 1)).T if joint else self.cross @ span.T
+        right = _checked((span.reshape(k, -1) @ self.cross.reshape(-1, 1)).T if joint else self.cross @ span.T)
         tolerance = (16 * _EPS * k) ** 0.5 if rank_tol is None else rank_tol
         solved = _least_squares.solve_gram(gram, right, tolerance, k)
         _warn_if_ill_conditioned(solved, solved.condition)
@@ -794,9 +818,8 @@ def _choose_dense(dense: bool | None, basis: MonomialBasis) -> bool:
         return _fits(_DENSE_MATRICES * basis.n_monomials**2)
     if _validation.as_flag(dense, "dense"):
         n = basis.n_monomials
-        _validation.check_size(
-            _DENSE_MATRICES * n * n, 8, f"dense matrices for {n:,} monomials", "use dense=False, the operator mode"
-        )
+        what = f"dense matrices for {_validation._format_count(n)} monomials"
+        _validation.check_size(_DENSE_MATRICES * n * n, 8, what, "use dense=False, the operator mode")
         return True
     return False
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _backend, _state_file, _validation
+from ._validation import _format_count
 from .errors import NumericalError
 from .monomials import MonomialBasis
 from .veronese import largest_magnitude, power_bound
@@ -510,16 +511,14 @@ def _check_size(basis: MonomialBasis, cross_basis: MonomialBasis, n_targets: int
     top = max(basis.degree, cross_basis.degree if n_targets else 0)
     panel = MonomialBasis(half, top).n_monomials if basis.n_vars > 1 or basis.homogeneous else math.isqrt(top) + 1
     _validation.check_size(
-        6 * n_sums + 2 * 64 * panel,
+        6 * n_sums + 2 * 64 * (panel + basis.n_vars),
         8,
-        f"the work space for {_count_words(n_sums)} sums (n_vars={basis.n_vars}, degree={basis.degree}, "
+        f"the work space for {_format_count(n_sums)} sums (n_vars={basis.n_vars}, degree={basis.degree}, "
         f"n_targets={n_targets})",
         "lower the degree or the number of variables",
     )
-
-
-def _count_words(n: int) -> str:
-    return f"{n:,}" if n < 10**15 else f"about 10^{int((n.bit_length() - 1) * math.log10(2))}"
+    for b in (basis, cross_basis) if n_targets else (basis,):
+        _validation.check_forms(b.form_vars, b.degree, "degree")
 
 
 def _check_path(path: object) -> None:
@@ -591,6 +590,7 @@ def _new_accumulator(n_vars: int, degree: int, n_targets: int, cross_degree: int
     kernels = _backend.kernels()
     compiled = getattr(kernels, "Moments", None)
     make = _Accumulator if compiled is None else compiled
+    cross_degree = cross_degree if n_targets else 0
     accumulator: Accumulator = make(n_vars, degree, n_targets, cross_degree, homogeneous)
     return accumulator
 

@@ -30,12 +30,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _backend
 from ._validation import (
+    _describe,
+    _format_int,
     _to_array,
     as_exact_array,
     as_flag,
     as_index,
     as_real_array,
     as_residues,
+    check_forms,
     check_modulus,
     check_shape,
     check_size,
@@ -180,7 +183,8 @@ class MonomialBasis:
         return hash((MonomialBasis, *self._key()))
 
     def __repr__(self) -> str:
-        return f"MonomialBasis(n_vars={self._n_vars}, degree={self._degree}, homogeneous={self._homogeneous})"
+        numbers = f"n_vars={_format_int(self._n_vars)}, degree={_format_int(self._degree)}"
+        return f"MonomialBasis({numbers}, homogeneous={self._homogeneous})"
 
     def __reduce__(self) -> tuple[type[MonomialBasis], tuple[int, int, bool]]:
         return MonomialBasis, self._key()
@@ -280,9 +284,8 @@ class MonomialBasis:
         """
         table = _as_exponent_array(exponents)
         if table.ndim not in (1, 2) or table.shape[-1] != self._n_vars:
-            raise ValueError(
-                f"`exponents` must have shape (n_vars={self._n_vars},) or (k, n_vars={self._n_vars}), got {table.shape}"
-            )
+            n_vars = f"n_vars={_format_int(self._n_vars)}"
+            raise ValueError(f"`exponents` must have shape ({n_vars},) or (k, {n_vars}), got {table.shape}")
         if table.ndim == 1:
             row = [int(e) for e in table]
             if not self._holds(row):
@@ -375,6 +378,7 @@ class MonomialBasis:
         >>> MonomialBasis(2, 2, homogeneous=True).names(["s", "t"], latex=True)
         ['s^{2}', 's t', 't^{2}']
         """
+        latex = as_flag(latex, "latex")
         check_size(self.n_monomials, 64, f"the list of names of {self!r}", "use basis.name(i) for single ones")
         symbols = self._symbols(symbols, latex)
         return [_monomial_name(e, symbols, latex) for e in self]
@@ -387,6 +391,7 @@ class MonomialBasis:
         >>> MonomialBasis(3, 10).name(100)
         'x1^2*x2^4*x3'
         """
+        latex = as_flag(latex, "latex")
         return _monomial_name(self.exponent(index), self._symbols(symbols, latex), latex)
 
     def format(
@@ -419,7 +424,8 @@ class MonomialBasis:
         """
         c = _as_coefficients(coef, self)
         if c.ndim != 1:
-            raise ValueError(f"`coef` must have shape (n_monomials={self.n_monomials},), got {c.shape}")
+            raise ValueError(f"`coef` must have shape (n_monomials={_number(self.n_monomials)},), got {c.shape}")
+        latex = as_flag(latex, "latex")
         names = self._symbols(symbols, latex)
         nonzero = np.flatnonzero(c != 0)
         shown = nonzero if max_terms is None else nonzero[: as_index(max_terms, "max_terms", 0)]
@@ -438,9 +444,9 @@ class MonomialBasis:
             self._check_tuple_size()
             return [f"x_{{{i}}}" if latex else f"x{i}" for i in range(1, self._n_vars + 1)]
         if not isinstance(symbols, Sequence) or not all(isinstance(s, str) for s in symbols):
-            raise TypeError("`symbols` must be a sequence of strings")
+            raise TypeError(f"`symbols` must be a sequence of strings, got {_describe(symbols)}")
         if len(symbols) != self._n_vars:
-            raise ValueError(f"`symbols` must have length n_vars={self._n_vars}, got {len(symbols)}")
+            raise ValueError(f"`symbols` must have length n_vars={_format_int(self._n_vars)}, got {len(symbols)}")
         return symbols
 
     # -- polynomials ------------------------------------------------------------------------------------------------
@@ -481,6 +487,7 @@ class MonomialBasis:
         array([ 6., 26.])
         """
         c = _as_coefficients(coef, self)
+        check_forms(self.form_vars, self._degree, "degree")
         points = _as_numbers(X, "X")
         check_shape(points, "X", ("n_samples", ("n_vars", self._n_vars)))
         dtype = np.result_type(c.dtype, points.dtype)
@@ -607,7 +614,10 @@ def _count_forms(d: int, degree: int) -> int:
     if bits <= _SLOW_COUNT_BITS:
         return math.comb(n, k)
     if bits > _MAX_COUNT_BITS or n > _MAX_SIEVE:
-        raise OverflowError(f"the number of monomials of degree {degree} in {d} variables has about {bits} bits")
+        raise OverflowError(
+            f"the number of monomials of degree {_format_int(degree)} in {_format_int(d)} variables has about "
+            f"{_format_int(bits)} bits"
+        )
     return _binomial_by_primes(n, k)
 
 

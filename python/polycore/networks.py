@@ -23,6 +23,8 @@ from ._exact import expand_exact
 from ._validation import (
     COMPLEX128,
     FLOAT64,
+    INT32_MAX,
+    INT64_MAX,
     MAX_THREADS,
     UINT64,
     Array,
@@ -50,6 +52,8 @@ __all__ = ["MLP", "Network", "NetworkPolynomial"]
 
 # Fewer values than this are not compared with the machine's memory.
 _MANY_VALUES = 2**22
+# numpy arrays have at most 64 axes (32 before numpy 2), and coefficients have two besides those of the batch.
+_MAX_BATCH_AXES = 30
 _EVALUATE_INSTEAD = "net.evaluate gives values at points without coefficients"
 
 
@@ -84,6 +88,8 @@ class Network:
     """
 
     def __init__(self, program: Program) -> None:
+        if not isinstance(program, Program):
+            raise TypeError(f"`program` must be a polycore.Program, got {_describe(program)}")
         self._set_program(program)
 
     def _set_program(self, program: Program) -> None:
@@ -164,7 +170,8 @@ class Network:
         """
         generator, _ = as_rng(rng)
         shape = (*_as_batch(batch), self.n_params)
-        check_size(math.prod(shape), 8, "the parameters", "ask for a smaller batch")
+        # NOTE: numpy cannot even describe an empty array whose other axes are beyond 64 bits, hence the max.
+        check_size(math.prod(max(1, n) for n in shape), 8, "the parameters", "ask for a smaller batch")
         if modulus is not None:
             return generator.integers(0, check_modulus(modulus), size=shape, dtype=np.uint64)
         theta = generator.standard_normal(shape)
@@ -585,11 +592,7 @@ class Network:
         ring = _EXACT if _to_array(theta, "theta").dtype.kind in "iuO" else self._ring(None, None, theta)
         values = ring.convert(theta, "theta", (("n_params", self.n_params),))
         coef = self.expand(values, dtype=ring.dtype)
-        if symbols is not None:
-            symbols = tuple(symbols)
-        result = NetworkPolynomial(coef, self.basis, symbols)
-        repr(result)  # bad symbols are refused here, not when it is shown
-        return result
+        return NetworkPolynomial(coef, self.basis, cast("tuple[str, ...] | None", symbols))
 
     # --- the way to the executor --------------------------------------------------------------------------------------
 
@@ -811,11 +814,21 @@ class NetworkPolynomial:
     basis: MonomialBasis
     symbols: tuple[str, ...] | None = None
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.basis, MonomialBasis):
+            raise TypeError(f"`basis` must be a MonomialBasis, got {_describe(self.basis)}")
+        coef = _to_array(self.coef, "coef")
+        check_shape(coef, "coef", ("n_outputs", ("n_monomials", self.basis.n_monomials)))
+        if self.symbols is not None and isinstance(self.symbols, Sequence):
+            object.__setattr__(self, "symbols", tuple(self.symbols))
+        object.__setattr__(self, "coef", coef)
+        self.text(max_terms=0, max_outputs=1)  # bad symbols are refused here, not when it is shown
+
     def text(self, latex: bool = False, max_terms: int | None = 12, max_outputs: int | None = 8) -> list[str]:
         """One equation per output, abbreviated to ``max_terms`` terms and ``max_outputs`` outputs (None: all)."""
         n = len(self.coef)
         lines = []
-        for o in range(n if max_outputs is None else min(n, max_outputs)):
+        for o in range(n if max_outputs is None else min(n, as_index(max_outputs, "max_outputs", 0))):
             name = "f" if n == 1 else (f"f_{{{o + 1}}}" if latex else f"f{o + 1}")
             lines.append(f"{name} = {self.basis.format(self.coef[o], self.symbols, latex=latex, max_terms=max_terms)}")
         if len(lines) < n:
@@ -863,7 +876,7 @@ _EXACT = _Ring(np.dtype(object))
 def _as_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     try:
         return np.dtype(dtype)
-    except TypeError:
+    except Exception:  # what is not a dtype raises TypeError, ValueError, even SyntaxError
         raise TypeError(f"`dtype` must be None, float64, complex128 or object, got {dtype!r}") from None
 
 
@@ -880,9 +893,11 @@ def _is_complex(value: object) -> bool:
 
 
 def _as_batch(batch: object) -> tuple[int, ...]:
-    if isinstance(batch, (tuple, list)):
-        return tuple(as_index(n, f"batch[{i}]", 0) for i, n in enumerate(batch))
-    return (as_index(batch, "batch", 0),)
+    if not isinstance(batch, (tuple, list)):
+        return (as_index(batch, "batch", 0, INT64_MAX),)
+    if len(batch) > _MAX_BATCH_AXES:
+        raise ValueError(f"`batch` must have at most {_MAX_BATCH_AXES} axes, got {len(batch)}")
+    return tuple(as_index(n, f"batch[{i}]", 0, INT64_MAX) for i, n in enumerate(batch))
 
 
 def _broadcast(theta: Array, other: Array, other_axes: int, name: str) -> tuple[Array, Array]:
@@ -912,7 +927,8 @@ def _as_widths(widths: object) -> tuple[int, ...]:
     listed = widths.ndim == 1 if isinstance(widths, np.ndarray) else isinstance(widths, Sequence)
     if not listed or isinstance(widths, (str, bytes)):
         raise TypeError(f"`widths` must be a sequence of integers, got {_describe(widths)}")
-    result = tuple(as_index(width, f"widths[{i}]", 1) for i, width in enumerate(cast(Sequence[object], widths)))
+    entries = enumerate(cast(Sequence[object], widths))
+    result = tuple(as_index(width, f"widths[{i}]", 1, INT32_MAX) for i, width in entries)
     if len(result) < 2:
         raise ValueError(f"`widths` must have at least two entries, inputs and outputs, got {result}")
     return result

@@ -21,6 +21,7 @@ from ._validation import (
     as_exact_array,
     as_real_array,
     as_residues,
+    check_forms,
     check_modulus,
     check_out,
     check_size,
@@ -170,6 +171,7 @@ def _check_bases(first: object, first_name: str, second: object, second_name: st
     for basis, name in ((first, first_name), (second, second_name)):
         if not isinstance(basis, MonomialBasis):
             raise TypeError(f"`{name}` must be a MonomialBasis, got {type(basis).__name__}")
+        check_forms(basis.form_vars, basis.degree, name)
     assert isinstance(first, MonomialBasis)
     assert isinstance(second, MonomialBasis)
     for attribute in ("n_vars", "homogeneous"):
@@ -219,10 +221,10 @@ def _result(
             f"the batch axes of `{x_name}` and `{y_name}` must broadcast, got shapes {x.shape} and {y.shape}"
         ) from None
     shape = (*lead, basis.n_monomials)
-    if out is not None:
-        return lead, check_out(out, shape, x.dtype, inputs=(x, y))
-    check_size(math.prod(shape), x.itemsize, "the result", "pass fewer members of the batch at a time")
-    return lead, np.empty(shape, dtype=x.dtype)
+    if out is None:
+        check_size(math.prod(shape), x.itemsize, "the result", "pass fewer members of the batch at a time")
+    check_forms(basis.form_vars, basis.degree, "basis")
+    return lead, np.empty(shape, dtype=x.dtype) if out is None else check_out(out, shape, x.dtype, inputs=(x, y))
 
 
 def _backend_for(x: Array) -> _backend.Kernels:

@@ -26,7 +26,17 @@ from . import _backend
 from ._backend import Kernels
 from ._interpretations import Cotangents, Derivatives, DualForms, Forms, Interpretation, Values, compose
 from ._rings import Array, DualNumbers, Numbers, Ring
-from ._validation import as_flag, as_index, check_finite, check_modulus, check_shape, check_size
+from ._validation import (
+    INT32_MAX,
+    _describe,
+    _format_int,
+    as_flag,
+    as_index,
+    check_finite,
+    check_modulus,
+    check_shape,
+    check_size,
+)
 from .errors import NumericalError
 from .monomials import MonomialBasis
 
@@ -34,6 +44,8 @@ __all__ = ["Activation", "Affine", "Instruction", "Interpreter", "ParameterBlock
 
 Number: TypeAlias = int | float | Fraction
 
+# z^r is stored as r + 1 coefficients, and executors keep tables of r^2 / 2 binomial coefficients.
+MAX_ACTIVATION_DEGREE = 2**12 - 1
 # Samples are evaluated this many at a time, so that memory does not grow with their number.
 _SAMPLES = 1024
 
@@ -56,7 +68,7 @@ class Affine:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "input", as_index(self.input, "input", 0))
-        object.__setattr__(self, "n_out", as_index(self.n_out, "n_out", 1))
+        object.__setattr__(self, "n_out", as_index(self.n_out, "n_out", 1, INT32_MAX))
         object.__setattr__(self, "bias", as_flag(self.bias, "bias"))
 
     @property
@@ -83,9 +95,15 @@ class Activation:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "input", as_index(self.input, "input", 0))
-        coefficients = tuple(_as_number(c, i) for i, c in enumerate(self.coefficients))
-        if not coefficients:
-            raise ValueError("`coefficients` must have at least one entry, got none")
+        given = self.coefficients
+        listed = given.ndim == 1 if isinstance(given, np.ndarray) else isinstance(given, Sequence)
+        if not listed or isinstance(given, (str, bytes)):
+            raise TypeError(f"`coefficients` must be a sequence of numbers, low to high, got {_describe(given)}")
+        if not 1 <= len(given) <= MAX_ACTIVATION_DEGREE + 1:
+            raise ValueError(
+                f"`coefficients` must have between 1 and {MAX_ACTIVATION_DEGREE + 1} entries, got {len(given)}"
+            )
+        coefficients = tuple(_as_number(c, i) for i, c in enumerate(given))
         degree = max((j for j, c in enumerate(coefficients) if c != 0), default=0)
         object.__setattr__(self, "coefficients", coefficients[: degree + 1])
 
@@ -156,7 +174,7 @@ class Program:
     Raises
     ------
     TypeError, ValueError
-        If an instruction is malformed or reads a slot that is not yet written.
+        If there is no instruction, or one is malformed or reads a slot that is not yet written.
 
     Examples
     --------
@@ -168,8 +186,12 @@ class Program:
     """
 
     def __init__(self, n_inputs: int, instructions: Sequence[Instruction]) -> None:
-        self.n_inputs = as_index(n_inputs, "n_inputs", 1)
+        self.n_inputs = as_index(n_inputs, "n_inputs", 1, INT32_MAX)
+        if not isinstance(instructions, Sequence) or isinstance(instructions, (str, bytes)):
+            raise TypeError(f"`instructions` must be a sequence of instructions, got {_describe(instructions)}")
         self.instructions = tuple(instructions)
+        if not self.instructions:
+            raise ValueError("`instructions` must have at least one entry, got none")
         widths, degrees = [self.n_inputs], [1]
         parameters: list[ParameterBlock] = []
         position = 0
@@ -177,7 +199,9 @@ class Program:
             if not isinstance(instruction, (Affine, Activation)):
                 raise TypeError(f"`instructions[{k}]` must be an Affine or Activation, got {instruction!r}")
             if instruction.input > k:
-                raise ValueError(f"`instructions[{k}]` reads slot {instruction.input}, which is not written before it")
+                raise ValueError(
+                    f"`instructions[{k}]` reads slot {_format_int(instruction.input)}, which is not written before it"
+                )
             width, degree = widths[instruction.input], degrees[instruction.input]
             if isinstance(instruction, Affine):
                 shapes = [("W", (instruction.n_out, width)), ("b", (instruction.n_out,))]

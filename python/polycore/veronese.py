@@ -14,11 +14,12 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _backend, _validation
 from .errors import NumericalError
-from .monomials import MonomialBasis
+from .monomials import MonomialBasis, count_monomials
 
 __all__ = ["veronese"]
 
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+_ROWS_AT_A_TIME = 16
 
 
 def veronese(
@@ -85,6 +86,11 @@ def veronese(
     n_threads = _validation.check_threads(n_threads)
     largest = largest_magnitude(points, "X")
     shape = (len(points), basis.n_monomials)
+    if basis.homogeneous:
+        # The monomials of degree D are made from all those of lower degree, for a few samples at a time.
+        lower = count_monomials(basis.n_vars, basis.degree)
+        what = f"the work space for degree {_validation._format_int(basis.degree)}"
+        _validation.check_size(_ROWS_AT_A_TIME * lower, 8, what, "lower the degree")
     if out is None:
         # NOTE: numpy cannot even describe an empty array whose other axis is beyond 64 bits, hence the max.
         _validation.check_size(
@@ -93,9 +99,11 @@ def veronese(
             f"the Veronese matrix of {shape[0]:,} samples",
             "accumulate pc.Moments, or work on blocks of rows with out=",
         )
-        out = np.empty(shape, dtype=points.dtype, order="F" if order == "F" else "C")
     else:
         _validation.check_out(out, shape, points.dtype, inputs=(points,), orders="CF")
+    _validation.check_forms(basis.form_vars, basis.degree, "degree")
+    if out is None:
+        out = np.empty(shape, dtype=points.dtype, order="F" if order == "F" else "C")
     if out.size:
         with np.errstate(over="ignore"):
             _backend.kernels().veronese(points, basis.degree, basis.homogeneous, out, n_threads)
@@ -130,11 +138,8 @@ def _points_and_basis(
     X: ArrayLike, degree: int | MonomialBasis, homogeneous: bool, dtype: DTypeLike | None
 ) -> tuple[NDArray[Any], MonomialBasis]:
     """Checked C-contiguous samples (not yet known to be finite) and the basis of their monomials."""
-    if dtype is not None and np.dtype(dtype) not in _DTYPES:
-        raise TypeError(f"`dtype` must be float32 or float64, got {np.dtype(dtype)}")
-    points = _validation.as_real_array(
-        X, "X", finite=False, dtype=np.float64 if dtype is None else dtype, keep_float32=dtype is None
-    )
+    wanted = np.dtype(np.float64) if dtype is None else _validation.as_dtype(dtype, _DTYPES)
+    points = _validation.as_real_array(X, "X", finite=False, dtype=wanted, keep_float32=dtype is None)
     homogeneous = _validation.as_flag(homogeneous, "homogeneous")
     if isinstance(degree, MonomialBasis):
         if homogeneous and not degree.homogeneous:
