@@ -59,6 +59,20 @@ def test_residuals_are_the_scaled_loss(problem: tuple[MLP, QDistance, float]) ->
     np.testing.assert_allclose(gradient, fit.objective.gradient(theta), rtol=1e-9, atol=1e-9 * total)
 
 
+@pytest.mark.filterwarnings("ignore::polycore.ConditionWarning")
+def test_residuals_keep_what_only_the_data_show(rng: np.random.Generator) -> None:
+    """The condition number of Q is 1e22 here: its eigenvalues show 9 of the 15 directions."""
+    net = MLP((2, 2, 1), activation=4, bias=True)
+    X = rng.uniform(10.0, 11.0, size=(300, 2))
+    Y = np.cos(7 * X[:, :1])
+    loss, total = QDistance.from_data(X, Y, net.basis), float(np.sum(Y**2))
+    assert loss.rank == len(net.basis)
+    theta = scaled_starts(net, loss, total, 0, 1)[0]
+    fit = Fit(loss, net, total)
+    assert len(fit._factor) == loss.rank
+    assert np.sum(fit.residuals(theta) ** 2) == pytest.approx(loss.value(net.expand(theta)) / total, rel=1e-7)
+
+
 def test_promise_does_not_depend_on_the_parametrisation(problem: tuple[MLP, QDistance, float]) -> None:
     """Scaling a unit by 10 and its outgoing weights by 1/100 is the same function, with another gradient."""
     net, loss, total = problem

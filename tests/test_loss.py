@@ -251,7 +251,7 @@ def test_operator_mode(on_backend: str, problem: Any, rng: np.random.Generator) 
     np.testing.assert_array_equal(loss.gram, dense.gram)
     np.testing.assert_array_equal(loss.gram_operator.to_dense(), dense.gram_operator.to_dense())
     np.testing.assert_array_equal(dense.gram_operator.to_dense(), dense.gram)
-    for name in ("target", "rank", "rank_tol", "kernel", "condition"):
+    for name in ("factor", "target", "rank", "rank_tol", "kernel", "condition"):
         with pytest.raises(MemoryError, match=rf"loss\.{name} needs dense.*{len(basis)} x {len(basis)}.*operator mode"):
             getattr(loss, name)
     assert "operator mode" in repr(loss)
@@ -331,6 +331,20 @@ def test_restriction_to_everything_changes_nothing(make: Make, problem: Any, rng
     assert same.constant == pytest.approx(loss.constant, rel=1e-9, abs=1e-11)
     coef = rng.normal(size=(loss.n_outputs, len(basis)))
     assert same.value(coef) == pytest.approx(loss.value(coef), rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_restrictions_that_overflow_raise(dense: bool, rng: np.random.Generator) -> None:
+    loss = QDistance.from_data(rng.normal(size=(50, 2)), rng.normal(size=(50, 1)), MonomialBasis(2, 2), dense=dense)
+    with pytest.raises(NumericalError, match="overflow"):
+        loss.restrict(np.full((2, 6), 1e200))
+
+
+@pytest.mark.parametrize("make", [by_qr, by_moments])
+def test_the_factor_is_that_of_the_gram_matrix(make: Make, rng: np.random.Generator) -> None:
+    loss = make(rng.normal(size=(50, 2)), rng.normal(size=(50, 1)), MonomialBasis(2, 2))
+    np.testing.assert_allclose(loss.factor.T @ loss.factor, loss.gram, rtol=1e-12, atol=1e-12)
+    assert not loss.factor.flags.writeable
 
 
 def test_dependent_spans_are_handled(rng: np.random.Generator) -> None:

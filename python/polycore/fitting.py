@@ -83,7 +83,7 @@ class Fit:
 
     Notes
     -----
-    With Q = RᵀR the loss is ‖R (c_f − t)‖² + constant, a least-squares problem with one residual for each coefficient
+    With Q = FᵀF the loss is ‖F (c_f − t)‖² + constant, a least-squares problem with one residual for each coefficient
     instead of one for each sample.
     """
 
@@ -94,9 +94,7 @@ class Fit:
         self.loss = loss
         self.network = network
         self.objective = loss.compose(network)
-        eigenvalues, vectors = np.linalg.eigh(np.asarray(loss.gram))
-        kept = eigenvalues > len(eigenvalues) * np.finfo(np.float64).eps * eigenvalues[-1]
-        self._factor = (vectors[:, kept] * np.sqrt(eigenvalues[kept] / self.scale)).T
+        self._factor = loss.factor / np.sqrt(self.scale)
         # MINPACK wants at least as many residuals as parameters; zeros change nothing.
         self._padding = np.zeros(max(0, network.n_params - network.n_outputs * len(self._factor)))
         self.n_residuals = network.n_outputs * len(self._factor) + len(self._padding)
@@ -161,7 +159,7 @@ class Fit:
         return Descent(trace.best, losses, promise, promise < SETTLED, trace.n_evaluations)
 
     def residuals(self, theta: Vector) -> Vector:
-        """R (c_f − t) / √scale, output by output: their squares sum to the scaled Q-distance."""
+        """F (c_f − t) / √scale, output by output: their squares sum to the scaled Q-distance."""
         difference = np.asarray(self.network.expand(theta)) - self.loss.target
         return np.concatenate([(difference @ self._factor.T).ravel(), self._padding])
 
