@@ -33,7 +33,8 @@ inline bool contiguous(const py::array& a) { return (a.flags() & py::array::c_st
 /// A read-only view of a C-contiguous array of exactly this dtype.
 template <class T>
 std::span<const T> input(const py::array& a, const char* name) {
-  if (!holds<T>(a)) throw py::type_error(std::string("`") + name + "` has the wrong dtype: " + std::string(py::str(a.dtype())));
+  if (!holds<T>(a))
+    throw py::type_error(std::string("`") + name + "` has the wrong dtype: " + std::string(py::str(a.dtype())));
   require(contiguous(a) && aligned(a), name, "C-contiguous and aligned");
   return {static_cast<const T*>(a.data()), static_cast<std::size_t>(a.size())};
 }
@@ -41,7 +42,8 @@ std::span<const T> input(const py::array& a, const char* name) {
 /// A writable view of a C-contiguous array of exactly this dtype; nothing is converted.
 template <class T>
 std::span<T> output(py::array& a, const char* name) {
-  if (!holds<T>(a)) throw py::type_error(std::string("`") + name + "` has the wrong dtype: " + std::string(py::str(a.dtype())));
+  if (!holds<T>(a))
+    throw py::type_error(std::string("`") + name + "` has the wrong dtype: " + std::string(py::str(a.dtype())));
   require(contiguous(a) && aligned(a), name, "C-contiguous and aligned");
   require(a.writeable(), name, "writable");
   return {static_cast<T*>(a.mutable_data()), static_cast<std::size_t>(a.size())};
@@ -57,7 +59,8 @@ inline std::vector<py::ssize_t> batch_shape(const py::array& a, std::initializer
 /// A strided view of a two-dimensional array of exactly this dtype.
 template <class T>
 MatrixView<T> matrix(const py::array& a, const char* name) {
-  if (!holds<T>(a)) throw py::type_error(std::string("`") + name + "` has the wrong dtype: " + std::string(py::str(a.dtype())));
+  if (!holds<T>(a))
+    throw py::type_error(std::string("`") + name + "` has the wrong dtype: " + std::string(py::str(a.dtype())));
   require(a.ndim() == 2, name, "two-dimensional");
   require(aligned(a), name, "aligned");
   constexpr auto size = static_cast<py::ssize_t>(sizeof(T));

@@ -39,7 +39,8 @@ void update(Accumulator& self, const py::array& X, const py::array& Y, int n_thr
 
 py::tuple finalized(Accumulator& self) {
   const std::vector<double> all = self.locked([&] { return self.moments.finalized(); });
-  const auto m = static_cast<py::ssize_t>(self.moments.n_moments()), c = static_cast<py::ssize_t>(self.moments.n_cross());
+  const auto m = static_cast<py::ssize_t>(self.moments.n_moments()),
+             c = static_cast<py::ssize_t>(self.moments.n_cross());
   const py::ssize_t t = self.n_targets;
   const auto part = [&](py::ssize_t begin, std::vector<py::ssize_t> shape) {
     py::array_t<double> result(std::move(shape));
@@ -83,7 +84,8 @@ void set_state(Accumulator& self, const py::dict& d) {
     s.levels.push_back(level < 0 || level > 62 ? -1 : static_cast<int>(level));
     const std::size_t begin = s.sums.size() * size;
     if (stack.size() < begin + size) throw std::invalid_argument("`state` is not consistent: sums");
-    s.sums.emplace_back(stack.begin() + static_cast<std::ptrdiff_t>(begin), stack.begin() + static_cast<std::ptrdiff_t>(begin + size));
+    s.sums.emplace_back(stack.begin() + static_cast<std::ptrdiff_t>(begin),
+                        stack.begin() + static_cast<std::ptrdiff_t>(begin + size));
   }
   s.tail_x = values("tail_x");
   s.tail_y = values("tail_y");
@@ -95,7 +97,8 @@ void set_state(Accumulator& self, const py::dict& d) {
 void bind_moments(py::module_& m) {
   using namespace py::literals;
   py::class_<Accumulator>(m, "Moments")
-      .def(py::init<int, int, int, int, bool>(), py::call_guard<py::gil_scoped_release>(), "n_vars"_a, "degree"_a, "n_targets"_a, "cross_degree"_a, "homogeneous"_a)
+      .def(py::init<int, int, int, int, bool>(), py::call_guard<py::gil_scoped_release>(), "n_vars"_a, "degree"_a,
+           "n_targets"_a, "cross_degree"_a, "homogeneous"_a)
       .def(
           "update",
           [](Accumulator& self, const py::array& X, const py::array& Y, int n_threads) {
@@ -105,7 +108,8 @@ void bind_moments(py::module_& m) {
               update<double>(self, X, Y, n_threads);
           },
           "X"_a, "Y"_a, "n_threads"_a)
-      .def_property_readonly("count", [](Accumulator& self) { return self.locked([&] { return self.moments.count(); }); })
+      .def_property_readonly("count",
+                             [](Accumulator& self) { return self.locked([&] { return self.moments.count(); }); })
       .def_property_readonly("block_rows", [](const Accumulator&) { return Moments::block_rows(); })
       .def("finalized", &finalized)
       .def("state", &state)

@@ -8,7 +8,8 @@ namespace py = pybind11;
 
 namespace {
 
-// Called without the GIL, at most every 50 ms. Signals are delivered on Python's main thread only; elsewhere this is a no-op.
+// Called without the GIL, at most every 50 ms. Signals are delivered on Python's main thread only; elsewhere this is a
+// no-op.
 bool signal_pending() {
   if (!Py_IsInitialized()) return false;
   const py::gil_scoped_acquire gil;

@@ -18,7 +18,8 @@ void product_of(int d, int da, int db, const py::array& a, const py::array& b, p
 }
 
 template <class T>
-void correlation_of(int d, int degree_out, int db, const py::array& m, const py::array& b, py::array& out, int n_threads) {
+void correlation_of(int d, int degree_out, int db, const py::array& m, const py::array& b, py::array& out,
+                    int n_threads) {
   const auto x = input<T>(m, "m"), y = input<T>(b, "b");
   const auto z = output<T>(out, "out");
   const py::gil_scoped_release release;
@@ -31,8 +32,8 @@ void bind_product(py::module_& m) {
   using namespace py::literals;
   m.def(
       "graded_product",
-      [](int d, int degree_a, int degree_b, const py::array& a, const py::array& b, py::array out, std::uint64_t modulus,
-         int n_threads) {
+      [](int d, int degree_a, int degree_b, const py::array& a, const py::array& b, py::array out,
+         std::uint64_t modulus, int n_threads) {
         if (modulus != 0) {
           const auto x = input<std::uint64_t>(a, "a"), y = input<std::uint64_t>(b, "b");
           const auto z = output<std::uint64_t>(out, "out");

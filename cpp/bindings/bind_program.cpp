@@ -26,8 +26,8 @@ Program make_program(int n_inputs, const py::sequence& list) {
     else if (kind == "activation" && parts.size() == 3)
       instructions.emplace_back(Activation{parts[1].cast<int>(), parts[2].cast<std::vector<double>>()});
     else
-      throw std::invalid_argument("`instructions` must hold affine and activation tuples, got '" + kind + "' of length " +
-                                  std::to_string(parts.size()));
+      throw std::invalid_argument("`instructions` must hold affine and activation tuples, got '" + kind +
+                                  "' of length " + std::to_string(parts.size()));
   }
   return Program(n_inputs, std::move(instructions));
 }
@@ -36,7 +36,8 @@ std::size_t n_monomials(const Program& p) { return static_cast<std::size_t>(p.ba
 
 std::size_t checked(std::size_t a, std::size_t b) {
   std::size_t result = 0;
-  if (__builtin_mul_overflow(a, b, &result) || result > static_cast<std::size_t>(std::numeric_limits<py::ssize_t>::max()) / 16)
+  if (__builtin_mul_overflow(a, b, &result) ||
+      result > static_cast<std::size_t>(std::numeric_limits<py::ssize_t>::max()) / 16)
     throw std::overflow_error("the result has more entries than memory can address");
   return result;
 }
@@ -45,8 +46,8 @@ std::size_t checked(std::size_t a, std::size_t b) {
 template <class T>
 py::array result_array(const std::optional<py::array>& out, const std::vector<py::ssize_t>& shape) {
   if (!out) return py::array_t<T>(shape);
-  require(out->ndim() == static_cast<py::ssize_t>(shape.size()) && std::equal(shape.begin(), shape.end(), out->shape()), "out",
-          "of the result's shape");
+  require(out->ndim() == static_cast<py::ssize_t>(shape.size()) && std::equal(shape.begin(), shape.end(), out->shape()),
+          "out", "of the result's shape");
   return *out;
 }
 
@@ -63,11 +64,11 @@ std::size_t batch_of(const py::array& theta) {
 
 using OptionalArray = std::optional<py::array>;
 
-/// Fills the result array in the ring of theta: `body.operator()<T>(field, result)`, where `field` is a Program::Modular if T is
-/// std::uint64_t and unused otherwise. The body converts its inputs, then releases the GIL.
+/// Fills the result array in the ring of theta: `body.operator()<T>(field, result)`, where `field` is a
+/// Program::Modular if T is std::uint64_t and unused otherwise. The body converts its inputs, then releases the GIL.
 template <class Body>
-py::array compute(const py::array& theta, const OptionalArray& out, const std::vector<py::ssize_t>& shape, std::uint64_t modulus,
-                  const OptionalArray& constants, const Body& body) {
+py::array compute(const py::array& theta, const OptionalArray& out, const std::vector<py::ssize_t>& shape,
+                  std::uint64_t modulus, const OptionalArray& constants, const Body& body) {
   const auto run = [&]<class T>(const Program::Modular& field) {
     py::array result = result_array<T>(out, shape);
     body.template operator()<T>(field, output<T>(result, "out"));
@@ -177,7 +178,8 @@ py::array vjp_tangent(const Program& p, const py::array& theta, const py::array&
   return y;
 }
 
-py::tuple loss_gradient(const Program& p, const py::array& theta, const py::array& gram, const py::array& target, int n_threads) {
+py::tuple loss_gradient(const Program& p, const py::array& theta, const py::array& gram, const py::array& target,
+                        int n_threads) {
   check_theta(p, theta);
   const auto x = input<double>(theta, "theta"), q = input<double>(gram, "gram"), t = input<double>(target, "target");
   py::array_t<double> value(batch_shape(theta, {})), gradient(batch_shape(theta, {p.n_params()}));
@@ -203,12 +205,18 @@ void bind_program(py::module_& m) {
       .def_property_readonly("degree", &Program::degree)
       .def_property_readonly("homogeneous", &Program::homogeneous)
       .def_property_readonly("n_monomials", &n_monomials)
-      .def("evaluate", &evaluate, "theta"_a, "X"_a, "out"_a = no_array, "modulus"_a = 0, "constants"_a = no_array, "n_threads"_a = 0)
-      .def("expand", &expand, "theta"_a, "out"_a = no_array, "modulus"_a = 0, "constants"_a = no_array, "n_threads"_a = 0)
-      .def("jacobian", &jacobian, "theta"_a, "out"_a = no_array, "modulus"_a = 0, "constants"_a = no_array, "n_threads"_a = 0)
-      .def("jvp", &jvp, "theta"_a, "dtheta"_a, "out"_a = no_array, "modulus"_a = 0, "constants"_a = no_array, "n_threads"_a = 0)
-      .def("vjp", &vjp, "theta"_a, "dcoef"_a, "out"_a = no_array, "modulus"_a = 0, "constants"_a = no_array, "n_threads"_a = 0)
-      .def("vjp_tangent", &vjp_tangent, "theta"_a, "dtheta"_a, "dcoef"_a, "ddcoef"_a, "out"_a = no_array, "n_threads"_a = 0)
+      .def("evaluate", &evaluate, "theta"_a, "X"_a, "out"_a = no_array, "modulus"_a = 0, "constants"_a = no_array,
+           "n_threads"_a = 0)
+      .def("expand", &expand, "theta"_a, "out"_a = no_array, "modulus"_a = 0, "constants"_a = no_array,
+           "n_threads"_a = 0)
+      .def("jacobian", &jacobian, "theta"_a, "out"_a = no_array, "modulus"_a = 0, "constants"_a = no_array,
+           "n_threads"_a = 0)
+      .def("jvp", &jvp, "theta"_a, "dtheta"_a, "out"_a = no_array, "modulus"_a = 0, "constants"_a = no_array,
+           "n_threads"_a = 0)
+      .def("vjp", &vjp, "theta"_a, "dcoef"_a, "out"_a = no_array, "modulus"_a = 0, "constants"_a = no_array,
+           "n_threads"_a = 0)
+      .def("vjp_tangent", &vjp_tangent, "theta"_a, "dtheta"_a, "dcoef"_a, "ddcoef"_a, "out"_a = no_array,
+           "n_threads"_a = 0)
       .def("loss_gradient", &loss_gradient, "theta"_a, "gram"_a, "target"_a, "n_threads"_a = 0);
 }
 

@@ -20,7 +20,8 @@ void veronese_of(const py::array& X, int degree, bool homogeneous, py::array& ou
   const auto n_samples = static_cast<std::size_t>(X.shape(0));
   const int n_vars = static_cast<int>(X.shape(1));
   const py::gil_scoped_release release;
-  veronese<T>(n_samples, n_vars, degree, homogeneous, x, z, by_rows ? Order::row_major : Order::column_major, n_threads);
+  veronese<T>(n_samples, n_vars, degree, homogeneous, x, z, by_rows ? Order::row_major : Order::column_major,
+              n_threads);
 }
 
 }  // namespace

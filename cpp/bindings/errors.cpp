@@ -17,7 +17,8 @@ void bind_errors(py::module_&) {
     try {
       if (p) std::rethrow_exception(p);
     } catch (const Interrupted&) {
-      // The hook's PyErr_CheckSignals has run the signal handler; its exception (KeyboardInterrupt, normally) is pending.
+      // The hook's PyErr_CheckSignals has run the signal handler; its exception (KeyboardInterrupt, normally) is
+      // pending.
       if (!PyErr_Occurred()) PyErr_SetNone(PyExc_KeyboardInterrupt);
     } catch (const NumericalError& e) {
       const py::object type = py::module_::import("polycore.errors").attr("NumericalError");

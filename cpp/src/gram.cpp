@@ -15,7 +15,7 @@
 namespace polycore {
 namespace {
 
-constexpr std::size_t kThreadedWork = 500'000;  // multiply-adds below which a second thread costs more than it brings
+constexpr std::size_t kThreadedWork = 500'000;   // multiply-adds below which a second thread costs more than it brings
 constexpr std::size_t kPolledWork = 20'000'000;  // entries or multiply-adds between two looks at the interrupt hook
 constexpr int kKernelVars = 32;                  // the kernel's recursion ends in many tiny rows when there are more
 
@@ -36,7 +36,9 @@ struct PaddedCounts {
       pointers.push_back(rows[d].data());
     }
   }
-  std::size_t operator()(int d, int k) const { return k < 0 ? 0 : rows[static_cast<std::size_t>(d)][static_cast<std::size_t>(k)]; }
+  std::size_t operator()(int d, int k) const {
+    return k < 0 ? 0 : rows[static_cast<std::size_t>(d)][static_cast<std::size_t>(k)];
+  }
 
   std::vector<std::vector<std::size_t>> rows;
   std::vector<const std::size_t*> pointers;
@@ -61,8 +63,8 @@ void fill(const FormCounts& counts, int d, int a, int b, const double* m, double
     }
 }
 
-// q += H c for forms in d variables, q with padded rows. The kernel recurses by itself; a large product is taken apart here, to
-// be interruptible.
+// q += H c for forms in d variables, q with padded rows. The kernel recurses by itself; a large product is taken apart
+// here, to be interruptible.
 struct HankelRecursion {
   const FormCounts& counts;
   const PaddedCounts& padded;
@@ -90,8 +92,8 @@ struct HankelRecursion {
     const std::size_t piece = std::max<std::size_t>(1, kPolledWork / n_out);
     for (std::size_t j = 0; j < n_in; j += piece) {
       const std::size_t n = std::min(piece, n_in - j);
-      table.hankel_product(2, static_cast<int>(n_out) - 1, static_cast<int>(n) - 1, counts.rows(), padded.pointers.data(), m + j,
-                           c + j, q);
+      table.hankel_product(2, static_cast<int>(n_out) - 1, static_cast<int>(n) - 1, counts.rows(),
+                           padded.pointers.data(), m + j, c + j, q);
       if (n < n_in) poll_interrupt();
     }
   }
@@ -126,10 +128,11 @@ void hankel_matrix(int d, int degree_rows, int degree_columns, std::span<const d
   fill(counts, d, degree_rows, degree_columns, moments.data(), out.data(), columns);
 }
 
-void hankel_product(int d, int degree_out, int degree_in, std::span<const double> padded_moments, std::span<const double> c,
-                    std::span<double> out, int n_threads) {
+void hankel_product(int d, int degree_out, int degree_in, std::span<const double> padded_moments,
+                    std::span<const double> c, std::span<double> out, int n_threads) {
   check_degrees(d, degree_out, degree_in);
-  if (padded_moments.size() < kHankelPadding || padded_moments.size() - kHankelPadding < count_forms(d, degree_out + degree_in))
+  if (padded_moments.size() < kHankelPadding ||
+      padded_moments.size() - kHankelPadding < count_forms(d, degree_out + degree_in))
     throw std::invalid_argument("`padded_moments` must hold every moment and kHankelPadding more doubles");
   const std::size_t n_in = count_forms(d, degree_in), n_out = count_forms(d, degree_out);
   if (c.size() % n_in != 0 || out.size() % n_out != 0 || out.size() / n_out != c.size() / n_in)
@@ -141,8 +144,8 @@ void hankel_product(int d, int degree_out, int degree_in, std::span<const double
   const HankelRecursion multiply{counts, padded};
   const std::size_t batch = c.size() / n_in;
   if (n_in * n_out * batch < kThreadedWork) n_threads = 1;
-  // The result is a concatenation of forms of degree 0, 1, ... in d - 1 variables, which the tasks compute one by one, the
-  // largest first; with three variables or fewer there is one block.
+  // The result is a concatenation of forms of degree 0, 1, ... in d - 1 variables, which the tasks compute one by one,
+  // the largest first; with three variables or fewer there is one block.
   const bool split = d > 3;
   const std::size_t blocks = split ? static_cast<std::size_t>(degree_out) + 1 : 1;
   parallel_for(batch * blocks, n_threads, [&](std::size_t task) {
@@ -154,7 +157,8 @@ void hankel_product(int d, int degree_out, int degree_in, std::span<const double
     double* q = workspace.take_array<double>(n);
     std::fill_n(q, n, 0.0);
     for (int j = split ? 0 : degree_in; j <= degree_in; ++j) {
-      multiply(vars, i, j, padded_moments.data() + (split ? counts(d, i + j - 1) : 0), ct + (split ? counts(d, j - 1) : 0), q);
+      multiply(vars, i, j, padded_moments.data() + (split ? counts(d, i + j - 1) : 0),
+               ct + (split ? counts(d, j - 1) : 0), q);
       poll_interrupt();
     }
     const double* from = q;

@@ -39,7 +39,8 @@ std::uint64_t Modulus::residue(double x) const {
   const int zeros = std::countr_zero(magnitude);
   magnitude >>= zeros;
   exponent += zeros;
-  if (p_ == 2 && exponent < 0) throw std::invalid_argument("the denominator of a coefficient is divisible by the modulus 2");
+  if (p_ == 2 && exponent < 0)
+    throw std::invalid_argument("the denominator of a coefficient is divisible by the modulus 2");
   const std::uint64_t two = 2 % p_;
   const std::uint64_t scale = exponent >= 0 ? power(two, static_cast<std::uint64_t>(exponent))
                                             : inverse(power(two, static_cast<std::uint64_t>(-exponent)));

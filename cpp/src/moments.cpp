@@ -24,8 +24,8 @@ using detail::Workspace;
 namespace {
 
 constexpr std::size_t kBlockRows = 512;
-// Samples per panel. Few enough that the panels of common cases stay in the second-level cache and that chains of additions
-// stay short, enough to amortise the horizontal sums.
+// Samples per panel. Few enough that the panels of common cases stay in the second-level cache and that chains of
+// additions stay short, enough to amortise the horizontal sums.
 constexpr std::size_t kSlice = 64;
 
 // With more sums than this a block takes so long that the interrupt hook is looked at within it.
@@ -33,7 +33,8 @@ constexpr std::size_t kPolledSums = 100'000;
 
 int as_checked(int value, int minimum, const char* name) {
   if (value < minimum)
-    throw std::invalid_argument(std::string("`") + name + "` must be >= " + std::to_string(minimum) + ", got " + std::to_string(value));
+    throw std::invalid_argument(std::string("`") + name + "` must be >= " + std::to_string(minimum) + ", got " +
+                                std::to_string(value));
   return value;
 }
 
@@ -48,8 +49,8 @@ struct Factor {
   int var, exponent;
 };
 
-/// Positions of monomials in a basis, in time proportional to the number of different variables in them: MonomialBasis::index
-/// looks at every variable, which is too slow for all monomials of many variables.
+/// Positions of monomials in a basis, in time proportional to the number of different variables in them:
+/// MonomialBasis::index looks at every variable, which is too slow for all monomials of many variables.
 class FirstRanks {
  public:
   FirstRanks(int n_vars, int degree, bool homogeneous) : degree_begin_(static_cast<std::size_t>(degree) + 1, 0) {
@@ -69,10 +70,11 @@ class FirstRanks {
     std::size_t rank = degree_begin_[static_cast<std::size_t>(left)];
     int var = 0;
     const auto pass = [&](Factor factor) {
-      // Every variable from `var` to the one before the factor leaves the degree `left` to the later ones; before the monomials
-      // that have it so come those that leave less. The sum over these variables telescopes.
+      // Every variable from `var` to the one before the factor leaves the degree `left` to the later ones; before the
+      // monomials that have it so come those that leave less. The sum over these variables telescopes.
       const auto& row = up_to_[static_cast<std::size_t>(left)];
-      rank += row[row.size() - 1 - static_cast<std::size_t>(var)] - row[row.size() - 1 - static_cast<std::size_t>(factor.var)];
+      rank += row[row.size() - 1 - static_cast<std::size_t>(var)] -
+              row[row.size() - 1 - static_cast<std::size_t>(factor.var)];
       left -= factor.exponent;
       var = factor.var;
     };
@@ -95,8 +97,9 @@ struct Moments::Plan {
   std::size_t n_moments, n_cross, size;
 
   // Panel u: monomials in the first variables; panel v: in the others. One variable is split by its exponent instead:
-  // u = 1, x, ..., x^(step-1), v = 1, x^step, x^(2 step), ... The panels stop one degree below the moments: a monomial of
-  // top degree in one half alone is a variable times one of the degree below, so it needs no row (a third of the rows).
+  // u = 1, x, ..., x^(step-1), v = 1, x^step, x^(2 step), ... The panels stop one degree below the moments: a monomial
+  // of top degree in one half alone is a variable times one of the degree below, so it needs no row (a third of the
+  // rows).
   int split = 0;
   int step = 0;  // one variable only; otherwise 0
   std::size_t n_u = 0, n_v = 0;
@@ -154,9 +157,10 @@ struct Moments::Plan {
     }
   }
 
-  // Rows of u of degree a meet the monomials of v of degree <= total - a (= total - a if homogeneous) as far as the panels
-  // go: a range of columns. Every row is repeated for `copies` targets. Returns the number of u rows used.
-  std::size_t schedule(int total, int panel_top, std::size_t copies, std::size_t canonical_begin, std::vector<Group>& groups) {
+  // Rows of u of degree a meet the monomials of v of degree <= total - a (= total - a if homogeneous) as far as the
+  // panels go: a range of columns. Every row is repeated for `copies` targets. Returns the number of u rows used.
+  std::size_t schedule(int total, int panel_top, std::size_t copies, std::size_t canonical_begin,
+                       std::vector<Group>& groups) {
     const std::size_t n_sums = count_monomials(n_vars, total, homogeneous);
     const FirstRanks ranks(n_vars, step ? 0 : total, homogeneous);
     std::size_t used = 0;
@@ -165,7 +169,8 @@ struct Moments::Plan {
       if (a > total) break;
       const int top = step ? (total - a) / step : std::min(total - a, panel_top);  // degrees of v: first .. top
       const int first = !homogeneous ? 0 : std::min(total - a, static_cast<int>(v->degree_begin.size()) - 1);
-      const std::size_t begin = v->degree_begin[static_cast<std::size_t>(first)], end = v->degree_begin[static_cast<std::size_t>(top) + 1];
+      const std::size_t begin = v->degree_begin[static_cast<std::size_t>(first)],
+                        end = v->degree_begin[static_cast<std::size_t>(top) + 1];
       ++used;
       if (begin >= end) continue;
       if (row % 64 == 63) poll_interrupt();
@@ -173,14 +178,21 @@ struct Moments::Plan {
       for (std::size_t copy = 0; copy < copies; ++copy) {
         if (groups.empty() || groups.back().column_begin != begin ||
             groups.back().first_row + groups.back().n_rows != row * copies + copy)
-          groups.push_back({copies == 1 && canonical_begin == 0 ? Panel::u : Panel::u_times_y, Panel::v, row * copies + copy, 0, begin, {}, {}});
+          groups.push_back({copies == 1 && canonical_begin == 0 ? Panel::u : Panel::u_times_y,
+                            Panel::v,
+                            row * copies + copy,
+                            0,
+                            begin,
+                            {},
+                            {}});
         Group& group = groups.back();
         ++group.n_rows;
         group.row_end.push_back(end);
         group.offset.push_back(canonical.size());
         for (int q = first; q <= top; ++q) {
           // Times all monomials of degree q in the later variables, in order: a range of canonical positions.
-          const std::size_t n = v->degree_begin[static_cast<std::size_t>(q) + 1] - v->degree_begin[static_cast<std::size_t>(q)];
+          const std::size_t n =
+              v->degree_begin[static_cast<std::size_t>(q) + 1] - v->degree_begin[static_cast<std::size_t>(q)];
           const std::size_t position = step ? row + static_cast<std::size_t>(step * q) : ranks(factors, {split, q});
           for (std::size_t i = 0; i < n; ++i) canonical.push_back(canonical_begin + copy * n_sums + position + i);
         }
@@ -196,7 +208,8 @@ struct Moments::Plan {
     const std::size_t end = table.size();
     for (int i = 0; i < n; ++i) {
       const std::size_t begin = end - count_forms(n - i, degree - 1);
-      moment_groups.push_back({Panel::x, panel, static_cast<std::size_t>(first_var + i), 1, begin, {end}, {canonical.size()}});
+      moment_groups.push_back(
+          {Panel::x, panel, static_cast<std::size_t>(first_var + i), 1, begin, {end}, {canonical.size()}});
       if (i % 64 == 63) poll_interrupt();
       for (std::size_t column = begin; column < end; ++column) {
         std::vector<Factor> factors = factors_of(table, column, first_var);
@@ -225,8 +238,8 @@ struct Moments::Plan {
     return factors;
   }
 
-  // sums (internal order) += the sums over n <= kSlice samples given in structure-of-arrays form with stride kSlice; entries
-  // from n on are zero.
+  // sums (internal order) += the sums over n <= kSlice samples given in structure-of-arrays form with stride kSlice;
+  // entries from n on are zero.
   void add_slice(std::size_t n, const double* x, const double* y, double* sums, Workspace& workspace) const {
     const auto& kernel = kernels::active();
     const auto targets = static_cast<std::size_t>(n_targets);
@@ -330,7 +343,8 @@ void require_finite(const MatrixView<T>& m, const char* name, int n_threads) {
     const std::size_t begin = chunk * kChunk, end = std::min(m.rows, begin + kChunk);
     double sum = 0;
     if (std::is_same_v<T, double> && m.column_stride == 1 && m.row_stride == static_cast<std::ptrdiff_t>(m.columns)) {
-      if (detail::all_finite(std::span<const double>(reinterpret_cast<const double*>(&m(begin, 0)), (end - begin) * m.columns)))
+      if (detail::all_finite(
+              std::span<const double>(reinterpret_cast<const double*>(&m(begin, 0)), (end - begin) * m.columns)))
         return;
       sum = 1;
     } else {
@@ -345,7 +359,8 @@ void require_finite(const MatrixView<T>& m, const char* name, int n_threads) {
   if (first_bad == n_chunks) return;
   std::size_t i = first_bad * kChunk;
   while (row_is_finite(i)) ++i;
-  throw std::invalid_argument(std::string("`") + name + "` must be finite, got NaN or infinity in row " + std::to_string(i));
+  throw std::invalid_argument(std::string("`") + name + "` must be finite, got NaN or infinity in row " +
+                              std::to_string(i));
 }
 
 }  // namespace
@@ -385,8 +400,9 @@ void Moments::update(MatrixView<T> X, MatrixView<T> Y, int n_threads) {
     throw std::invalid_argument("`X` must have shape (n_samples, n_vars=" + std::to_string(n_vars) + "), got " +
                                 std::to_string(X.columns) + " columns");
   if (n_targets && (Y.columns != n_targets || Y.rows != X.rows))
-    throw std::invalid_argument("`Y` must have shape (n_samples=" + std::to_string(X.rows) + ", n_targets=" +
-                                std::to_string(n_targets) + "), got (" + std::to_string(Y.rows) + ", " + std::to_string(Y.columns) + ")");
+    throw std::invalid_argument("`Y` must have shape (n_samples=" + std::to_string(X.rows) +
+                                ", n_targets=" + std::to_string(n_targets) + "), got (" + std::to_string(Y.rows) +
+                                ", " + std::to_string(Y.columns) + ")");
   if (X.rows == 0) return;
   const bool small = X.rows * plan.size < 200'000;
   require_finite(X, "X", small ? 1 : n_threads);
@@ -394,13 +410,14 @@ void Moments::update(MatrixView<T> X, MatrixView<T> Y, int n_threads) {
 
   // Row i of "the tail, then the new rows".
   const std::size_t n_tail = stream_->tail_x.size() / n_vars, n_total = n_tail + X.rows;
-  const auto load_columns = [&](const MatrixView<T>& new_rows, const std::vector<double>& tail, std::size_t begin, std::size_t n,
-                                double* out) {
+  const auto load_columns = [&](const MatrixView<T>& new_rows, const std::vector<double>& tail, std::size_t begin,
+                                std::size_t n, double* out) {
     const std::size_t columns = new_rows.columns;
     const std::size_t from_tail = begin < n_tail ? std::min(n, n_tail - begin) : 0;
     if constexpr (std::is_same_v<T, double>) {
       if (from_tail == 0 && new_rows.column_stride == 1 && new_rows.row_stride > 0) {
-        kernels::active().transpose_f64(n, columns, &new_rows(begin - n_tail, 0), static_cast<std::size_t>(new_rows.row_stride), out, kSlice);
+        kernels::active().transpose_f64(n, columns, &new_rows(begin - n_tail, 0),
+                                        static_cast<std::size_t>(new_rows.row_stride), out, kSlice);
         return;
       }
     }
@@ -472,8 +489,8 @@ void Moments::update(MatrixView<T> X, MatrixView<T> Y, int n_threads) {
     stream.rows += static_cast<std::int64_t>(X.rows);
     stream.count += static_cast<std::int64_t>(X.rows);
   };
-  // Rows that only wait in the tail have not been summed. If they overflow, no later sum could succeed, so very large ones
-  // are tried out.
+  // Rows that only wait in the tail have not been summed. If they overflow, no later sum could succeed, so very large
+  // ones are tried out.
   double largest = 1.0;
   for (std::size_t i = first_tail_row; i < X.rows; ++i) {
     for (std::size_t j = 0; j < n_vars; ++j) largest = std::max(largest, std::abs(static_cast<double>(X(i, j))));
@@ -540,13 +557,15 @@ void Moments::set_state(const State& state) {
   require(state.levels.size() == state.sums.size(), "levels");
   std::uint64_t blocks = 0;
   for (std::size_t i = 0; i < state.levels.size(); ++i) {
-    require(state.levels[i] >= 0 && state.levels[i] < 62 && (i == 0 || state.levels[i] < state.levels[i - 1]), "levels");
+    require(state.levels[i] >= 0 && state.levels[i] < 62 && (i == 0 || state.levels[i] < state.levels[i - 1]),
+            "levels");
     require(state.sums[i].size() == plan_->size, "sums");
     blocks += std::uint64_t{1} << state.levels[i];
   }
   const auto rows = static_cast<std::uint64_t>(state.rows);
   require(rows / kBlockRows == blocks, "levels do not add up to the rows");
-  require(state.tail_x.size() == rows % kBlockRows * n_vars && state.tail_y.size() == rows % kBlockRows * n_targets, "tail");
+  require(state.tail_x.size() == rows % kBlockRows * n_vars && state.tail_y.size() == rows % kBlockRows * n_targets,
+          "tail");
   detail::require_finite<double>(state.tail_x, "state");
   detail::require_finite<double>(state.tail_y, "state");
   Stream stream;
@@ -554,7 +573,8 @@ void Moments::set_state(const State& state) {
   stream.rows = state.rows;
   if (!state.base.empty()) stream.base = std::make_shared<const std::vector<double>>(plan_->to_internal(state.base));
   for (std::size_t i = 0; i < state.levels.size(); ++i)
-    stream.stack.push_back({state.levels[i], std::make_shared<const std::vector<double>>(plan_->to_internal(state.sums[i]))});
+    stream.stack.push_back(
+        {state.levels[i], std::make_shared<const std::vector<double>>(plan_->to_internal(state.sums[i]))});
   stream.tail_x = state.tail_x;
   stream.tail_y = state.tail_y;
   *stream_ = std::move(stream);
@@ -562,7 +582,8 @@ void Moments::set_state(const State& state) {
 
 void Moments::set_sums(std::span<const double> sums, std::int64_t count) {
   if (sums.size() != plan_->size)
-    throw std::invalid_argument("`sums` must have " + std::to_string(plan_->size) + " entries, got " + std::to_string(sums.size()));
+    throw std::invalid_argument("`sums` must have " + std::to_string(plan_->size) + " entries, got " +
+                                std::to_string(sums.size()));
   if (count < 0) throw std::invalid_argument("`count` must be >= 0");
   Stream stream;
   stream.count = count;

@@ -68,8 +68,8 @@ std::uint64_t MonomialBasis::index(std::span<const int> exponents) const {
   }
   if (homogeneous_ ? total != degree_ : total > degree_)
     throw std::invalid_argument("`exponents` of degree " + std::to_string(total) + " are not in the basis");
-  // Before x^e in degree t come the monomials of lower degree, and those of degree t with a larger first exponent: they are
-  // the forms of degree < t - e1 in the other variables, and so on.
+  // Before x^e in degree t come the monomials of lower degree, and those of degree t with a larger first exponent: they
+  // are the forms of degree < t - e1 in the other variables, and so on.
   std::uint64_t rank = homogeneous_ || total == 0 ? 0 : count_forms(n_vars_ + 1, static_cast<int>(total) - 1);
   int left = static_cast<int>(total);
   for (int i = 0; i + 1 < n_vars_; ++i) {
@@ -82,8 +82,10 @@ std::uint64_t MonomialBasis::index(std::span<const int> exponents) const {
 
 std::vector<int> MonomialBasis::exponent(std::uint64_t index) const {
   if (index >= size_)
-    throw std::invalid_argument("`index` must be < n_monomials=" + std::to_string(size_) + ", got " + std::to_string(index));
-  // As a form in form_vars() variables: peel off one variable at a time. `left` is the degree of the remaining variables.
+    throw std::invalid_argument("`index` must be < n_monomials=" + std::to_string(size_) + ", got " +
+                                std::to_string(index));
+  // As a form in form_vars() variables: peel off one variable at a time. `left` is the degree of the remaining
+  // variables.
   std::vector<int> all;
   int left = degree_;
   for (int d = form_vars(); d > 1; --d) {

@@ -10,8 +10,8 @@ Program mlp(std::span<const int> widths, std::span<const std::vector<double>> ac
   if (widths.size() < 2) throw std::invalid_argument("`widths` must name at least inputs and outputs");
   const std::size_t n_hidden = widths.size() - 2;
   if (activations.size() != n_hidden)
-    throw std::invalid_argument("`activations` must have one entry per hidden layer (" + std::to_string(n_hidden) + "), got " +
-                                std::to_string(activations.size()));
+    throw std::invalid_argument("`activations` must have one entry per hidden layer (" + std::to_string(n_hidden) +
+                                "), got " + std::to_string(activations.size()));
   std::vector<Instruction> instructions;
   for (std::size_t layer = 1; layer < widths.size(); ++layer) {
     const int slot = static_cast<int>(instructions.size());

@@ -46,8 +46,8 @@ struct Loop {
   const std::function<void(std::size_t)>* body;
   std::atomic<std::size_t> next{0};
   std::atomic<bool> stop{false};
-  std::atomic<int> slots;        // helpers that may still join
-  std::mutex mutex;              // guards the two below
+  std::atomic<int> slots;  // helpers that may still join
+  std::mutex mutex;        // guards the two below
   std::condition_variable idle;
   int working = 0;
   std::exception_ptr error;
@@ -55,7 +55,8 @@ struct Loop {
   void fail(std::exception_ptr e) {
     const std::lock_guard lock(mutex);
     if (!error) error = std::move(e);
-    // NOTE: after the error is noted: a thread that sees the flag throws Interrupted, which must not be taken for the cause.
+    // NOTE: after the error is noted: a thread that sees the flag throws Interrupted, which must not be taken for the
+    // cause.
     stop.store(true, std::memory_order_relaxed);
   }
 };
@@ -156,8 +157,8 @@ class Pool {
     }
   }
 
-  // Loops often follow each other closely (a solver's products), and waking a thread costs tens of microseconds: look out for
-  // a new loop that long before going to sleep.
+  // Loops often follow each other closely (a solver's products), and waking a thread costs tens of microseconds: look
+  // out for a new loop that long before going to sleep.
   void wait_awake() const {
     const unsigned seen = offers_.load(std::memory_order_acquire);
     const auto start = std::chrono::steady_clock::now();

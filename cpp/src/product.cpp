@@ -40,8 +40,8 @@ ProductPlan::~ProductPlan() = default;
 
 namespace {
 
-constexpr std::size_t kTile = 4;                   // rows of the first operand are cut to the kernels' register tile
-constexpr std::uint64_t kMaxLeafOps = 1u << 13;    // 96 KiB of row operations: stays in the second-level cache
+constexpr std::size_t kTile = 4;                 // rows of the first operand are cut to the kernels' register tile
+constexpr std::uint64_t kMaxLeafOps = 1u << 13;  // 96 KiB of row operations: stays in the second-level cache
 
 std::size_t offset(int d, int block) { return block == 0 ? 0 : count_forms(d, block - 1); }
 
@@ -72,7 +72,8 @@ struct ProductPlan::Builder {
     // A constant factor makes a row of any form; without this, many variables would take their square in operations.
     if (d <= 2 || da == 0 || db == 0) {
       const std::size_t length_a = count_forms(d, da), length_b = count_forms(d, db);
-      for (std::size_t i = 0; i < length_a; i += kTile) emit_row(a + i, b, c + i, std::min(kTile, length_a - i), length_b, doubled);
+      for (std::size_t i = 0; i < length_a; i += kTile)
+        emit_row(a + i, b, c + i, std::min(kTile, length_a - i), length_b, doubled);
       return;
     }
     for (int i = 0; i <= da; ++i)
@@ -123,15 +124,15 @@ struct ProductPlan::Builder {
       auto& children = plan->schedule_->children;
       for (int i = 0; i <= da; ++i)
         for (int j = square ? i : 0; j <= db; ++j)
-          children.push_back({build(d - 1, i, j, square && i == j), offset(d, i), offset(d, j), offset(d, i + j),
-                              square && i != j});
+          children.push_back(
+              {build(d - 1, i, j, square && i == j), offset(d, i), offset(d, j), offset(d, i + j), square && i != j});
       for (const auto& child : children) plan->multiply_adds_ += child.plan->multiply_adds_;
     }
     return known[Key{d, da, db, square}] = std::move(plan);
   }
 
-  // Rows of one coefficient of a that continue each other in b and in c are one longer row. (With sparse monomials of low
-  // degree in many variables most rows are short: this more than halves their number.)
+  // Rows of one coefficient of a that continue each other in b and in c are one longer row. (With sparse monomials of
+  // low degree in many variables most rows are short: this more than halves their number.)
   void merge_rows() {
     const auto long_rows = std::stable_partition(rows.begin(), rows.end(), [](const Emitted& r) { return r.la == 1; });
     std::sort(rows.begin(), long_rows, [](const Emitted& x, const Emitted& y) {
@@ -139,9 +140,9 @@ struct ProductPlan::Builder {
     });
     std::vector<Emitted> merged;
     for (auto row = rows.begin(); row != long_rows; ++row) {
-      const bool continues = !merged.empty() && merged.back().op.a == row->op.a && merged.back().doubled == row->doubled &&
-                             merged.back().op.b + merged.back().lb == row->op.b &&
-                             merged.back().op.c + merged.back().lb == row->op.c;
+      const bool continues =
+          !merged.empty() && merged.back().op.a == row->op.a && merged.back().doubled == row->doubled &&
+          merged.back().op.b + merged.back().lb == row->op.b && merged.back().op.c + merged.back().lb == row->op.c;
       if (continues)
         merged.back().lb += row->lb;
       else
@@ -173,7 +174,8 @@ void check_product(int d, int degree_a, int degree_b) {
   for (const int degree : {degree_a, degree_b})
     if (degree < 0) throw std::invalid_argument("`degree` must be >= 0, got " + std::to_string(degree));
   int degree = 0;
-  if (__builtin_add_overflow(degree_a, degree_b, &degree)) throw std::overflow_error("the degree of a product does not fit 32 bits");
+  if (__builtin_add_overflow(degree_a, degree_b, &degree))
+    throw std::overflow_error("the degree of a product does not fit 32 bits");
   if (d > kMaxProductVars && degree_a > 0 && degree_b > 0)
     throw std::overflow_error("products of forms take at most " + std::to_string(kMaxProductVars) + " variables, got " +
                               std::to_string(d));
@@ -190,7 +192,9 @@ std::shared_ptr<const ProductPlan> ProductPlan::square(int d, int degree_a) {
 }
 
 namespace {
-const std::byte* at(const void* p, std::size_t i, std::size_t bytes) { return static_cast<const std::byte*>(p) + i * bytes; }
+const std::byte* at(const void* p, std::size_t i, std::size_t bytes) {
+  return static_cast<const std::byte*>(p) + i * bytes;
+}
 std::byte* at(void* p, std::size_t i, std::size_t bytes) { return static_cast<std::byte*>(p) + i * bytes; }
 }  // namespace
 
@@ -217,7 +221,8 @@ void ProductPlan::correlate(const kernels::RingKernels& ring, const void* c, con
   }
 }
 
-// ---- batches -------------------------------------------------------------------------------------------------------------
+// ---- batches
+// -------------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -228,8 +233,8 @@ void check(bool ok, const char* message) {
   if (!ok) throw std::invalid_argument(message);
 }
 
-// Both kernels have the shape out = f(x, y) on batches, where x may be shared by the batch. The plan is made once the sizes are
-// known to agree, so that nonsense costs nothing.
+// Both kernels have the shape out = f(x, y) on batches, where x may be shared by the batch. The plan is made once the
+// sizes are known to agree, so that nonsense costs nothing.
 template <class T, class Apply>
 void run_batch(std::size_t size_x, std::size_t size_y, std::size_t size_out, std::span<const T> x, std::span<const T> y,
                std::span<T> out, int n_threads, const ModulusData* context,
@@ -271,29 +276,30 @@ void product_batch(int d, int da, int db, std::span<const T> a, std::span<const 
                    const ModulusData* context) {
   check_product(d, da, db);
   if (d == 1) da = db = 0;  // one coefficient, whatever the degree
-  run_batch<T>(count_forms(d, da), count_forms(d, db), count_forms(d, da + db), a, b, out, n_threads, context,
-               [&] { return ProductPlan::product(d, da, db); },
-               [](const ProductPlan& plan, const RingKernels& ring, const void* x, const void* y, void* z, const ModulusData* k) {
-                 plan.multiply(ring, x, nullptr, y, z, k);
-               });
+  run_batch<T>(
+      count_forms(d, da), count_forms(d, db), count_forms(d, da + db), a, b, out, n_threads, context,
+      [&] { return ProductPlan::product(d, da, db); },
+      [](const ProductPlan& plan, const RingKernels& ring, const void* x, const void* y, void* z,
+         const ModulusData* k) { plan.multiply(ring, x, nullptr, y, z, k); });
 }
 
 template <class T>
-void correlation_batch(int d, int degree_out, int db, std::span<const T> m, std::span<const T> b, std::span<T> out, int n_threads,
-                       const ModulusData* context) {
+void correlation_batch(int d, int degree_out, int db, std::span<const T> m, std::span<const T> b, std::span<T> out,
+                       int n_threads, const ModulusData* context) {
   check_product(d, degree_out, db);
   if (d == 1) degree_out = db = 0;
-  run_batch<T>(count_forms(d, degree_out + db), count_forms(d, db), count_forms(d, degree_out), m, b, out, n_threads, context,
-               [&] { return ProductPlan::product(d, degree_out, db); },
-               [](const ProductPlan& plan, const RingKernels& ring, const void* x, const void* y, void* z, const ModulusData* k) {
-                 plan.correlate(ring, x, y, z, k);
-               });
+  run_batch<T>(
+      count_forms(d, degree_out + db), count_forms(d, db), count_forms(d, degree_out), m, b, out, n_threads, context,
+      [&] { return ProductPlan::product(d, degree_out, db); },
+      [](const ProductPlan& plan, const RingKernels& ring, const void* x, const void* y, void* z,
+         const ModulusData* k) { plan.correlate(ring, x, y, z, k); });
 }
 
 }  // namespace
 
 template <class T>
-void graded_product(int d, int da, int db, std::span<const T> a, std::span<const T> b, std::span<T> out, int n_threads) {
+void graded_product(int d, int da, int db, std::span<const T> a, std::span<const T> b, std::span<T> out,
+                    int n_threads) {
   product_batch<T>(d, da, db, a, b, out, n_threads, nullptr);
 }
 template <class T>
@@ -307,14 +313,14 @@ void graded_product(int d, int da, int db, std::span<const std::uint64_t> a, std
   const ModulusData context = Modulus(modulus).data();
   product_batch<std::uint64_t>(d, da, db, a, b, out, n_threads, &context);
 }
-void correlation(int d, int degree_out, int degree_b, std::span<const std::uint64_t> m, std::span<const std::uint64_t> b,
-                 std::span<std::uint64_t> out, std::uint64_t modulus, int n_threads) {
+void correlation(int d, int degree_out, int degree_b, std::span<const std::uint64_t> m,
+                 std::span<const std::uint64_t> b, std::span<std::uint64_t> out, std::uint64_t modulus, int n_threads) {
   const ModulusData context = Modulus(modulus).data();
   correlation_batch<std::uint64_t>(d, degree_out, degree_b, m, b, out, n_threads, &context);
 }
 
-#define POLYCORE_INSTANTIATE(T)                                                                                        \
-  template void graded_product<T>(int, int, int, std::span<const T>, std::span<const T>, std::span<T>, int);           \
+#define POLYCORE_INSTANTIATE(T)                                                                              \
+  template void graded_product<T>(int, int, int, std::span<const T>, std::span<const T>, std::span<T>, int); \
   template void correlation<T>(int, int, int, std::span<const T>, std::span<const T>, std::span<T>, int);
 POLYCORE_INSTANTIATE(float)
 POLYCORE_INSTANTIATE(double)

@@ -46,7 +46,7 @@ const std::vector<Instruction>& Program::instructions() const { return plan_->in
 
 namespace {
 
-constexpr std::uint64_t kThreadedWork = 50'000;      // multiply-adds below which a second thread costs more than it brings
+constexpr std::uint64_t kThreadedWork = 50'000;  // multiply-adds below which a second thread costs more than it brings
 constexpr std::uint64_t kUnitThreadedWork = 4'000'000;  // one member: threads over its units
 constexpr std::size_t kSampleBlock = 128;
 
@@ -129,7 +129,8 @@ std::size_t n_coefficients(const ProgramPlan& plan) {
 }
 
 template <class T, class MakeField>
-void expand_all(const ProgramPlan& plan, const MakeField& make_field, std::span<const T> theta, std::span<T> out, int n_threads) {
+void expand_all(const ProgramPlan& plan, const MakeField& make_field, std::span<const T> theta, std::span<T> out,
+                int n_threads) {
   const std::size_t batch = batch_of(plan, theta.size()), row = n_coefficients(plan);
   check_size(out.size(), batch * row, "out");
   const Field field = make_field(plan, true);
@@ -148,13 +149,14 @@ void jvp_all(const ProgramPlan& plan, const MakeField& make_field, std::span<con
   check_size(dtheta.size(), theta.size(), "dtheta");
   check_size(out.size(), batch * row, "out");
   const Field field = make_field(plan, true);
-  for_members(plan, field, batch, 3 * plan.expand_work(), n_threads, [&](Run& run, std::size_t first, std::size_t members) {
-    FormValues values(run);
-    const void* p = pack(run, theta, plan.n_params, first, members);
-    const void* dp = pack(run, dtheta, plan.n_params, first, members);
-    const Tape tape = forward(run, values, p, true);
-    unpack(run, tangent(run, values, tape, p, dp), out, row, first, members);
-  });
+  for_members(plan, field, batch, 3 * plan.expand_work(), n_threads,
+              [&](Run& run, std::size_t first, std::size_t members) {
+                FormValues values(run);
+                const void* p = pack(run, theta, plan.n_params, first, members);
+                const void* dp = pack(run, dtheta, plan.n_params, first, members);
+                const Tape tape = forward(run, values, p, true);
+                unpack(run, tangent(run, values, tape, p, dp), out, row, first, members);
+              });
 }
 
 template <class T, class MakeField>
@@ -164,21 +166,23 @@ void vjp_all(const ProgramPlan& plan, const MakeField& make_field, std::span<con
   check_size(dcoef.size(), batch * row, "dcoef");
   check_size(out.size(), theta.size(), "out");
   const Field field = make_field(plan, true);
-  for_members(plan, field, batch, 3 * plan.expand_work(), n_threads, [&](Run& run, std::size_t first, std::size_t members) {
-    FormValues values(run);
-    const void* p = pack(run, theta, plan.n_params, first, members);
-    const void* cotangent = pack(run, dcoef, row, first, members);
-    const Tape tape = forward(run, values, p, true);
-    void* bar = run.workspace.take_zero(plan.n_params, run.ring);
-    reverse(run, values, tape, p, cotangent, bar);
-    unpack(run, bar, out, plan.n_params, first, members);
-  });
+  for_members(plan, field, batch, 3 * plan.expand_work(), n_threads,
+              [&](Run& run, std::size_t first, std::size_t members) {
+                FormValues values(run);
+                const void* p = pack(run, theta, plan.n_params, first, members);
+                const void* cotangent = pack(run, dcoef, row, first, members);
+                const Tape tape = forward(run, values, p, true);
+                void* bar = run.workspace.take_zero(plan.n_params, run.ring);
+                reverse(run, values, tape, p, cotangent, bar);
+                unpack(run, bar, out, plan.n_params, first, members);
+              });
 }
 
-// d f_o / d theta is a product of two polynomials: the derivative of f_o with respect to the output of a layer (one reverse
-// pass of polynomial products per output), times the layer's input.
+// d f_o / d theta is a product of two polynomials: the derivative of f_o with respect to the output of a layer (one
+// reverse pass of polynomial products per output), times the layer's input.
 template <class T, class MakeField>
-void jacobian_all(const ProgramPlan& plan, const MakeField& make_field, std::span<const T> theta, std::span<T> out, int n_threads) {
+void jacobian_all(const ProgramPlan& plan, const MakeField& make_field, std::span<const T> theta, std::span<T> out,
+                  int n_threads) {
   const std::size_t batch = batch_of(plan, theta.size()), N = n_monomials(plan), P = plan.n_params;
   const std::size_t rows = n_coefficients(plan);
   check_size(out.size(), batch * rows * P, "out");
@@ -222,8 +226,8 @@ void jacobian_all(const ProgramPlan& plan, const MakeField& make_field, std::spa
                 for (std::size_t c = 0; c < length_y; ++c)
                   std::memcpy(run.at(column, to[c]), run.at(g, c), run.ring.element_bytes);
               } else {
-                jacobian.products[k]->multiply(run.ring, run.at(tape.value[node.input], j * length_z), nullptr, g, column,
-                                               run.context);
+                jacobian.products[k]->multiply(run.ring, run.at(tape.value[node.input], j * length_z), nullptr, g,
+                                               column, run.context);
               }
               emit(column, N, o, node.w_offset + i * static_cast<std::size_t>(node.units_in) + j);
             }
@@ -235,13 +239,14 @@ void jacobian_all(const ProgramPlan& plan, const MakeField& make_field, std::spa
             const std::size_t n = static_cast<std::size_t>(node.units_in) * length_y;
             bar[node.input] = run.workspace.take_zero(n, run.ring);
             run.ring.affine(static_cast<std::size_t>(node.units_in), static_cast<std::size_t>(node.units_out), length_y,
-                            run.at(p, node.w_offset), 1, static_cast<std::size_t>(node.units_in), y, bar[node.input], true,
-                            run.context);
+                            run.at(p, node.w_offset), 1, static_cast<std::size_t>(node.units_in), y, bar[node.input],
+                            true, run.context);
           }
         } else if (node.power >= 1 && node.input != 0) {
           const auto& product = *jacobian.products[k];
           const std::size_t length_p = values.length(node.degree_out - node.degree_in);
-          bar[node.input] = run.workspace.take_zero(static_cast<std::size_t>(node.units_in) * product.size_c(), run.ring);
+          bar[node.input] =
+              run.workspace.take_zero(static_cast<std::size_t>(node.units_in) * product.size_c(), run.ring);
           for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_in); ++i) {
             const void* g = run.at(y, i * length_y);
             const void* derivative = run.at(tape.derivative[k], i * length_p);
@@ -273,7 +278,8 @@ void evaluate_all(const ProgramPlan& plan, const MakeField& make_field, std::spa
                   std::span<T> out, int n_threads) {
   const std::size_t batch = batch_of(plan, theta.size()), P = plan.n_params;
   const auto n_in = static_cast<std::size_t>(plan.n_inputs), n_out = static_cast<std::size_t>(plan.n_outputs());
-  if (X.size() % n_in != 0) throw std::invalid_argument("`X` must have shape (n_samples, n_inputs=" + std::to_string(n_in) + ")");
+  if (X.size() % n_in != 0)
+    throw std::invalid_argument("`X` must have shape (n_samples, n_inputs=" + std::to_string(n_in) + ")");
   const std::size_t n_samples = X.size() / n_in;
   check_size(out.size(), batch * n_samples * n_out, "out");
   const std::size_t blocks = (n_samples + kSampleBlock - 1) / kSampleBlock;
@@ -289,7 +295,8 @@ void evaluate_all(const ProgramPlan& plan, const MakeField& make_field, std::spa
     const std::size_t member = task / runs;
     const T* p = theta.data() + member * P;
     Workspace workspace;
-    for (std::size_t block = task % runs * run_length; block < std::min(blocks, (task % runs + 1) * run_length); ++block) {
+    for (std::size_t block = task % runs * run_length; block < std::min(blocks, (task % runs + 1) * run_length);
+         ++block) {
       const auto mark = workspace.mark();
       Run run{plan, ring, field.context, *field.constants, workspace};
       const std::size_t s0 = block * kSampleBlock, n = std::min(kSampleBlock, n_samples - s0);
@@ -299,7 +306,8 @@ void evaluate_all(const ProgramPlan& plan, const MakeField& make_field, std::spa
         if (!detail::all_finite(detail::as_reals(std::span<const T>(inputs, n_in * n)))) finite = false;
       NumberValues values(run, n, inputs);
       const Tape tape = forward(run, values, p, false);
-      transpose(n_out, n, static_cast<const T*>(tape.value[plan.nodes.size()]), out.data() + (member * n_samples + s0) * n_out);
+      transpose(n_out, n, static_cast<const T*>(tape.value[plan.nodes.size()]),
+                out.data() + (member * n_samples + s0) * n_out);
       workspace.release(mark);
     }
   });
@@ -309,7 +317,8 @@ void evaluate_all(const ProgramPlan& plan, const MakeField& make_field, std::spa
 
 }  // namespace
 
-// ---- the public methods --------------------------------------------------------------------------------------------------
+// ---- the public methods
+// --------------------------------------------------------------------------------------------------
 
 template <class T>
 void Program::evaluate(std::span<const T> theta, std::span<const T> X, std::span<T> out, int n_threads) const {
@@ -344,17 +353,18 @@ void Program::vjp(std::span<const T> theta, std::span<const T> dcoef, std::span<
   detail::require_no_overflow<T>(out, "vjp");
 }
 
-#define POLYCORE_INSTANTIATE(T)                                                                                         \
-  template void Program::evaluate<T>(std::span<const T>, std::span<const T>, std::span<T>, int) const;                  \
-  template void Program::expand<T>(std::span<const T>, std::span<T>, int) const;                                        \
-  template void Program::jacobian<T>(std::span<const T>, std::span<T>, int) const;                                      \
-  template void Program::jvp<T>(std::span<const T>, std::span<const T>, std::span<T>, int) const;                       \
+#define POLYCORE_INSTANTIATE(T)                                                                        \
+  template void Program::evaluate<T>(std::span<const T>, std::span<const T>, std::span<T>, int) const; \
+  template void Program::expand<T>(std::span<const T>, std::span<T>, int) const;                       \
+  template void Program::jacobian<T>(std::span<const T>, std::span<T>, int) const;                     \
+  template void Program::jvp<T>(std::span<const T>, std::span<const T>, std::span<T>, int) const;      \
   template void Program::vjp<T>(std::span<const T>, std::span<const T>, std::span<T>, int) const;
 POLYCORE_INSTANTIATE(double)
 POLYCORE_INSTANTIATE(std::complex<double>)
 #undef POLYCORE_INSTANTIATE
 
-void Program::evaluate(const Modular& field, Residues theta, Residues X, std::span<std::uint64_t> out, int n_threads) const {
+void Program::evaluate(const Modular& field, Residues theta, Residues X, std::span<std::uint64_t> out,
+                       int n_threads) const {
   evaluate_all<std::uint64_t>(*plan_, ResidueField(field), theta, X, out, n_threads);
 }
 void Program::expand(const Modular& field, Residues theta, std::span<std::uint64_t> out, int n_threads) const {
@@ -363,10 +373,12 @@ void Program::expand(const Modular& field, Residues theta, std::span<std::uint64
 void Program::jacobian(const Modular& field, Residues theta, std::span<std::uint64_t> out, int n_threads) const {
   jacobian_all<std::uint64_t>(*plan_, ResidueField(field), theta, out, n_threads);
 }
-void Program::jvp(const Modular& field, Residues theta, Residues dtheta, std::span<std::uint64_t> out, int n_threads) const {
+void Program::jvp(const Modular& field, Residues theta, Residues dtheta, std::span<std::uint64_t> out,
+                  int n_threads) const {
   jvp_all<std::uint64_t>(*plan_, ResidueField(field), theta, dtheta, out, n_threads);
 }
-void Program::vjp(const Modular& field, Residues theta, Residues dcoef, std::span<std::uint64_t> out, int n_threads) const {
+void Program::vjp(const Modular& field, Residues theta, Residues dcoef, std::span<std::uint64_t> out,
+                  int n_threads) const {
   vjp_all<std::uint64_t>(*plan_, ResidueField(field), theta, dcoef, out, n_threads);
 }
 
@@ -383,22 +395,23 @@ void Program::vjp_tangent(std::span<const double> theta, std::span<const double>
   detail::require_finite(dcoef, "dcoef");
   detail::require_finite(ddcoef, "ddcoef");
   const Field field = FloatField<DualNumber>{}(*plan_, true);
-  for_members(*plan_, field, batch, 9 * plan_->expand_work(), n_threads, [&](Run& run, std::size_t first, std::size_t members) {
-    FormValues values(run);
-    const auto pair = [&](std::span<const double> x, std::span<const double> dx, std::size_t n) {
-      auto* both = run.workspace.take_array<DualNumber>(members * n);
-      for (std::size_t i = 0; i < members * n; ++i) both[i] = {x[first * n + i], dx[first * n + i]};
-      return pack(run, std::span<const DualNumber>(both, members * n), n, 0, members);
-    };
-    const void* p = pair(theta, dtheta, P);
-    const void* cotangent = pair(dcoef, ddcoef, row);
-    const Tape tape = forward(run, values, p, true);
-    void* bar = run.workspace.take_zero(P, run.ring);
-    reverse(run, values, tape, p, cotangent, bar);
-    auto* both = run.workspace.take_array<DualNumber>(members * P);
-    unpack(run, bar, std::span<DualNumber>(both, members * P), P, 0, members);
-    for (std::size_t i = 0; i < members * P; ++i) out[first * P + i] = both[i].derivative;
-  });
+  for_members(*plan_, field, batch, 9 * plan_->expand_work(), n_threads,
+              [&](Run& run, std::size_t first, std::size_t members) {
+                FormValues values(run);
+                const auto pair = [&](std::span<const double> x, std::span<const double> dx, std::size_t n) {
+                  auto* both = run.workspace.take_array<DualNumber>(members * n);
+                  for (std::size_t i = 0; i < members * n; ++i) both[i] = {x[first * n + i], dx[first * n + i]};
+                  return pack(run, std::span<const DualNumber>(both, members * n), n, 0, members);
+                };
+                const void* p = pair(theta, dtheta, P);
+                const void* cotangent = pair(dcoef, ddcoef, row);
+                const Tape tape = forward(run, values, p, true);
+                void* bar = run.workspace.take_zero(P, run.ring);
+                reverse(run, values, tape, p, cotangent, bar);
+                auto* both = run.workspace.take_array<DualNumber>(members * P);
+                unpack(run, bar, std::span<DualNumber>(both, members * P), P, 0, members);
+                for (std::size_t i = 0; i < members * P; ++i) out[first * P + i] = both[i].derivative;
+              });
   detail::require_no_overflow<double>(out, "vjp_tangent");
 }
 
@@ -414,38 +427,40 @@ void Program::loss_gradient(std::span<const double> theta, std::span<const doubl
   const RingKernels& numbers = kernels::active().f64;
   for_members(*plan_, FloatField<double>{}(*plan_, true), batch, 3 * plan_->expand_work() + N * row, n_threads,
               [&](Run& run, std::size_t first, std::size_t members) {
-    FormValues values(run);
-    const void* p = pack(run, theta, plan_->n_params, first, members);
-    const Tape tape = forward(run, values, p, true);
-    const std::size_t lanes = run.ring.lanes;
-    // Residual c - t, then Q (c - t) in the same memory order: lanes innermost, so Q acts as on `lanes` samples. One lane
-    // runs along the rows of Q instead, which is symmetric: the same sums in the same order.
-    auto* residual = static_cast<double*>(tape.value[plan_->nodes.size()]);
-    for (std::size_t i = 0; i < row; ++i)
-      for (std::size_t lane = 0; lane < lanes; ++lane) residual[i * lanes + lane] -= target[i];
-    auto* product = static_cast<double*>(run.workspace.take(row, run.ring));
-    for (std::size_t o = 0; o < n_outputs; ++o) {
-      const double* r = residual + o * N * lanes;
-      double* q = product + o * N * lanes;
-      detail::in_strips(N, N * lanes, [&](std::size_t i, std::size_t n) {
-        if (lanes == 1)
-          numbers.affine(1, n, N, r + i, N, 1, gram.data() + i * N, q, i > 0, nullptr);
-        else
-          numbers.affine(n, N, lanes, gram.data() + i * N, N, 1, r, q + i * lanes, false, nullptr);
-      });
-    }
-    double* total = run.workspace.take_array<double>(lanes);
-    std::fill(total, total + lanes, 0.0);
-    for (std::size_t i = 0; i < row; ++i)
-      for (std::size_t lane = 0; lane < lanes; ++lane) {
-        total[lane] += residual[i * lanes + lane] * product[i * lanes + lane];
-        product[i * lanes + lane] *= 2.0;
-      }
-    for (std::size_t s = 0; s < members; ++s) value[first + s] = std::max(total[s], 0.0);  // Q is positive semidefinite
-    void* bar = run.workspace.take_zero(plan_->n_params, run.ring);
-    reverse(run, values, tape, p, product, bar);
-    unpack(run, bar, gradient, plan_->n_params, first, members);
-  });
+                FormValues values(run);
+                const void* p = pack(run, theta, plan_->n_params, first, members);
+                const Tape tape = forward(run, values, p, true);
+                const std::size_t lanes = run.ring.lanes;
+                // Residual c - t, then Q (c - t) in the same memory order: lanes innermost, so Q acts as on `lanes`
+                // samples. One lane runs along the rows of Q instead, which is symmetric: the same sums in the same
+                // order.
+                auto* residual = static_cast<double*>(tape.value[plan_->nodes.size()]);
+                for (std::size_t i = 0; i < row; ++i)
+                  for (std::size_t lane = 0; lane < lanes; ++lane) residual[i * lanes + lane] -= target[i];
+                auto* product = static_cast<double*>(run.workspace.take(row, run.ring));
+                for (std::size_t o = 0; o < n_outputs; ++o) {
+                  const double* r = residual + o * N * lanes;
+                  double* q = product + o * N * lanes;
+                  detail::in_strips(N, N * lanes, [&](std::size_t i, std::size_t n) {
+                    if (lanes == 1)
+                      numbers.affine(1, n, N, r + i, N, 1, gram.data() + i * N, q, i > 0, nullptr);
+                    else
+                      numbers.affine(n, N, lanes, gram.data() + i * N, N, 1, r, q + i * lanes, false, nullptr);
+                  });
+                }
+                double* total = run.workspace.take_array<double>(lanes);
+                std::fill(total, total + lanes, 0.0);
+                for (std::size_t i = 0; i < row; ++i)
+                  for (std::size_t lane = 0; lane < lanes; ++lane) {
+                    total[lane] += residual[i * lanes + lane] * product[i * lanes + lane];
+                    product[i * lanes + lane] *= 2.0;
+                  }
+                for (std::size_t s = 0; s < members; ++s)
+                  value[first + s] = std::max(total[s], 0.0);  // Q is positive semidefinite
+                void* bar = run.workspace.take_zero(plan_->n_params, run.ring);
+                reverse(run, values, tape, p, product, bar);
+                unpack(run, bar, gradient, plan_->n_params, first, members);
+              });
   detail::require_no_overflow<double>(value, "loss_gradient");
   detail::require_no_overflow<double>(gradient, "loss_gradient");
 }

@@ -20,14 +20,15 @@ namespace {
 using detail::MonomialTable;
 using detail::Workspace;
 
-constexpr std::size_t kPanelBytes = 128 * 1024;        // panel and its transpose together stay in the second-level cache
+constexpr std::size_t kPanelBytes = 128 * 1024;  // panel and its transpose together stay in the second-level cache
 constexpr std::size_t kStreamBytes = 8 * 1024 * 1024;  // outputs larger than this bypass the cache
 
 template <class T>
 struct Kernels {
   const kernels::KernelTable& table = kernels::active();
 
-  void panel(std::size_t n, std::size_t stride, const MonomialTable& monomials, const T* x, std::size_t x_stride, T* out) const {
+  void panel(std::size_t n, std::size_t stride, const MonomialTable& monomials, const T* x, std::size_t x_stride,
+             T* out) const {
     in_pieces(monomials.size(), [&](std::size_t first, std::size_t last) {
       if (first == 0) ++first;  // the monomial 1
       if constexpr (std::is_same_v<T, double>)
@@ -76,7 +77,8 @@ void veronese(std::size_t n_samples, int n_vars, int degree, bool homogeneous, s
     throw std::overflow_error("the monomials of lower degree, from which those of degree " + std::to_string(degree) +
                               " are made, are more than 2^32");
   const MonomialTable monomials(n_vars, degree);
-  const std::size_t N = monomials.size(), first = N - n_columns;  // homogeneous: only the block of the top degree is wanted
+  const std::size_t N = monomials.size(),
+                    first = N - n_columns;  // homogeneous: only the block of the top degree is wanted
   const std::size_t block = std::clamp<std::size_t>(kPanelBytes / sizeof(T) / N / 16 * 16, 16, 256);
   const std::size_t n_blocks = (n_samples + block - 1) / block;
   const bool stream = out.size_bytes() > kStreamBytes;
@@ -97,7 +99,8 @@ void veronese(std::size_t n_samples, int n_vars, int degree, bool homogeneous, s
     std::fill_n(panel, n, T{1});
     kernel.panel(n, block, monomials, x, block, panel);
     if (order == Order::column_major) {
-      for (std::size_t k = 0; k < n_columns; ++k) std::copy_n(panel + (first + k) * block, n, out.data() + k * n_samples + s0);
+      for (std::size_t k = 0; k < n_columns; ++k)
+        std::copy_n(panel + (first + k) * block, n, out.data() + k * n_samples + s0);
       return;
     }
     T* rows = out.data() + s0 * n_columns;

@@ -250,9 +250,10 @@ def polynomial_activation(
     Raises
     ------
     TypeError
-        If ``fn`` is neither a known name nor callable, or does not map arrays to real arrays.
+        If ``fn`` is neither a string nor callable, or does not map arrays to real arrays.
     ValueError
-        If the degree or interval is out of range, or ``fn`` returns NaN, infinity or a wrong shape.
+        If ``fn`` is a string but not a known name, the degree or interval is out of range, or ``fn`` returns NaN,
+        infinity or a wrong shape.
     NumericalError
         If the coefficients or the values do not fit a float64 (tiny or huge intervals).
 

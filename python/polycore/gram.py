@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
 from . import _backend, _validation
+from .errors import NumericalError
 from .moments import Moments
 from .monomials import MonomialBasis, count_monomials
 
@@ -141,6 +142,13 @@ class GramOperator(LinearOperator):
         Returns
         -------
         ndarray, shape (..., N)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the coefficients are not finite real numbers of this shape.
+        NumericalError
+            If an entry of a product overflows; the same holds for ``@`` and scipy's methods.
         """
         c = _validation.as_real_array(coef, "coef", shape=(..., ("n_monomials", self.shape[1])))
         out = np.empty_like(c)
@@ -163,7 +171,10 @@ class GramOperator(LinearOperator):
         if self._compiled is not None:
             self._compiled(d, degree, degree, self._padded, c, out, self._n_threads)
         else:
-            kernels.correlation(d, degree, degree, self.moments[None], c, out, 0, self._n_threads)
+            with np.errstate(over="ignore", invalid="ignore"):
+                kernels.correlation(d, degree, degree, self.moments[None], c, out, 0, self._n_threads)
+            if not np.isfinite(out).all():
+                raise NumericalError("a Gram product overflowed to infinity; scale the coefficients or the data down")
 
     def _matmat(self, X: NDArray[Any]) -> NDArray[Any]:
         if np.iscomplexobj(X):

@@ -256,7 +256,8 @@ class Program:
     def engine(self) -> Any:
         """The executor of the backend in use: ``_core.Program`` or an `Interpreter` (same methods)."""
         kernels = _backend.kernels()
-        if _backend.name() == "cpp":
+        # The compiled executor counts the members of a batch by their parameters, so it takes at least one.
+        if _backend.name() == "cpp" and self.n_params:
             return kernels.Program(self.n_inputs, self._float_tuples())  # type: ignore[attr-defined]
         return Interpreter(self.n_inputs, self.as_tuples(), kernels)
 

@@ -20,7 +20,8 @@ std::vector<Test>& tests() {
 
 void fail(const char* file, int line, const std::string& what) {
   // A broken kernel fails thousands of checks; the first ones tell.
-  if (++failures <= 20) std::printf("%s:%d: %s%s%s\n", file, line, context.c_str(), context.empty() ? "" : ": ", what.c_str());
+  if (++failures <= 20)
+    std::printf("%s:%d: %s%s%s\n", file, line, context.c_str(), context.empty() ? "" : ": ", what.c_str());
 }
 
 }  // namespace check

@@ -66,8 +66,8 @@ void for_each_isa(const F& body) {
 
 }  // namespace check
 
-#define TEST(name)                                               \
-  static void test_##name();                                     \
+#define TEST(name)                                                  \
+  static void test_##name();                                        \
   static const check::Register register_##name(#name, test_##name); \
   static void test_##name()
 
@@ -84,13 +84,13 @@ void for_each_isa(const F& body) {
       check::fail(__FILE__, __LINE__, #a " == " #b ": " + check::show(left_) + " != " + check::show(right_)); \
   } while (false)
 
-#define CHECK_THROWS(expression, Exception)                                                      \
-  do {                                                                                           \
-    try {                                                                                        \
-      static_cast<void>(expression);                                                             \
-      check::fail(__FILE__, __LINE__, #expression " threw nothing");                             \
-    } catch (const Exception&) {                                                                 \
-    } catch (const std::exception& e) {                                                          \
+#define CHECK_THROWS(expression, Exception)                                                           \
+  do {                                                                                                \
+    try {                                                                                             \
+      static_cast<void>(expression);                                                                  \
+      check::fail(__FILE__, __LINE__, #expression " threw nothing");                                  \
+    } catch (const Exception&) {                                                                      \
+    } catch (const std::exception& e) {                                                               \
       check::fail(__FILE__, __LINE__, #expression " threw something else: " + std::string(e.what())); \
-    }                                                                                            \
+    }                                                                                                 \
   } while (false)

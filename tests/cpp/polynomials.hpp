@@ -69,7 +69,8 @@ inline const std::vector<std::size_t>& sum_table(int d, int a, int b) {
 
 /// c_{alpha + beta} += a_alpha b_beta
 template <class T>
-std::vector<T> product(const Ring<T>& ring, int d, int degree_a, int degree_b, std::span<const T> a, std::span<const T> b) {
+std::vector<T> product(const Ring<T>& ring, int d, int degree_a, int degree_b, std::span<const T> a,
+                       std::span<const T> b) {
   const auto& table = sum_table(d, degree_a, degree_b);
   std::vector<T> c(polycore::count_forms(d, degree_a + degree_b));
   for (std::size_t i = 0; i < a.size(); ++i)
@@ -82,7 +83,8 @@ std::vector<T> product(const Ring<T>& ring, int d, int degree_a, int degree_b, s
 
 /// q_alpha += m_{alpha + beta} b_beta
 template <class T>
-std::vector<T> correlation(const Ring<T>& ring, int d, int degree_out, int degree_b, std::span<const T> m, std::span<const T> b) {
+std::vector<T> correlation(const Ring<T>& ring, int d, int degree_out, int degree_b, std::span<const T> m,
+                           std::span<const T> b) {
   const auto& table = sum_table(d, degree_out, degree_b);
   std::vector<T> q(polycore::count_forms(d, degree_out));
   for (std::size_t i = 0; i < q.size(); ++i)
@@ -114,7 +116,9 @@ double distance(const std::vector<T>& a, const std::vector<T>& b) {
   return distance(std::span<const T>(a), std::span<const T>(b));
 }
 /// Exact rings: equal or not.
-inline double distance(const std::vector<std::uint64_t>& a, const std::vector<std::uint64_t>& b) { return a == b ? 0 : INFINITY; }
+inline double distance(const std::vector<std::uint64_t>& a, const std::vector<std::uint64_t>& b) {
+  return a == b ? 0 : INFINITY;
+}
 
 /// A bound for `distance` in sums of a few thousand products of numbers of size 1.
 template <class T>

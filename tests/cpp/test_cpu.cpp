@@ -31,7 +31,7 @@ TEST(unknown_paths_are_refused) {
 }
 
 TEST(version_is_written_three_ways) {
-  CHECK_EQUAL(std::string(POLYCORE_VERSION_STRING),
-              std::to_string(POLYCORE_VERSION_MAJOR) + "." + std::to_string(POLYCORE_VERSION_MINOR) + "." +
-                  std::to_string(POLYCORE_VERSION_PATCH));
+  CHECK_EQUAL(std::string(POLYCORE_VERSION_STRING), std::to_string(POLYCORE_VERSION_MAJOR) + "." +
+                                                        std::to_string(POLYCORE_VERSION_MINOR) + "." +
+                                                        std::to_string(POLYCORE_VERSION_PATCH));
 }

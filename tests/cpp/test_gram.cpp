@@ -16,7 +16,8 @@ using reference::Rng;
 struct Case {
   int d, rows, columns;
 };
-const std::vector<Case> kCases{{1, 2, 3}, {2, 0, 0}, {2, 5, 5}, {2, 3, 40}, {3, 4, 4}, {3, 0, 3}, {4, 3, 3}, {5, 2, 4}, {7, 3, 2}};
+const std::vector<Case> kCases{{1, 2, 3}, {2, 0, 0}, {2, 5, 5}, {2, 3, 40}, {3, 4, 4},
+                               {3, 0, 3}, {4, 3, 3}, {5, 2, 4}, {7, 3, 2}};
 
 std::vector<double> padded(std::vector<double> moments) {
   moments.resize(moments.size() + polycore::kHankelPadding);

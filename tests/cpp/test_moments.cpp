@@ -29,8 +29,9 @@ struct Shape {
   Moments accumulator() const { return {n_vars, degree, n_targets, cross_degree, homogeneous}; }
 };
 
-const std::vector<Shape> kShapes{{1, 0, 0, 0, false}, {1, 9, 2, 5, false},  {1, 4, 1, 7, true}, {2, 6, 1, 3, false}, {3, 4, 2, 2, false},
-                                 {3, 4, 3, 6, false}, {4, 3, 0, 0, false}, {4, 4, 1, 2, true}, {6, 2, 2, 1, false}, {5, 0, 1, 1, false}};
+const std::vector<Shape> kShapes{{1, 0, 0, 0, false}, {1, 9, 2, 5, false}, {1, 4, 1, 7, true},  {2, 6, 1, 3, false},
+                                 {3, 4, 2, 2, false}, {3, 4, 3, 6, false}, {4, 3, 0, 0, false}, {4, 4, 1, 2, true},
+                                 {6, 2, 2, 1, false}, {5, 0, 1, 1, false}};
 
 struct Data {
   std::size_t rows;
@@ -80,10 +81,14 @@ std::vector<double> by_definition(const Shape& shape, const Data& data) {
   const MonomialBasis cross(shape.n_vars, shape.cross_degree, shape.homogeneous);
   for (std::size_t t = 0; t < n_targets; ++t)
     for (std::uint64_t i = 0; i < cross.size(); ++i)
-      total([&, exponents = cross.exponent(i)](std::size_t row) { return data.y[row * n_targets + t] * monomial(exponents, row); });
+      total([&, exponents = cross.exponent(i)](std::size_t row) {
+        return data.y[row * n_targets + t] * monomial(exponents, row);
+      });
   for (std::size_t t = 0; t < n_targets; ++t)
     for (std::size_t u = 0; u < n_targets; ++u)
-      total([&](std::size_t row) { return static_cast<long double>(data.y[row * n_targets + t]) * data.y[row * n_targets + u]; });
+      total([&](std::size_t row) {
+        return static_cast<long double>(data.y[row * n_targets + t]) * data.y[row * n_targets + u];
+      });
   return sums;
 }
 
@@ -165,7 +170,8 @@ TEST(layout_and_dtype_do_not_matter) {
     const auto stride = static_cast<std::ptrdiff_t>(rows);
     Moments strided = shape.accumulator();
     const double* first_y = by.empty() ? nullptr : by.data() + rows - 1;
-    strided.update(MatrixView<double>{bx.data() + rows - 1, rows, n_vars, -1, stride}, MatrixView<double>{first_y, rows, n_targets, -1, stride});
+    strided.update(MatrixView<double>{bx.data() + rows - 1, rows, n_vars, -1, stride},
+                   MatrixView<double>{first_y, rows, n_targets, -1, stride});
     CHECK(same(strided, expected));
 
     const std::vector<float> fx(data.x.begin(), data.x.end()), fy(data.y.begin(), data.y.end());

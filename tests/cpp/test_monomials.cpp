@@ -52,7 +52,8 @@ TEST(every_monomial_goes_round_and_the_order_is_strict) {
 TEST(random_monomials_of_huge_bases_go_round) {
   std::mt19937_64 rng(1);
   // Up to 2^62 monomials: nothing is tabulated.
-  for (const auto& [n, degree] : std::vector<std::pair<int, int>>{{30, 34}, {12, 150}, {4, 100'000}, {60, 14}, {2, 1'000'000}, {100'000, 3}})
+  for (const auto& [n, degree] :
+       std::vector<std::pair<int, int>>{{30, 34}, {12, 150}, {4, 100'000}, {60, 14}, {2, 1'000'000}, {100'000, 3}})
     for (const bool homogeneous : {false, true}) {
       const MonomialBasis basis(n, degree, homogeneous);
       for (int repeat = 0; repeat < 5; ++repeat) {

@@ -80,8 +80,9 @@ TEST(loops_nest) {
   std::atomic<int> runs{0};
   parallel_for(8, 4, [&](std::size_t) { parallel_for(50, 4, [&](std::size_t) { ++runs; }); });
   CHECK_EQUAL(runs.load(), 400);
-  CHECK_THROWS(parallel_for(8, 4, [&](std::size_t) { parallel_for(50, 4, [](std::size_t) { throw std::domain_error(""); }); }),
-               std::domain_error);
+  CHECK_THROWS(
+      parallel_for(8, 4, [&](std::size_t) { parallel_for(50, 4, [](std::size_t) { throw std::domain_error(""); }); }),
+      std::domain_error);
 }
 
 TEST(many_threads_may_loop_at_once) {
@@ -197,6 +198,7 @@ TEST(default_number_of_threads) {
   CHECK_EQUAL(with("3", "5"), 3);
   CHECK_EQUAL(with(nullptr, "5"), 5);
   CHECK_EQUAL(with(nullptr, "4,2"), 4);
-  for (const char* nonsense : {"", "0", "-2", "many", "99999999999999999999"}) CHECK_EQUAL(with(nonsense, nullptr), hardware);
+  for (const char* nonsense : {"", "0", "-2", "many", "99999999999999999999"})
+    CHECK_EQUAL(with(nonsense, nullptr), hardware);
   with(nullptr, nullptr);
 }

@@ -14,7 +14,8 @@ using reference::Ring;
 using reference::Rng;
 
 template <class T>
-std::vector<T> product(int d, int a, int b, const std::vector<T>& x, const std::vector<T>& y, std::size_t batch, int n_threads = 1) {
+std::vector<T> product(int d, int a, int b, const std::vector<T>& x, const std::vector<T>& y, std::size_t batch,
+                       int n_threads = 1) {
   std::vector<T> out(batch * polycore::count_forms(d, a + b));
   if constexpr (std::is_same_v<T, std::uint64_t>)
     polycore::graded_product(d, a, b, x, y, out, reference::kPrime61, n_threads);
@@ -24,8 +25,8 @@ std::vector<T> product(int d, int a, int b, const std::vector<T>& x, const std::
 }
 
 template <class T>
-std::vector<T> correlation(int d, int degree_out, int b, const std::vector<T>& m, const std::vector<T>& y, std::size_t batch,
-                           int n_threads = 1) {
+std::vector<T> correlation(int d, int degree_out, int b, const std::vector<T>& m, const std::vector<T>& y,
+                           std::size_t batch, int n_threads = 1) {
   std::vector<T> out(batch * polycore::count_forms(d, degree_out));
   if constexpr (std::is_same_v<T, std::uint64_t>)
     polycore::correlation(d, degree_out, b, m, y, out, reference::kPrime61, n_threads);
@@ -38,8 +39,8 @@ struct Case {
   int d, a, b;
 };
 // Rows of one entry, of one tile, of several tiles with a rest; a product too large for one flat list of rows.
-const std::vector<Case> kCases{{1, 0, 0}, {1, 3, 2},  {2, 0, 5}, {2, 4, 3}, {2, 9, 13}, {3, 0, 0}, {3, 1, 1},
-                               {3, 5, 4}, {4, 2, 3},  {5, 3, 3}, {7, 2, 1}, {6, 4, 5},  {3, 40, 2}};
+const std::vector<Case> kCases{{1, 0, 0}, {1, 3, 2}, {2, 0, 5}, {2, 4, 3}, {2, 9, 13}, {3, 0, 0}, {3, 1, 1},
+                               {3, 5, 4}, {4, 2, 3}, {5, 3, 3}, {7, 2, 1}, {6, 4, 5},  {3, 40, 2}};
 
 template <class T>
 void against_the_definition() {
@@ -62,7 +63,8 @@ void against_the_definition() {
         expected_xy.insert(expected_xy.end(), c.begin(), c.end());
         expected_q.insert(expected_q.end(), r.begin(), r.end());
         // <x y, m> = <x, corr(m, y)>
-        const T left = reference::dot<T>(ring, member(xy), member(m)), right = reference::dot<T>(ring, member(x), member(q));
+        const T left = reference::dot<T>(ring, member(xy), member(m)),
+                right = reference::dot<T>(ring, member(x), member(q));
         CHECK(reference::distance(std::vector<T>{left}, std::vector<T>{right}) <= 10 * reference::tolerance<T>());
       }
       CHECK(reference::distance(xy, expected_xy) <= reference::tolerance<T>());
@@ -110,7 +112,8 @@ TEST(finite_field) { in_one_ring<std::uint64_t>(); }
 
 TEST(other_moduli) {
   Rng rng(5);
-  for (const std::uint64_t p : {2ull, 3ull, 101ull, (1ull << 31) - 1, 2305843009213693921ull}) {  // the last: largest prime below 2^61 - 1
+  for (const std::uint64_t p :
+       {2ull, 3ull, 101ull, (1ull << 31) - 1, 2305843009213693921ull}) {  // the last: largest prime below 2^61 - 1
     const polycore::Modulus field(p);
     check::for_each_isa([&] {
       std::vector<std::uint64_t> a(polycore::count_forms(3, 30)), b(a.size());

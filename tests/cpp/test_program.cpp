@@ -209,7 +209,8 @@ void sweeps_agree() {
   const Ring<T> ring;
   each_network<T>([&](const Network& network, const Program& program, Rng& rng) {
     const Runner<T> run(program);
-    const auto theta = reference::random_vector<T>(rng, program.n_params()), dtheta = reference::random_vector<T>(rng, program.n_params());
+    const auto theta = reference::random_vector<T>(rng, program.n_params()),
+               dtheta = reference::random_vector<T>(rng, program.n_params());
     const auto coef = run.expand(theta);
     CHECK(reference::distance(coef, expand_by_definition<T>(network, theta)) <= reference::tolerance<T>());
 
@@ -232,10 +233,12 @@ void bits_do_not_depend_on_batch_or_threads() {
   each_network<T>([&](const Network&, const Program& program, Rng& rng) {
     const std::size_t batch = 19, n_params = program.n_params();
     const Runner<T> run(program);
-    const auto theta = reference::random_vector<T>(rng, batch * n_params), dtheta = reference::random_vector<T>(rng, batch * n_params);
+    const auto theta = reference::random_vector<T>(rng, batch * n_params),
+               dtheta = reference::random_vector<T>(rng, batch * n_params);
     const auto dcoef = reference::random_vector<T>(rng, batch * run.coefficients());
     const auto X = reference::random_vector<T>(rng, 150 * static_cast<std::size_t>(program.n_inputs()));
-    const auto all = std::array{run.evaluate(theta, X), run.expand(theta), run.jacobian(theta), run.jvp(theta, dtheta), run.vjp(theta, dcoef)};
+    const auto all = std::array{run.evaluate(theta, X), run.expand(theta), run.jacobian(theta), run.jvp(theta, dtheta),
+                                run.vjp(theta, dcoef)};
     const Runner<T> threaded(program, 3);
     const auto again = std::array{threaded.evaluate(theta, X), threaded.expand(theta), threaded.jacobian(theta),
                                   threaded.jvp(theta, dtheta), threaded.vjp(theta, dcoef)};
@@ -350,7 +353,8 @@ TEST(loss_gradient_is_the_gradient_of_the_loss) {
   each_network<double>([](const Network&, const Program& program, Rng& rng) {
     const Runner<double> run(program);
     const std::size_t batch = 11, N = program.basis().size(), rows = run.coefficients(), P = program.n_params();
-    const auto theta = reference::random_vector<double>(rng, batch * P), target = reference::random_vector<double>(rng, rows);
+    const auto theta = reference::random_vector<double>(rng, batch * P),
+               target = reference::random_vector<double>(rng, rows);
     const auto factor = reference::random_vector<double>(rng, N * N);
     std::vector<double> gram(N * N);
     for (std::size_t i = 0; i < N; ++i)
@@ -440,7 +444,8 @@ TEST(bad_values_are_named) {
 
 TEST(bad_sizes_raise) {
   const Program program = mlp(std::array{2, 2, 1}, 2);
-  const std::vector<double> theta(6, 1.0), short_theta(5, 1.0), X(4, 1.0), odd_X(3, 1.0), dcoef(3, 1.0), short_dcoef(2, 1.0);
+  const std::vector<double> theta(6, 1.0), short_theta(5, 1.0), X(4, 1.0), odd_X(3, 1.0), dcoef(3, 1.0),
+      short_dcoef(2, 1.0);
   std::vector<double> coef(3), short_coef(2), values(2), short_values(1), jacobian(18), gradient(6), gram(9), value(1);
   CHECK_THROWS(program.expand<double>(short_theta, coef), std::invalid_argument);
   CHECK_THROWS(program.expand<double>(theta, short_coef), std::invalid_argument);
@@ -487,8 +492,8 @@ TEST(a_program_too_large_to_expand_can_be_looked_at_and_evaluated) {
 TEST(instructions_that_the_output_does_not_read) {
   const Program chain(2, {Affine{0, 2, true}, Activation{1, kSquare}, Affine{2, 1, true}});
   // The same with a branch of higher degree at its side, whose parameters come in between.
-  const Program tree(2, {Affine{0, 2, true}, Activation{1, kSquare}, Affine{2, 3, true}, Activation{3, kCube}, Affine{4, 1, false},
-                         Affine{2, 1, true}});
+  const Program tree(2, {Affine{0, 2, true}, Activation{1, kSquare}, Affine{2, 3, true}, Activation{3, kCube},
+                         Affine{4, 1, false}, Affine{2, 1, true}});
   CHECK_EQUAL(tree.degree(), 2);
   const std::size_t first = 6, unread = 12, n = chain.basis().size();
   Rng rng(3);
@@ -500,7 +505,9 @@ TEST(instructions_that_the_output_does_not_read) {
   const auto jacobian = run.jacobian(theta), block = expected.jacobian(used);
   for (std::size_t i = 0; i < n; ++i)
     for (std::size_t j = 0; j < theta.size(); ++j) {
-      const double d = j < first ? block[i * used.size() + j] : j < first + unread ? 0.0 : block[i * used.size() + j - unread];
+      const double d = j < first            ? block[i * used.size() + j]
+                       : j < first + unread ? 0.0
+                                            : block[i * used.size() + j - unread];
       CHECK_EQUAL(jacobian[i * theta.size() + j], d);
     }
 }
@@ -533,7 +540,8 @@ TEST(a_long_expansion_can_be_interrupted) {
     calls = 0;
     polycore::set_interrupt_hook([] { return ++calls >= 2; });
     std::vector<double> out(2 * program.basis().size());
-    CHECK_THROWS(program.expand<double>(std::vector<double>(program.n_params(), 0.1), out, n_threads), polycore::Interrupted);
+    CHECK_THROWS(program.expand<double>(std::vector<double>(program.n_params(), 0.1), out, n_threads),
+                 polycore::Interrupted);
     polycore::set_interrupt_hook(nullptr);
   }
   const Program small = mlp(std::array{2, 2, 1}, 2);

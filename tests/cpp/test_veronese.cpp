@@ -16,7 +16,8 @@ using polycore::Order;
 using reference::Rng;
 
 template <class T>
-std::vector<T> rows(const MonomialBasis& basis, const std::vector<T>& X, Order order = Order::row_major, int n_threads = 1) {
+std::vector<T> rows(const MonomialBasis& basis, const std::vector<T>& X, Order order = Order::row_major,
+                    int n_threads = 1) {
   const std::size_t n = X.size() / static_cast<std::size_t>(basis.n_vars());
   std::vector<T> out(n * basis.size());
   polycore::veronese<T>(n, basis.n_vars(), basis.degree(), basis.homogeneous(), X, out, order, n_threads);
@@ -36,7 +37,8 @@ template <class T>
 void against_the_definition() {
   check::for_each_isa([] {
     Rng rng(26);
-    for (const auto& [n_vars, degree] : std::vector<std::pair<int, int>>{{1, 0}, {1, 9}, {2, 2}, {3, 5}, {5, 3}, {20, 2}, {7, 0}})
+    for (const auto& [n_vars, degree] :
+         std::vector<std::pair<int, int>>{{1, 0}, {1, 9}, {2, 2}, {3, 5}, {5, 3}, {20, 2}, {7, 0}})
       for (const bool homogeneous : {false, true})
         for (const auto n : std::vector<std::size_t>{1, 3, 16, 255, 300}) {
           const MonomialBasis basis(n_vars, degree, homogeneous);

@@ -17,9 +17,21 @@ PACKAGE = ROOT / "python" / "polycore"
 
 pytestmark = pytest.mark.slow
 
-HEADERS = """
-cpu error gram modular moments monomials networks parallel polycore product program veronese version
-""".split()
+HEADERS = [
+    "cpu",
+    "error",
+    "gram",
+    "modular",
+    "moments",
+    "monomials",
+    "networks",
+    "parallel",
+    "polycore",
+    "product",
+    "program",
+    "veronese",
+    "version",
+]
 CMAKE_PACKAGE = ["polycoreConfig", "polycoreConfigVersion", "polycoreTargets", "polycoreTargets-release"]
 METADATA = ["METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"]
 

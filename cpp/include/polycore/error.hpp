@@ -14,8 +14,8 @@ class NumericalError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// A long computation was stopped by the interrupt hook (parallel.hpp). Objects are as before; output spans hold no result, but
-/// may have been written to.
+/// A long computation was stopped by the interrupt hook (parallel.hpp). Objects are as before; output spans hold no
+/// result, but may have been written to.
 class Interrupted : public std::runtime_error {
  public:
   Interrupted() : std::runtime_error("interrupted") {}

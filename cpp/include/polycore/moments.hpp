@@ -24,14 +24,14 @@ struct MatrixView {
 /// Raw sums over samples, accumulated in a stream: moments sum_s x_s^gamma up to a degree (or of exactly that degree),
 /// cross moments sum_s y_st x_s^gamma with the targets, and the targets' Gram matrix sum_s y_st y_su. Not divided by n.
 ///
-/// Method: the variables are split in two halves u, v; for each degree a of the u-part the v-part runs over a prefix of its
-/// graded monomials, so a block of samples is a few small matrix products: one multiply-add per moment and sample.
+/// Method: the variables are split in two halves u, v; for each degree a of the u-part the v-part runs over a prefix of
+/// its graded monomials, so a block of samples is a few small matrix products: one multiply-add per moment and sample.
 ///
 /// The bits do not depend on how the rows were cut into updates, on the memory layout or on threads: rows are counted
-/// absolutely and summed in blocks of block_rows(), the blocks along a binary tree (pairwise summation) kept as a stack of
-/// partial sums; the state also holds the raw rows of the unfinished block. Within a block, 64 samples are summed in chains of
-/// 16 per lane (32 in baseline code), the lanes pairwise, the block's 8 slices in order. Error of each sum: at most
-/// (26 + log2(n / 512)) u sum |terms| to first order, u = 2^-53, besides the rounding of the terms themselves.
+/// absolutely and summed in blocks of block_rows(), the blocks along a binary tree (pairwise summation) kept as a stack
+/// of partial sums; the state also holds the raw rows of the unfinished block. Within a block, 64 samples are summed in
+/// chains of 16 per lane (32 in baseline code), the lanes pairwise, the block's 8 slices in order. Error of each sum:
+/// at most (26 + log2(n / 512)) u sum |terms| to first order, u = 2^-53, besides the rounding of the terms themselves.
 class Moments {
  public:
   /// std::invalid_argument on negative arguments, std::overflow_error when a count does not fit 64 bits.
@@ -42,8 +42,8 @@ class Moments {
   Moments(Moments&&) noexcept;
   Moments& operator=(Moments&&) noexcept;
 
-  /// Add the rows of X (n, n_vars) and Y (n, n_targets). All or nothing: on std::invalid_argument (shapes, NaN, infinity),
-  /// NumericalError (a sum overflowed) or Interrupted the object is as before. T is float or double.
+  /// Add the rows of X (n, n_vars) and Y (n, n_targets). All or nothing: on std::invalid_argument (shapes, NaN,
+  /// infinity), NumericalError (a sum overflowed) or Interrupted the object is as before. T is float or double.
   template <class T>
   void update(MatrixView<T> X, MatrixView<T> Y, int n_threads = 0);
 
@@ -60,12 +60,12 @@ class Moments {
 
   /// The complete state, sums in canonical order.
   struct State {
-    std::int64_t count = 0;               // all rows
-    std::vector<double> base;             // finalised sums merged in earlier; empty or size()
-    std::int64_t rows = 0;                // rows of the current stream
-    std::vector<int> levels;              // stack of the tree: level k is the sum of 2^k blocks, descending
+    std::int64_t count = 0;                 // all rows
+    std::vector<double> base;               // finalised sums merged in earlier; empty or size()
+    std::int64_t rows = 0;                  // rows of the current stream
+    std::vector<int> levels;                // stack of the tree: level k is the sum of 2^k blocks, descending
     std::vector<std::vector<double>> sums;  // one per level
-    std::vector<double> tail_x, tail_y;   // raw rows of the unfinished block, row-major
+    std::vector<double> tail_x, tail_y;     // raw rows of the unfinished block, row-major
   };
   State state() const;
   /// std::invalid_argument when the parts do not fit together.

@@ -6,7 +6,8 @@
 #include <span>
 #include <vector>
 
-/// Counting, ranking and unranking monomials in ascending graded lex order with x1 > x2 > ...: 1, x, y, x^2, xy, y^2, ...
+/// Counting, ranking and unranking monomials in ascending graded lex order with x1 > x2 > ...: 1, x, y, x^2, xy, y^2,
+/// ...
 namespace polycore {
 
 /// C(n, k); std::overflow_error past 64 bits.

@@ -12,5 +12,5 @@
 #include "polycore/parallel.hpp"
 #include "polycore/product.hpp"
 #include "polycore/program.hpp"
-#include "polycore/version.hpp"
 #include "polycore/veronese.hpp"
+#include "polycore/version.hpp"

@@ -28,10 +28,10 @@ void check_product(int d, int degree_a, int degree_b);
 /// The schedule of a product of forms: which rows convolve where. Independent of the ring and of the batch, built once,
 /// immutable, shared between threads.
 ///
-/// Sorted by the exponent of its first variable, a form in d variables is the concatenation of forms of degree 0, 1, ...
-/// in d - 1 variables; so the product is a double loop over blocks, down to d = 2, where it is the convolution of two
-/// contiguous rows. Small products are flattened into a list of row operations grouped by shape; large ones keep the upper
-/// levels of the recursion and share equal sub-plans.
+/// Sorted by the exponent of its first variable, a form in d variables is the concatenation of forms of degree 0, 1,
+/// ... in d - 1 variables; so the product is a double loop over blocks, down to d = 2, where it is the convolution of
+/// two contiguous rows. Small products are flattened into a list of row operations grouped by shape; large ones keep
+/// the upper levels of the recursion and share equal sub-plans.
 class ProductPlan {
  public:
   /// Product of forms of degrees a and b in d >= 1 variables.
@@ -66,22 +66,24 @@ class ProductPlan {
   std::uint64_t multiply_adds_ = 0;
 };
 
-/// out[s] = a[s] b[s] for 0 <= s < batch: forms of degrees a, b in d variables. Spans are C-order (batch, coefficients).
-/// T is float, double, std::complex<double>. std::invalid_argument on wrong sizes.
-/// Cost: count(d, a) count(d, b) multiply-adds per product.
+/// out[s] = a[s] b[s] for 0 <= s < batch: forms of degrees a, b in d variables. Spans are C-order (batch,
+/// coefficients). T is float, double, std::complex<double>. std::invalid_argument on wrong sizes. Cost: count(d, a)
+/// count(d, b) multiply-adds per product.
 template <class T>
 void graded_product(int d, int degree_a, int degree_b, std::span<const T> a, std::span<const T> b, std::span<T> out,
                     int n_threads = 0);
 /// The same in GF(p), canonical residues.
-void graded_product(int d, int degree_a, int degree_b, std::span<const std::uint64_t> a, std::span<const std::uint64_t> b,
-                    std::span<std::uint64_t> out, std::uint64_t modulus, int n_threads = 0);
+void graded_product(int d, int degree_a, int degree_b, std::span<const std::uint64_t> a,
+                    std::span<const std::uint64_t> b, std::span<std::uint64_t> out, std::uint64_t modulus,
+                    int n_threads = 0);
 
 /// out[s]_alpha = sum_beta m[s]_{alpha+beta} b[s]_beta, the transpose of a -> a b: <a b, m> = <a, corr(m, b)>.
 /// `m` (forms of degree degree_out + degree_b) may hold one member shared by the whole batch.
 template <class T>
 void correlation(int d, int degree_out, int degree_b, std::span<const T> m, std::span<const T> b, std::span<T> out,
                  int n_threads = 0);
-void correlation(int d, int degree_out, int degree_b, std::span<const std::uint64_t> m, std::span<const std::uint64_t> b,
-                 std::span<std::uint64_t> out, std::uint64_t modulus, int n_threads = 0);
+void correlation(int d, int degree_out, int degree_b, std::span<const std::uint64_t> m,
+                 std::span<const std::uint64_t> b, std::span<std::uint64_t> out, std::uint64_t modulus,
+                 int n_threads = 0);
 
 }  // namespace polycore

@@ -38,14 +38,16 @@ using Instruction = std::variant<Affine, Activation>;
 /// A network as a straight-line program. Slot 0 holds the inputs, instruction k writes slot k + 1, the last slot is the
 /// output. Immutable and safe to share between threads.
 ///
-/// The same program runs in several interpretations. With numbers as values it evaluates the network; with forms as values it
-/// expands it into the coefficients of the polynomials it computes. A program without biases whose activations are monomials
-/// lives in forms of degree exactly degree(); any other in degree <= degree(): basis() says which.
+/// The same program runs in several interpretations. With numbers as values it evaluates the network; with forms as
+/// values it expands it into the coefficients of the polynomials it computes. A program without biases whose
+/// activations are monomials lives in forms of degree exactly degree(); any other in degree <= degree(): basis() says
+/// which.
 ///
-/// Every method works on a batch: `theta` is C-order (batch, n_params()), and so on with a leading batch axis; T is double or
-/// std::complex<double>, GF(p) has its own overloads with canonical residues. Results do not depend on the number of threads,
-/// and a batch has the bits of its members one by one. std::invalid_argument on spans of the wrong size or non-finite
-/// entries, NumericalError on results that overflow, std::overflow_error when a count does not fit 64 bits.
+/// Every method works on a batch: `theta` is C-order (batch, n_params()), and so on with a leading batch axis; T is
+/// double or std::complex<double>, GF(p) has its own overloads with canonical residues. Results do not depend on the
+/// number of threads, and a batch has the bits of its members one by one. std::invalid_argument on spans of the wrong
+/// size or non-finite entries, NumericalError on results that overflow, std::overflow_error when a count does not fit
+/// 64 bits.
 class Program {
  public:
   /// std::invalid_argument for instructions that read a slot not yet written, or widths below 1.
@@ -98,10 +100,12 @@ class Program {
     std::span<const std::uint64_t> constants;
   };
   using Residues = std::span<const std::uint64_t>;
-  void evaluate(const Modular& field, Residues theta, Residues X, std::span<std::uint64_t> out, int n_threads = 0) const;
+  void evaluate(const Modular& field, Residues theta, Residues X, std::span<std::uint64_t> out,
+                int n_threads = 0) const;
   void expand(const Modular& field, Residues theta, std::span<std::uint64_t> out, int n_threads = 0) const;
   void jacobian(const Modular& field, Residues theta, std::span<std::uint64_t> out, int n_threads = 0) const;
-  void jvp(const Modular& field, Residues theta, Residues dtheta, std::span<std::uint64_t> out, int n_threads = 0) const;
+  void jvp(const Modular& field, Residues theta, Residues dtheta, std::span<std::uint64_t> out,
+           int n_threads = 0) const;
   void vjp(const Modular& field, Residues theta, Residues dcoef, std::span<std::uint64_t> out, int n_threads = 0) const;
 
  private:

@@ -39,7 +39,8 @@ void require_finite(std::span<const T> x, const char* name, std::size_t columns 
 template <class T>
 void require_no_overflow(std::span<const T> x, const char* what) {
   if (!all_finite(as_reals(x)))
-    throw NumericalError(std::string(what) + ": a result overflowed to infinity; scale the parameters or the data down");
+    throw NumericalError(std::string(what) +
+                         ": a result overflowed to infinity; scale the parameters or the data down");
 }
 
 }  // namespace polycore::detail

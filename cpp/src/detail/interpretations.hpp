@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What a value is: a number per sample, or a form. Each interpretation supplies the instructions on blocks of values, and
-// their transposes; sweeps.hpp runs them.
+// What a value is: a number per sample, or a form. Each interpretation supplies the instructions on blocks of values,
+// and their transposes; sweeps.hpp runs them.
 //
 // A block is unit-major: `units` values of `length` ring elements each.
 #pragma once
@@ -26,19 +26,23 @@ struct Run {
   int unit_threads = 1;  // > 1: one large member spreads its units over threads
 
   std::byte* at(void* p, std::size_t i) const { return static_cast<std::byte*>(p) + i * ring.element_bytes; }
-  const std::byte* at(const void* p, std::size_t i) const { return static_cast<const std::byte*>(p) + i * ring.element_bytes; }
+  const std::byte* at(const void* p, std::size_t i) const {
+    return static_cast<const std::byte*>(p) + i * ring.element_bytes;
+  }
   const std::byte* coefficient(const Node& node, int k) const {
     return constants.coefficient.data() + (node.first_constant + static_cast<std::size_t>(k)) * constants.scalar_bytes;
   }
   const std::byte* derivative_coefficient(const Node& node, int k) const {
-    return constants.derivative_coefficient.data() + (node.first_constant + static_cast<std::size_t>(k)) * constants.scalar_bytes;
+    return constants.derivative_coefficient.data() +
+           (node.first_constant + static_cast<std::size_t>(k)) * constants.scalar_bytes;
   }
   bool is_zero(const std::byte* scalar) const {
     return std::all_of(scalar, scalar + constants.scalar_bytes, [](std::byte b) { return b == std::byte{0}; });
   }
 };
 
-/// Calls body(first row, number of rows) on strips of the rows of a large matrix product, so that it can be interrupted.
+/// Calls body(first row, number of rows) on strips of the rows of a large matrix product, so that it can be
+/// interrupted.
 template <class Body>
 void in_strips(std::size_t n_rows, std::size_t work_per_row, const Body& body) {
   constexpr std::size_t kStripWork = 20'000'000;
@@ -64,7 +68,8 @@ class NumberValues {
   void affine(const Node& node, const void* w, const void* z, void* y, bool accumulate) const {
     const auto n_in = static_cast<std::size_t>(node.units_in);
     in_strips(static_cast<std::size_t>(node.units_out), n_in * n_, [&](std::size_t row, std::size_t rows) {
-      run_.ring.affine(rows, n_in, n_, run_.at(w, row * n_in), n_in, 1, z, run_.at(y, row * n_), accumulate, run_.context);
+      run_.ring.affine(rows, n_in, n_, run_.at(w, row * n_in), n_in, 1, z, run_.at(y, row * n_), accumulate,
+                       run_.context);
     });
   }
   void add_bias(const Node& node, const void* b, void* y) const {
@@ -86,14 +91,16 @@ class NumberValues {
         if (node.power & bit) ring.multiply(n, y, z, y, run_.context);
       }
       const std::byte* c = run_.coefficient(node, node.power);
-      if (!std::equal(run_.constants.one.begin(), run_.constants.one.end(), c)) ring.scale_by(n, c, 0, y, y, false, run_.context);
+      if (!std::equal(run_.constants.one.begin(), run_.constants.one.end(), c))
+        ring.scale_by(n, c, 0, y, y, false, run_.context);
     } else {
       fill(node, y, node.power);
       for (int k = node.power - 1; k >= 0; --k) {
         ring.multiply(n, y, z, y, run_.context);
         if (run_.is_zero(run_.coefficient(node, k))) continue;
         for (int i = 0; i < node.units_out; ++i)
-          ring.scale_by(n_, run_.coefficient(node, k), 0, ones_, run_.at(y, static_cast<std::size_t>(i) * n_), true, run_.context);
+          ring.scale_by(n_, run_.coefficient(node, k), 0, ones_, run_.at(y, static_cast<std::size_t>(i) * n_), true,
+                        run_.context);
       }
     }
   }
@@ -101,7 +108,8 @@ class NumberValues {
  private:
   void fill(const Node& node, void* y, int k) const {
     for (int i = 0; i < node.units_out; ++i)
-      run_.ring.scale_by(n_, run_.coefficient(node, k), 0, ones_, run_.at(y, static_cast<std::size_t>(i) * n_), false, run_.context);
+      run_.ring.scale_by(n_, run_.coefficient(node, k), 0, ones_, run_.at(y, static_cast<std::size_t>(i) * n_), false,
+                         run_.context);
   }
 
   Run& run_;
@@ -122,7 +130,8 @@ class FormValues {
     if (reader.is_affine) return nullptr;
     const auto n = static_cast<std::size_t>(run_.program.n_inputs), d = static_cast<std::size_t>(d_);
     void* z = run_.workspace.take_zero(n * d, run_.ring);
-    for (std::size_t j = 0; j < n; ++j) run_.ring.broadcast(run_.constants.one.data(), 1, run_.at(z, j * d + first() + j));
+    for (std::size_t j = 0; j < n; ++j)
+      run_.ring.broadcast(run_.constants.one.data(), 1, run_.at(z, j * d + first() + j));
     return z;
   }
 
@@ -131,14 +140,16 @@ class FormValues {
     if (node.input != 0) {
       const std::size_t n = length(node.degree_in);
       in_strips(n_out, n_in * n * run_.ring.lanes, [&](std::size_t row, std::size_t rows) {
-        run_.ring.affine(rows, n_in, n, run_.at(w, row * n_in), n_in, 1, z, run_.at(y, row * n), accumulate, run_.context);
+        run_.ring.affine(rows, n_in, n, run_.at(w, row * n_in), n_in, 1, z, run_.at(y, row * n), accumulate,
+                         run_.context);
       });
       return;
     }
     // Linear forms: row i of W is the coefficient vector of unit i.
     const auto d = static_cast<std::size_t>(d_);
     if (!accumulate) std::memset(y, 0, n_out * d * run_.ring.element_bytes);
-    for (std::size_t i = 0; i < n_out; ++i) run_.ring.add(n_in, run_.at(w, i * n_in), run_.at(y, i * d + first()), run_.context);
+    for (std::size_t i = 0; i < n_out; ++i)
+      run_.ring.add(n_in, run_.at(w, i * n_in), run_.at(y, i * d + first()), run_.context);
   }
   void affine_transpose(const Node& node, const void* w, const void* y, void* z) const {
     const auto n_in = static_cast<std::size_t>(node.units_in), n_out = static_cast<std::size_t>(node.units_out);
@@ -157,7 +168,8 @@ class FormValues {
       return;
     }
     const auto d = static_cast<std::size_t>(d_);
-    for (std::size_t i = 0; i < n_out; ++i) run_.ring.add(n_in, run_.at(y, i * d + first()), run_.at(w, i * n_in), run_.context);
+    for (std::size_t i = 0; i < n_out; ++i)
+      run_.ring.add(n_in, run_.at(y, i * d + first()), run_.at(w, i * n_in), run_.context);
   }
   void add_bias(const Node& node, const void* b, void* y) const {
     const std::size_t n = length(node.degree_in);
@@ -192,8 +204,8 @@ class FormValues {
     if (node.power < 1) return;
     const auto& plan = *products_.activations[k].derivative;
     for_units(node, [&](std::size_t i, Workspace&) {
-      plan.multiply(run_.ring, run_.at(dz, i * n_in), nullptr, run_.at(derivative, i * plan.size_b()), run_.at(dy, i * n_out),
-                    run_.context);
+      plan.multiply(run_.ring, run_.at(dz, i * n_in), nullptr, run_.at(derivative, i * plan.size_b()),
+                    run_.at(dy, i * n_out), run_.context);
     });
   }
   /// z += the transpose of dz -> p'(z) dz, applied to y.
@@ -202,7 +214,8 @@ class FormValues {
     const std::size_t n_in = length(node.degree_in), n_out = length(node.degree_out);
     const auto& plan = *products_.activations[k].derivative;
     for_units(node, [&](std::size_t i, Workspace&) {
-      plan.correlate(run_.ring, run_.at(y, i * n_out), run_.at(derivative, i * plan.size_b()), run_.at(z, i * n_in), run_.context);
+      plan.correlate(run_.ring, run_.at(y, i * n_out), run_.at(derivative, i * plan.size_b()), run_.at(z, i * n_in),
+                     run_.context);
     });
   }
 
@@ -210,7 +223,8 @@ class FormValues {
   std::size_t first() const { return static_cast<std::size_t>(d_ - run_.program.n_inputs); }
 
  private:
-  static constexpr std::size_t kPolledLength = 10'000;  // coefficients from which a look at the interrupt hook costs nothing
+  static constexpr std::size_t kPolledLength =
+      10'000;  // coefficients from which a look at the interrupt hook costs nothing
 
   void for_units(const Node& node, const std::function<void(std::size_t, Workspace&)>& body) {
     const auto n = static_cast<std::size_t>(node.units_out);
@@ -231,7 +245,8 @@ class FormValues {
 
   // Powers of a linear form in closed form: the coefficient of x^gamma in (w x)^k is the multinomial times w^gamma. The
   // monomials w^gamma of degree k come block by block, w_i times a suffix of those of degree k - 1.
-  void linear_activation(std::size_t k, const Node& node, const void* w, void* y, void* derivative, Workspace& workspace) {
+  void linear_activation(std::size_t k, const Node& node, const void* w, void* y, void* derivative,
+                         Workspace& workspace) {
     const auto& ring = run_.ring;
     const auto& closed = run_.constants.closed[k];
     const std::size_t n_max = length(node.power);
@@ -250,15 +265,16 @@ class FormValues {
       const std::size_t n = length(degree);
       for (int i = 0; i < d_; ++i) {
         const std::size_t suffix = products_.counts(d_ - i, degree);
-        ring.scale(suffix, run_.at(w, static_cast<std::size_t>(i)), run_.at(current, n - suffix), run_.at(next, position),
-                   run_.context);
+        ring.scale(suffix, run_.at(w, static_cast<std::size_t>(i)), run_.at(current, n - suffix),
+                   run_.at(next, position), run_.context);
         position += suffix;
       }
       std::swap(current, next);
     }
   }
 
-  void form_activation(std::size_t k, const Node& node, const void* z, void* y, void* derivative, Workspace& workspace) {
+  void form_activation(std::size_t k, const Node& node, const void* z, void* y, void* derivative,
+                       Workspace& workspace) {
     const auto& ring = run_.ring;
     const int e = node.degree_in;
     const auto& plan = products_.activations[k];
@@ -266,8 +282,9 @@ class FormValues {
     const void** powers = workspace.take_array<const void*>(static_cast<std::size_t>(node.power) + 1);
     std::fill(powers, powers + node.power + 1, nullptr);
     if (node.power >= 1) powers[1] = z;
-    const bool plain = node.monomial && node.power >= 2 &&
-                       std::equal(run_.constants.one.begin(), run_.constants.one.end(), run_.coefficient(node, node.power));
+    const bool plain =
+        node.monomial && node.power >= 2 &&
+        std::equal(run_.constants.one.begin(), run_.constants.one.end(), run_.coefficient(node, node.power));
     for (const PowerStep& step : steps) {
       // z^power with coefficient 1 is computed in place.
       void* out = plain && step.k == node.power ? y : workspace.take_zero(step.plan->size_c(), ring);

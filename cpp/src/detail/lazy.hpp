@@ -8,7 +8,8 @@
 namespace polycore::detail {
 
 /// A value built on first use, by one thread while the others wait. When building throws, the next call builds anew.
-/// NOTE: that is what std::call_once promises, but after an exception it hangs on some systems and under the thread sanitizer.
+/// NOTE: that is what std::call_once promises, but after an exception it hangs on some systems and under the thread
+/// sanitizer.
 template <class T>
 class Lazy {
  public:

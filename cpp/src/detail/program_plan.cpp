@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <map>
-#include <cstring>
 #include <stdexcept>
 #include <string>
 
@@ -60,7 +60,8 @@ ProgramPlan::ProgramPlan(int inputs, std::vector<Instruction> list)
       while (a.size() > 1 && a.back() == 0.0) a.pop_back();
       if (a.empty()) throw std::invalid_argument(position(k) + ": `coefficients` must not be empty");
       if (a.size() > kMaxActivationDegree + 1)
-        throw std::invalid_argument(position(k) + ": `coefficients` must have degree at most " + std::to_string(kMaxActivationDegree));
+        throw std::invalid_argument(position(k) + ": `coefficients` must have degree at most " +
+                                    std::to_string(kMaxActivationDegree));
       node.is_affine = false;
       node.units_out = node.units_in;
       node.power = static_cast<int>(a.size()) - 1;
@@ -97,7 +98,8 @@ const ProgramPlan::Products& ProgramPlan::products() const {
     Products built{FormCounts(d(), degree_max), {}};
     for (std::size_t slot = 1; slot < units.size(); ++slot)
       if (built.counts(d(), degrees[slot]) > kMaxSlot / static_cast<std::size_t>(units[slot]))
-        throw std::overflow_error("the polynomials of slot " + std::to_string(slot) + " have more coefficients than memory can hold");
+        throw std::overflow_error("the polynomials of slot " + std::to_string(slot) +
+                                  " have more coefficients than memory can hold");
     std::map<std::pair<int, int>, std::shared_ptr<const ProductPlan>> squares, mixed;  // shared by equal layers
     for (const Node& node : nodes) {
       ActivationPlan plan;
@@ -110,7 +112,8 @@ const ProgramPlan::Products& ProgramPlan::products() const {
         for (int k = 2; k <= r && !node.linear_input; ++k) {
           if (!all[static_cast<std::size_t>(k)]) continue;
           auto& shared = k % 2 == 0 ? squares[{k * e / 2, 0}] : mixed[{e, (k - 1) * e}];
-          if (!shared) shared = k % 2 == 0 ? ProductPlan::square(d(), k / 2 * e) : ProductPlan::product(d(), e, (k - 1) * e);
+          if (!shared)
+            shared = k % 2 == 0 ? ProductPlan::square(d(), k / 2 * e) : ProductPlan::product(d(), e, (k - 1) * e);
           plan.all_steps.push_back({k, k % 2 == 0, shared});
           if (value[static_cast<std::size_t>(k)]) plan.value_steps.push_back(plan.all_steps.back());
         }
@@ -126,9 +129,10 @@ const ProgramPlan::Products& ProgramPlan::products() const {
 
 namespace {
 
-// Positions of x_j times the forms of one degree: the first variable keeps the position; any other moves the block of degree i
-// in the remaining variables to the block of degree i + 1.
-void append_times_variable(const FormCounts& counts, int d, int degree, int j, std::size_t base, std::vector<std::uint32_t>& to) {
+// Positions of x_j times the forms of one degree: the first variable keeps the position; any other moves the block of
+// degree i in the remaining variables to the block of degree i + 1.
+void append_times_variable(const FormCounts& counts, int d, int degree, int j, std::size_t base,
+                           std::vector<std::uint32_t>& to) {
   if (j == 0) {
     for (std::size_t k = 0; k < counts(d, degree); ++k) to.push_back(static_cast<std::uint32_t>(base + k));
     return;
@@ -160,7 +164,8 @@ const JacobianPlan& ProgramPlan::jacobian_plan() const {
       built.cotangent_first.push_back(cotangent_first);
     }
     if (D >= 1)
-      for (int j = 0; j < n_inputs; ++j) append_times_variable(counts, d(), D - 1, j + d() - n_inputs, 0, built.times_variable);
+      for (int j = 0; j < n_inputs; ++j)
+        append_times_variable(counts, d(), D - 1, j + d() - n_inputs, 0, built.times_variable);
     return built;
   });
 }
@@ -173,7 +178,8 @@ template <class T, class Multiply>
 std::vector<T> multinomials(int d, int k, const std::vector<std::vector<T>>& binomials, const Multiply& multiply) {
   std::vector<T> result;
   const auto recurse = [&](auto&& self, int vars, int left, T factor) -> void {
-    for (; vars > 1 && left > 0; --vars)  // the exponent 0 of a variable is the next turn: recursion as deep as the degree
+    for (; vars > 1 && left > 0;
+         --vars)  // the exponent 0 of a variable is the next turn: recursion as deep as the degree
       for (int e = left; e > 0; --e)
         self(self, vars - 1, left - e,
              multiply(factor, binomials[static_cast<std::size_t>(left)][static_cast<std::size_t>(e)]));
@@ -184,9 +190,9 @@ std::vector<T> multinomials(int d, int k, const std::vector<std::vector<T>>& bin
 }
 
 template <class T, class Multiply, class Add, class Store>
-std::shared_ptr<const RingConstants> build_constants(const std::vector<Node>& nodes, int d, std::span<const T> constants,
-                                                     bool forms, std::size_t scalar_bytes, const Multiply& multiply,
-                                                     const Add& add, const Store& store) {
+std::shared_ptr<const RingConstants> build_constants(const std::vector<Node>& nodes, int d,
+                                                     std::span<const T> constants, bool forms, std::size_t scalar_bytes,
+                                                     const Multiply& multiply, const Add& add, const Store& store) {
   auto result = std::make_shared<RingConstants>();
   result->scalar_bytes = scalar_bytes;
   const auto append = [&](std::vector<std::byte>& bytes, T value) {
@@ -201,7 +207,8 @@ std::shared_ptr<const RingConstants> build_constants(const std::vector<Node>& no
   for (int n = 1; n <= power_max; ++n) {
     std::vector<T> row{T{1}};
     for (int m = 1; m < n; ++m)
-      row.push_back(add(binomials.back()[static_cast<std::size_t>(m) - 1], binomials.back()[static_cast<std::size_t>(m)]));
+      row.push_back(
+          add(binomials.back()[static_cast<std::size_t>(m) - 1], binomials.back()[static_cast<std::size_t>(m)]));
     row.push_back(T{1});
     binomials.push_back(std::move(row));
   }
@@ -260,13 +267,15 @@ std::shared_ptr<const RingConstants> ProgramPlan::constants_for(const std::compl
 std::shared_ptr<const RingConstants> ProgramPlan::constants_for(const DualNumber*, bool forms) const {
   return constants_for(static_cast<const std::complex<double>*>(nullptr), forms);
 }
-std::shared_ptr<const RingConstants> ProgramPlan::constants_for(const Modulus& modulus, std::span<const std::uint64_t> residues,
+std::shared_ptr<const RingConstants> ProgramPlan::constants_for(const Modulus& modulus,
+                                                                std::span<const std::uint64_t> residues,
                                                                 bool forms) const {
   if (residues.size() != constants.size())
     throw std::invalid_argument("`constants` must have " + std::to_string(constants.size()) + " entries, got " +
                                 std::to_string(residues.size()));
   const std::lock_guard lock(constants_mutex_);
-  if (!modular_[forms] || modular_p_[forms] != modulus.p() || !std::ranges::equal(modular_constants_[forms], residues)) {
+  if (!modular_[forms] || modular_p_[forms] != modulus.p() ||
+      !std::ranges::equal(modular_constants_[forms], residues)) {
     modular_[forms].reset();  // what follows may throw, and must not leave constants under another field's name
     auto built = build_constants<std::uint64_t>(
         nodes, d(), residues, forms, sizeof(std::uint64_t),
@@ -287,7 +296,8 @@ std::uint64_t ProgramPlan::expand_work() const {
     const Node& node = nodes[k];
     const auto units_out = static_cast<std::uint64_t>(node.units_out);
     if (node.is_affine) {
-      work += units_out * static_cast<std::uint64_t>(node.units_in) * (node.input == 0 ? 1 : p.counts(d(), node.degree_in));
+      work +=
+          units_out * static_cast<std::uint64_t>(node.units_in) * (node.input == 0 ? 1 : p.counts(d(), node.degree_in));
     } else {
       work += units_out * p.counts(d(), node.degree_out);
       for (const auto& step : p.activations[k].value_steps) work += units_out * step.plan->multiply_adds();
@@ -299,7 +309,8 @@ std::uint64_t ProgramPlan::expand_work() const {
 std::uint64_t ProgramPlan::evaluate_work() const {
   std::uint64_t work = 0;
   for (const Node& node : nodes)
-    work += static_cast<std::uint64_t>(node.units_out) * static_cast<std::uint64_t>(node.is_affine ? node.units_in : node.power);
+    work += static_cast<std::uint64_t>(node.units_out) *
+            static_cast<std::uint64_t>(node.is_affine ? node.units_in : node.power);
   return work;
 }
 

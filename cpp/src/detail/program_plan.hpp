@@ -22,16 +22,16 @@ namespace polycore::detail {
 /// An instruction after static analysis.
 struct Node {
   bool is_affine;
-  int input;             // slot read; slot k + 1 is written by instruction k
+  int input;  // slot read; slot k + 1 is written by instruction k
   int units_in, units_out;
   int degree_in, degree_out;
   // affine
   bool bias = false;
   std::size_t w_offset = 0, b_offset = 0;
   // activation
-  int power = 0;             // degree of the polynomial
-  bool monomial = false;     // c z^power
-  bool linear_input = false; // its input holds linear forms of the inputs: powers in closed form
+  int power = 0;              // degree of the polynomial
+  bool monomial = false;      // c z^power
+  bool linear_input = false;  // its input holds linear forms of the inputs: powers in closed form
   std::size_t first_constant = 0;
   std::size_t n_constants = 0;
 };
@@ -45,8 +45,8 @@ struct PowerStep {
 
 /// Schedules of one activation on forms.
 struct ActivationPlan {
-  std::vector<PowerStep> value_steps;  // ascending powers the value needs
-  std::vector<PowerStep> all_steps;    // ... the value and the derivative need
+  std::vector<PowerStep> value_steps;             // ascending powers the value needs
+  std::vector<PowerStep> all_steps;               // ... the value and the derivative need
   std::shared_ptr<const ProductPlan> derivative;  // (z, p'(z)) -> z p'(z): tangents, and cotangents by its transpose
 };
 
@@ -54,7 +54,7 @@ struct ActivationPlan {
 struct JacobianPlan {
   std::vector<std::shared_ptr<const ProductPlan>> products;  // per node; affine: (z, G) ; activation: (G, P) or swapped
   std::vector<bool> cotangent_first;                         // activation: which operand is the first
-  std::vector<std::uint32_t> times_variable;                 // (n_inputs, count): index of x_j times a monomial of degree D-1
+  std::vector<std::uint32_t> times_variable;  // (n_inputs, count): index of x_j times a monomial of degree D-1
 };
 
 /// The activation coefficients of a program in one ring.
@@ -64,7 +64,8 @@ struct RingConstants {
   std::vector<std::byte> coefficient;             // a_k, all activations concatenated
   std::vector<std::byte> derivative_coefficient;  // k a_k at the same positions
   struct ClosedForm {
-    std::vector<std::vector<std::byte>> value;       // [k]: a_k multinomial(k; gamma) over forms of degree k; empty if a_k = 0
+    std::vector<std::vector<std::byte>>
+        value;  // [k]: a_k multinomial(k; gamma) over forms of degree k; empty if a_k = 0
     std::vector<std::vector<std::byte>> derivative;  // [k]: (k + 1) a_{k+1} multinomial(k; gamma)
   };
   std::vector<ClosedForm> closed;  // per node, if asked for; empty unless linear_input
@@ -75,8 +76,8 @@ struct DualNumber {
   double value, derivative;
 };
 
-/// The analysed program. Product schedules and constants are built on first use, so that a program may be inspected whose
-/// expansion would not fit any memory.
+/// The analysed program. Product schedules and constants are built on first use, so that a program may be inspected
+/// whose expansion would not fit any memory.
 class ProgramPlan {
  public:
   ProgramPlan(int n_inputs, std::vector<Instruction> instructions);
@@ -102,8 +103,8 @@ class ProgramPlan {
   const Products& products() const;
   const JacobianPlan& jacobian_plan() const;
 
-  /// The constants in the ring of the (unused) pointer's type, with the closed forms that expansions need if `forms`. The
-  /// closed forms are as large as the first hidden layer's polynomials: check sizes first.
+  /// The constants in the ring of the (unused) pointer's type, with the closed forms that expansions need if `forms`.
+  /// The closed forms are as large as the first hidden layer's polynomials: check sizes first.
   std::shared_ptr<const RingConstants> constants_for(const double*, bool forms) const;
   std::shared_ptr<const RingConstants> constants_for(const std::complex<double>*, bool forms) const;
   std::shared_ptr<const RingConstants> constants_for(const DualNumber*, bool forms) const;

@@ -59,14 +59,15 @@ void* tangent(Run& run, Values& values, const Tape& tape, const void* theta, con
     } else if (dz) {
       values.activation_tangent(k, node, tape.derivative[k], dz, dy);
     } else {
-      std::memset(dy, 0, static_cast<std::size_t>(node.units_out) * values.length(node.degree_out) * run.ring.element_bytes);
+      std::memset(dy, 0,
+                  static_cast<std::size_t>(node.units_out) * values.length(node.degree_out) * run.ring.element_bytes);
     }
   }
   return dvalue[nodes.size()];
 }
 
-/// theta_bar += the transposed Jacobian times `cotangent`, a block like the output slot. Cotangents live in the dual space of
-/// the values, so each instruction runs its transpose.
+/// theta_bar += the transposed Jacobian times `cotangent`, a block like the output slot. Cotangents live in the dual
+/// space of the values, so each instruction runs its transpose.
 template <class Values>
 void reverse(Run& run, Values& values, const Tape& tape, const void* theta, const void* cotangent, void* theta_bar) {
   const auto& nodes = run.program.nodes;

@@ -34,7 +34,9 @@ class Workspace {
   void release(Mark m) { arena().release(m); }
 
   void* take_bytes(std::size_t bytes) { return arena().take(bytes); }
-  void* take(std::size_t elements, const kernels::RingKernels& ring) { return take_bytes(elements * ring.element_bytes); }
+  void* take(std::size_t elements, const kernels::RingKernels& ring) {
+    return take_bytes(elements * ring.element_bytes);
+  }
   void* take_zero(std::size_t elements, const kernels::RingKernels& ring) {
     void* p = take(elements, ring);
     std::memset(p, 0, elements * ring.element_bytes);  // all-zero bytes are zero in every ring
@@ -69,8 +71,9 @@ class Workspace {
       }
       if (block == blocks.size()) {
         const std::size_t size = bytes < (std::size_t{1} << 18) ? std::size_t{1} << 18 : bytes;
-        blocks.push_back({std::unique_ptr<std::byte, Free>(static_cast<std::byte*>(::operator new(size, std::align_val_t{kAlign}))),
-                          size});
+        blocks.push_back(
+            {std::unique_ptr<std::byte, Free>(static_cast<std::byte*>(::operator new(size, std::align_val_t{kAlign}))),
+             size});
         used = 0;
       }
       void* p = blocks[block].data.get() + used;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Kernels on samples: monomial panels, transposition, moments, and the Hankel product. Included by kernels.inl.cpp only.
+// Kernels on samples: monomial panels, transposition, moments, and the Hankel product. Included by kernels.inl.cpp
+// only.
 
 template <class T>
 struct SampleRegister;
@@ -45,7 +46,8 @@ void panel(std::size_t n, std::size_t stride, std::size_t first, std::size_t las
   }
 }
 
-// ---- transposition -------------------------------------------------------------------------------------------------------
+// ---- transposition
+// -------------------------------------------------------------------------------------------------------
 
 template <class T>
 inline __attribute__((always_inline)) void transpose_block(const T* src, std::size_t ss, T* dst, std::size_t ds) {
@@ -106,10 +108,11 @@ void stream(const void* src, void* dst, std::size_t bytes) {
 #endif
 }
 
-// ---- moments -------------------------------------------------------------------------------------------------------------
+// ---- moments
+// -------------------------------------------------------------------------------------------------------------
 
-// Twelve sums, three factors and one more fill 16 registers. NOTE: AVX-512 code uses half-width registers here; at full width
-// a slice of samples that fits the cache would be too few registers long to amortise the horizontal sums.
+// Twelve sums, three factors and one more fill 16 registers. NOTE: AVX-512 code uses half-width registers here; at full
+// width a slice of samples that fits the cache would be too few registers long to amortise the horizontal sums.
 constexpr int kTileRows = 3, kTileColumns = 4;
 #if defined(POLYCORE_ISA_V3)
 typedef double Samples __attribute__((vector_size(32)));
@@ -179,8 +182,8 @@ void moment_tile(std::size_t n, const double* u, std::size_t us, const double* v
   }
 }
 
-using MomentTile = void (*)(std::size_t, const double*, std::size_t, const double*, std::size_t, double* const*, std::size_t,
-                            const std::size_t*);
+using MomentTile = void (*)(std::size_t, const double*, std::size_t, const double*, std::size_t, double* const*,
+                            std::size_t, const std::size_t*);
 
 constexpr MomentTile kMomentTiles[kTileRows][kTileColumns] = {
     {moment_tile<1, 1>, moment_tile<1, 2>, moment_tile<1, 3>, moment_tile<1, 4>},
@@ -199,18 +202,20 @@ void moment_panel(std::size_t n, std::size_t n_rows, const double* u, std::size_
       for (std::size_t i = block; i < block_end && row_end[i] > j; i += kTileRows) {
         std::size_t rows = 1;
         while (rows < static_cast<std::size_t>(kTileRows) && i + rows < block_end && row_end[i + rows] > j) ++rows;
-        const std::size_t columns = row_end[i] - j < static_cast<std::size_t>(kTileColumns) ? row_end[i] - j : kTileColumns;
+        const std::size_t columns =
+            row_end[i] - j < static_cast<std::size_t>(kTileColumns) ? row_end[i] - j : kTileColumns;
         kMomentTiles[rows - 1][columns - 1](n, u + i * us, us, v + j * vs, vs, sums + i, j, row_end + i);
       }
     }
   }
 }
 
-// ---- Hankel product ------------------------------------------------------------------------------------------------------
+// ---- Hankel product
+// ------------------------------------------------------------------------------------------------------
 //
-// q[alpha] += sum_beta m[alpha + beta] c[beta]. The rows of q are short (two coefficients on average for six variables of
-// degree six), so what counts is control: at four variables the whole sum of one row of q is straight-line code, and q is kept
-// with its rows padded to whole registers. Rows of m are read a register at a time, past the last one used.
+// q[alpha] += sum_beta m[alpha + beta] c[beta]. The rows of q are short (two coefficients on average for six variables
+// of degree six), so what counts is control: at four variables the whole sum of one row of q is straight-line code, and
+// q is kept with its rows padded to whole registers. Rows of m are read a register at a time, past the last one used.
 
 inline __attribute__((always_inline)) void add_row(Samples sum, double* q) { vstore(q, vload<Samples>(q) + sum); }
 
@@ -244,9 +249,9 @@ inline void hankel_triangle(std::size_t a, std::size_t b, const double* m, const
   }
 }
 
-// Four variables: a form of degree b is triangles J = 0 .. b, triangle J is rows S = 0 .. J, row S is L = 0 .. S. Triangle I of
-// q meets c as a whole in straight-line code: all positions in m, c and q are known at compile time. Its rows are cut into
-// strips of one register; a group of strips shares every factor c.
+// Four variables: a form of degree b is triangles J = 0 .. b, triangle J is rows S = 0 .. J, row S is L = 0 .. S.
+// Triangle I of q meets c as a whole in straight-line code: all positions in m, c and q are known at compile time. Its
+// rows are cut into strips of one register; a group of strips shares every factor c.
 constexpr int kUnrolledDegree = 6;
 constexpr int kStrips = 3;
 
@@ -285,7 +290,8 @@ struct HankelTerms {
       for (int s = 0; s <= j; ++s)
         for (int l = 0; l <= s; ++l, ++term)
           for (int k = 0; k < Count; ++k)
-            position[term][k] = triangle_begin(I + j) + row_begin(strip(First + k).row + s) + strip(First + k).column + l;
+            position[term][k] =
+                triangle_begin(I + j) + row_begin(strip(First + k).row + s) + strip(First + k).column + l;
   }
 };
 
@@ -355,7 +361,7 @@ void hankel_product(int d, int a, int b, const std::size_t* const* counts, const
     // count(d, k - 1).
     for (int i = 0; i <= a; ++i)
       for (int j = 0; j <= b; ++j)
-        hankel_product(d - 1, i, j, counts, padded_counts, m + (i + j ? counts[d][i + j - 1] : 0), c + (j ? counts[d][j - 1] : 0),
-                       q + (i ? padded_counts[d][i - 1] : 0));
+        hankel_product(d - 1, i, j, counts, padded_counts, m + (i + j ? counts[d][i + j - 1] : 0),
+                       c + (j ? counts[d][j - 1] : 0), q + (i ? padded_counts[d][i - 1] : 0));
   }
 }

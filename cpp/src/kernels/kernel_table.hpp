@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The tables of kernels: one per instruction set, chosen at run time (dispatch.cpp).
 //
-// NOTE: kernel sources are compiled once per instruction set, so they may include nothing that defines inline functions or
-// templates with linkage: this header holds plain data only. An inline function shared between objects built with different
-// flags would be merged by the linker, and the baseline path could end up running AVX code.
+// NOTE: kernel sources are compiled once per instruction set, so they may include nothing that defines inline functions
+// or templates with linkage: this header holds plain data only. An inline function shared between objects built with
+// different flags would be merged by the linker, and the baseline path could end up running AVX code.
 #pragma once
 
 #include <cstddef>
@@ -30,22 +30,24 @@ struct RowOp {
 struct RowGroup {
   std::uint32_t first, count;  // range of RowOps
   std::uint32_t lb;
-  std::uint8_t la;        // 1..4
-  std::uint8_t doubled;   // use the operand 2a (squares: every mixed term occurs twice)
+  std::uint8_t la;       // 1..4
+  std::uint8_t doubled;  // use the operand 2a (squares: every mixed term occurs twice)
 };
 
 /// Kernels of one ring on blocks of values.
 ///
-/// A value ("element") holds `lanes` independent members of a batch; its memory is component-major (real parts of all lanes,
-/// then imaginary parts). All pointers are to elements; `context` is the modulus for GF(p) and ignored otherwise. A block of
-/// n_units polynomials of `length` coefficients is contiguous, unit-major. Bits of a result do not depend on `lanes`:
-/// the laned and the scalar kernel of a ring perform the same operations in the same order on every lane.
+/// A value ("element") holds `lanes` independent members of a batch; its memory is component-major (real parts of all
+/// lanes, then imaginary parts). All pointers are to elements; `context` is the modulus for GF(p) and ignored
+/// otherwise. A block of n_units polynomials of `length` coefficients is contiguous, unit-major. Bits of a result do
+/// not depend on `lanes`: the laned and the scalar kernel of a ring perform the same operations in the same order on
+/// every lane.
 struct RingKernels {
   std::size_t element_bytes;  // of one element, all lanes
   std::size_t scalar_bytes;   // of one lane of one element
   std::size_t lanes;
 
-  /// Gather `n_lanes` arrays src[lane * lane_stride + i], i < count (strides in scalars) into elements; missing lanes are zero.
+  /// Gather `n_lanes` arrays src[lane * lane_stride + i], i < count (strides in scalars) into elements; missing lanes
+  /// are zero.
   void (*pack)(const void* src, std::size_t lane_stride, std::size_t n_lanes, std::size_t count, void* dst);
   /// The reverse: dst[lane * lane_stride + i * stride].
   void (*unpack)(const void* src, std::size_t count, std::size_t n_lanes, void* dst, std::size_t lane_stride,
@@ -57,15 +59,15 @@ struct RingKernels {
   void (*affine)(std::size_t n_out, std::size_t n_in, std::size_t length, const void* w, std::size_t w_row,
                  std::size_t w_column, const void* z, void* y, bool accumulate, const ModulusData* context);
   /// w[i * w_stride + j] += sum_c y[i, c] z[j, c]
-  void (*affine_gradient)(std::size_t n_out, std::size_t n_in, std::size_t length, const void* y, const void* z, void* w,
-                          std::size_t w_stride, const ModulusData* context);
+  void (*affine_gradient)(std::size_t n_out, std::size_t n_in, std::size_t length, const void* y, const void* z,
+                          void* w, std::size_t w_stride, const ModulusData* context);
 
   /// c += a * b over the row operations; `a2` holds 2a and may be null when no group is doubled.
   void (*convolve)(const RowGroup* groups, std::size_t n_groups, const RowOp* ops, const void* a, const void* a2,
                    const void* b, void* c, const ModulusData* context);
   /// a[i] += sum_j c[i + j] b[j] over the row operations: the transpose of convolve in its first operand.
-  void (*correlate)(const RowGroup* groups, std::size_t n_groups, const RowOp* ops, const void* c, const void* b, void* a,
-                    const ModulusData* context);
+  void (*correlate)(const RowGroup* groups, std::size_t n_groups, const RowOp* ops, const void* c, const void* b,
+                    void* a, const ModulusData* context);
 
   /// y[i] = a[i] b[i];  y[i] += a[i] b[i]
   void (*multiply)(std::size_t n, const void* a, const void* b, void* y, const ModulusData* context);
@@ -109,9 +111,9 @@ struct KernelTable {
   void (*moment_panel)(std::size_t n, std::size_t n_rows, const double* u, std::size_t u_stride, const double* v,
                        std::size_t v_stride, std::size_t column_begin, const std::size_t* row_end, double* const* sums);
 
-  /// q[alpha] += sum over beta of m[alpha + beta] c[beta], one vector, no tables of indices. Rows of q (its coefficients with
-  /// equal exponents of all but the last two variables) are padded to multiples of kRowPadding; padded_counts[d][k] is the
-  /// padded size of a form. Up to kRowPadding - 1 doubles past the last moment are read.
+  /// q[alpha] += sum over beta of m[alpha + beta] c[beta], one vector, no tables of indices. Rows of q (its
+  /// coefficients with equal exponents of all but the last two variables) are padded to multiples of kRowPadding;
+  /// padded_counts[d][k] is the padded size of a form. Up to kRowPadding - 1 doubles past the last moment are read.
   void (*hankel_product)(int d, int degree_out, int degree_in, const std::size_t* const* counts,
                          const std::size_t* const* padded_counts, const double* m, const double* c, double* q);
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// All hot loops, compiled once per instruction set: POLYCORE_ISA names the namespace, POLYCORE_ISA_V3/_V4 the registers.
+// All hot loops, compiled once per instruction set: POLYCORE_ISA names the namespace, POLYCORE_ISA_V3/_V4 the
+// registers.
 //
 // NOTE: include nothing here that defines inline functions or templates with linkage (see kernel_table.hpp), and define
 // nothing outside the anonymous namespace but the one accessor at the end.

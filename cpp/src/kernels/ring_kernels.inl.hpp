@@ -17,7 +17,8 @@ void pack(const void* src, std::size_t lane_stride, std::size_t n_lanes, std::si
 }
 
 template <class R>
-void unpack(const void* src, std::size_t count, std::size_t n_lanes, void* dst, std::size_t lane_stride, std::size_t stride) {
+void unpack(const void* src, std::size_t count, std::size_t n_lanes, void* dst, std::size_t lane_stride,
+            std::size_t stride) {
   auto* in = static_cast<const typename R::T*>(src);
   auto* out = static_cast<typename R::T*>(dst);
   for (std::size_t lane = 0; lane < n_lanes; ++lane)
@@ -35,7 +36,8 @@ void broadcast(const void* src, std::size_t count, void* dst) {
       for (int lane = 0; lane < R::L; ++lane) out[i * kElement<R> + k * R::L + lane] = in[i * R::C + k];
 }
 
-// ---- affine --------------------------------------------------------------------------------------------------------------
+// ---- affine
+// --------------------------------------------------------------------------------------------------------------
 
 template <class R, int Rows, int Columns>
 inline __attribute__((always_inline)) void affine_tile(std::size_t n_in, std::size_t length, const typename R::T* w,
@@ -58,8 +60,8 @@ inline __attribute__((always_inline)) void affine_tile(std::size_t n_in, std::si
 }
 
 template <class R>
-void affine(std::size_t n_out, std::size_t n_in, std::size_t length, const void* w, std::size_t w_row, std::size_t w_column,
-            const void* z, void* y, bool accumulate, Context k) {
+void affine(std::size_t n_out, std::size_t n_in, std::size_t length, const void* w, std::size_t w_row,
+            std::size_t w_column, const void* z, void* y, bool accumulate, Context k) {
   using T = typename R::T;
   constexpr int E = kElement<R>, TileRows = R::C == 1 ? 4 : 2, TileColumns = R::C == 1 ? 3 : 2;
   for (int pass = 0; pass < kPasses<R>; ++pass) {
@@ -120,7 +122,8 @@ inline __attribute__((always_inline)) void affine_rows_along(std::size_t n_in, s
     affine_tile_along<Doubles, Rows, 2>(n_in, length, w, w_row, w_column, z + c, y + c, accumulate);
   for (; c + kDoubles <= length; c += kDoubles)
     affine_tile_along<Doubles, Rows, 1>(n_in, length, w, w_row, w_column, z + c, y + c, accumulate);
-  for (; c < length; ++c) affine_tile<F64, Rows, 1>(n_in, length, w, w_row, w_column, z + c, y + c, accumulate, nullptr);
+  for (; c < length; ++c)
+    affine_tile<F64, Rows, 1>(n_in, length, w, w_row, w_column, z + c, y + c, accumulate, nullptr);
 }
 
 template <>
@@ -137,8 +140,9 @@ void affine<F64>(std::size_t n_out, std::size_t n_in, std::size_t length, const 
 }
 
 template <class R, int Rows, int Columns>
-inline __attribute__((always_inline)) void gradient_tile(std::size_t length, const typename R::T* y, const typename R::T* z,
-                                                         typename R::T* w, std::size_t w_row, Context k) {
+inline __attribute__((always_inline)) void gradient_tile(std::size_t length, const typename R::T* y,
+                                                         const typename R::T* z, typename R::T* w, std::size_t w_row,
+                                                         Context k) {
   constexpr int E = kElement<R>;
   typename R::V sum[Rows][Columns];
   for (int i = 0; i < Rows; ++i)
@@ -168,7 +172,8 @@ void affine_gradient(std::size_t n_out, std::size_t n_in, std::size_t length, co
     for (; i + Tile <= n_out; i += Tile) {
       std::size_t j = 0;
       for (; j + Tile <= n_in; j += Tile)
-        gradient_tile<R, Tile, Tile>(length, py + i * length * E, pz + j * length * E, pw + (i * w_row + j) * E, w_row, k);
+        gradient_tile<R, Tile, Tile>(length, py + i * length * E, pz + j * length * E, pw + (i * w_row + j) * E, w_row,
+                                     k);
       for (; j < n_in; ++j)
         gradient_tile<R, Tile, 1>(length, py + i * length * E, pz + j * length * E, pw + (i * w_row + j) * E, w_row, k);
     }
@@ -182,7 +187,8 @@ void affine_gradient(std::size_t n_out, std::size_t n_in, std::size_t length, co
   }
 }
 
-// ---- graded product and correlation --------------------------------------------------------------------------------------
+// ---- graded product and correlation
+// --------------------------------------------------------------------------------------
 
 // Sliding window: every c is loaded and stored once, `La` multiply-adds per element of b.
 template <class R, int La>
@@ -210,8 +216,8 @@ void convolve_group(const RowOp* ops, std::size_t n_ops, std::size_t lb, const t
 }
 
 template <class R, int La>
-void correlate_group(const RowOp* ops, std::size_t n_ops, std::size_t lb, const typename R::T* c, const typename R::T* b,
-                     typename R::T* a, Context k) {
+void correlate_group(const RowOp* ops, std::size_t n_ops, std::size_t lb, const typename R::T* c,
+                     const typename R::T* b, typename R::T* a, Context k) {
   using V = typename R::V;
   constexpr int E = kElement<R>;
   for (std::size_t op = 0; op < n_ops; ++op) {
@@ -234,8 +240,8 @@ void correlate_group(const RowOp* ops, std::size_t n_ops, std::size_t lb, const 
 }
 
 template <class R>
-void convolve(const RowGroup* groups, std::size_t n_groups, const RowOp* ops, const void* a, const void* a2, const void* b,
-              void* c, Context k) {
+void convolve(const RowGroup* groups, std::size_t n_groups, const RowOp* ops, const void* a, const void* a2,
+              const void* b, void* c, Context k) {
   using T = typename R::T;
   for (std::size_t g = 0; g < n_groups; ++g) {
     const RowGroup& group = groups[g];
@@ -244,10 +250,17 @@ void convolve(const RowGroup* groups, std::size_t n_groups, const RowOp* ops, co
     auto* pc = static_cast<T*>(c);
     const RowOp* first = ops + group.first;
     switch (group.la) {
-      case 1: convolve_group<R, 1>(first, group.count, group.lb, pa, pb, pc, k); break;
-      case 2: convolve_group<R, 2>(first, group.count, group.lb, pa, pb, pc, k); break;
-      case 3: convolve_group<R, 3>(first, group.count, group.lb, pa, pb, pc, k); break;
-      default: convolve_group<R, 4>(first, group.count, group.lb, pa, pb, pc, k);
+      case 1:
+        convolve_group<R, 1>(first, group.count, group.lb, pa, pb, pc, k);
+        break;
+      case 2:
+        convolve_group<R, 2>(first, group.count, group.lb, pa, pb, pc, k);
+        break;
+      case 3:
+        convolve_group<R, 3>(first, group.count, group.lb, pa, pb, pc, k);
+        break;
+      default:
+        convolve_group<R, 4>(first, group.count, group.lb, pa, pb, pc, k);
     }
   }
 }
@@ -263,15 +276,23 @@ void correlate(const RowGroup* groups, std::size_t n_groups, const RowOp* ops, c
     const auto* pc = static_cast<const T*>(c);
     const RowOp* first = ops + group.first;
     switch (group.la) {
-      case 1: correlate_group<R, 1>(first, group.count, group.lb, pc, pb, pa, k); break;
-      case 2: correlate_group<R, 2>(first, group.count, group.lb, pc, pb, pa, k); break;
-      case 3: correlate_group<R, 3>(first, group.count, group.lb, pc, pb, pa, k); break;
-      default: correlate_group<R, 4>(first, group.count, group.lb, pc, pb, pa, k);
+      case 1:
+        correlate_group<R, 1>(first, group.count, group.lb, pc, pb, pa, k);
+        break;
+      case 2:
+        correlate_group<R, 2>(first, group.count, group.lb, pc, pb, pa, k);
+        break;
+      case 3:
+        correlate_group<R, 3>(first, group.count, group.lb, pc, pb, pa, k);
+        break;
+      default:
+        correlate_group<R, 4>(first, group.count, group.lb, pc, pb, pa, k);
     }
   }
 }
 
-// ---- entrywise -----------------------------------------------------------------------------------------------------------
+// ---- entrywise
+// -----------------------------------------------------------------------------------------------------------
 
 // Applies f to every register of n elements.
 template <class R, class F>
@@ -296,7 +317,8 @@ template <class R>
 void multiply_add(std::size_t n, const void* a, const void* b, void* y, Context k) {
   auto *pa = static_cast<const typename R::T*>(a), *pb = static_cast<const typename R::T*>(b);
   auto* py = static_cast<typename R::T*>(y);
-  for_each<R>(n, [&](std::size_t i) { R::store(py + i, R::fma(R::load(pa + i), R::load(pb + i), R::load(py + i), k)); });
+  for_each<R>(n,
+              [&](std::size_t i) { R::store(py + i, R::fma(R::load(pa + i), R::load(pb + i), R::load(py + i), k)); });
 }
 
 template <class R>
@@ -305,7 +327,8 @@ void scale(std::size_t n, const void* s, const void* x, void* y, Context k) {
   auto* py = static_cast<typename R::T*>(y);
   for (int pass = 0; pass < kPasses<R>; ++pass) {
     const typename R::V a = R::load(ps + pass * R::W);
-    for (std::size_t i = pass * R::W; i < n * kElement<R>; i += kElement<R>) R::store(py + i, R::mul(a, R::load(px + i), k));
+    for (std::size_t i = pass * R::W; i < n * kElement<R>; i += kElement<R>)
+      R::store(py + i, R::mul(a, R::load(px + i), k));
   }
 }
 

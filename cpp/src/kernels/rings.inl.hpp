@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The rings: what one register holds and how two of them multiply. Included by kernels.inl.cpp only.
 //
-// A ring policy R has: T (scalar stored in memory), V (registers of one value), C components per value, L lanes in memory,
-// W lanes per pass, and load / store / constant / fma / mul / add. A value occupies C * L scalars, component-major. Kernels loop over the
-// L / W passes.
+// A ring policy R has: T (scalar stored in memory), V (registers of one value), C components per value, L lanes in
+// memory, W lanes per pass, and load / store / constant / fma / mul / add. A value occupies C * L scalars,
+// component-major. Kernels loop over the L / W passes.
 
 using Context = const ModulusData*;
 
@@ -16,9 +16,7 @@ struct RealRing {
   static inline __attribute__((always_inline)) void store(T* p, V v) { vstore(p, v); }
   static inline __attribute__((always_inline)) V zero() { return V{}; }
   static inline __attribute__((always_inline)) V constant(const T* s) { return splat<V>(*s); }
-  static inline __attribute__((always_inline)) V fma(V a, V b, V c, Context) {
-    return vfma(a, b, c);
-  }
+  static inline __attribute__((always_inline)) V fma(V a, V b, V c, Context) { return vfma(a, b, c); }
   static inline __attribute__((always_inline)) V mul(V a, V b, Context) { return a * b; }
   static inline __attribute__((always_inline)) V add(V a, V b, Context) { return a + b; }
 };
@@ -31,9 +29,7 @@ struct PairRing {
     V_ x, y;
   };
   static constexpr int C = 2, L = L_, W = W_;
-  static inline __attribute__((always_inline)) V load(const T* p) {
-    return {vload<V_>(p), vload<V_>(p + L)};
-  }
+  static inline __attribute__((always_inline)) V load(const T* p) { return {vload<V_>(p), vload<V_>(p + L)}; }
   static inline __attribute__((always_inline)) void store(T* p, V v) {
     vstore(p, v.x);
     vstore(p + L, v.y);
@@ -63,7 +59,8 @@ struct ModularRing {
   static inline __attribute__((always_inline)) V zero() { return 0; }
   static inline __attribute__((always_inline)) V constant(const T* s) { return *s; }
   static inline __attribute__((always_inline)) V reduce(unsigned __int128 x, Context k) {
-    // x < p^2 + p <= 2^(2 bits), so the estimate is at most 2 below the quotient (Handbook of Applied Cryptography, 14.42).
+    // x < p^2 + p <= 2^(2 bits), so the estimate is at most 2 below the quotient (Handbook of Applied
+    // Cryptography, 14.42).
     const auto high = static_cast<std::uint64_t>(x >> (k->bits - 1));
     const auto q = static_cast<std::uint64_t>((static_cast<unsigned __int128>(high) * k->mu) >> (k->bits + 1));
     std::uint64_t r = static_cast<std::uint64_t>(x) - q * k->p;
