@@ -14,6 +14,7 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator, cg, eigsh
 
 from polycore import _backend
 from polycore import gram as gram_module
+from polycore.errors import NumericalError
 from polycore.gram import gram_matrix, gram_operator
 from polycore.moments import Moments
 from polycore.monomials import MonomialBasis
@@ -119,6 +120,13 @@ def test_operator_equals_dense(on_backend: str, rng: np.random.Generator, basis:
     close(operator @ np.asfortranarray(C)[:, ::-1], Q @ C[:, ::-1])
     np.testing.assert_array_equal(operator.to_dense(), Q)
     np.testing.assert_array_equal(operator @ np.eye(n), Q)
+
+
+def test_products_that_overflow_raise(on_backend: str) -> None:
+    operator = gram_operator(np.full(15, 1e300), MonomialBasis(2, 2))
+    for coef in (np.full(6, 1e10), np.full((6, 2), 1e10)):
+        with pytest.raises(NumericalError, match="overflow"):
+            operator @ coef
 
 
 def test_operator_bits_do_not_depend_on_batch_or_threads(on_backend: str, rng: np.random.Generator) -> None:

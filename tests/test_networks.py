@@ -649,6 +649,14 @@ def test_a_network_from_any_program():
     assert "6 parameters" in repr(net)
 
 
+def test_batches_of_no_parameters(on_backend):
+    net = Network(Program(2, [Activation(0, (0, 0, 1))]))
+    assert net.expand(np.zeros((3, 0))).tolist() == [[[1, 0, 0], [0, 0, 1]]] * 3
+    assert net.evaluate(np.zeros((3, 0)), [[2.0, 3.0]]).tolist() == [[[4, 9]]] * 3
+    assert net.vjp(np.zeros((3, 0)), np.ones((2, 3))).shape == (3, 0)
+    assert net.jacobian(np.zeros(0)).shape == (6, 0)
+
+
 # --- text -------------------------------------------------------------------------------------------------------------
 
 
