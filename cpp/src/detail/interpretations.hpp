@@ -83,13 +83,15 @@ class NumberValues {
     if (node.power == 0) {
       fill(node, y, 0);
     } else if (node.monomial) {
-      std::memcpy(y, z, n * ring.element_bytes);
       int bit = 1;
       while (bit * 2 <= node.power) bit *= 2;
+      const void* power = z;  // z^(leading bits of node.power)
       for (bit /= 2; bit > 0; bit /= 2) {
-        ring.multiply(n, y, y, y, run_.context);
+        ring.multiply(n, power, power, y, run_.context);
         if (node.power & bit) ring.multiply(n, y, z, y, run_.context);
+        power = y;
       }
+      if (node.power == 1) std::memcpy(y, z, n * ring.element_bytes);
       const std::byte* c = run_.coefficient(node, node.power);
       if (!std::equal(run_.constants.one.begin(), run_.constants.one.end(), c))
         ring.scale_by(n, c, 0, y, y, false, run_.context);

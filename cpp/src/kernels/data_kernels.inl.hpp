@@ -46,8 +46,7 @@ void panel(std::size_t n, std::size_t stride, std::size_t first, std::size_t las
   }
 }
 
-// ---- transposition
-// -------------------------------------------------------------------------------------------------------
+// ---- transposition ------------------------------------------------------------------------------
 
 template <class T>
 inline __attribute__((always_inline)) void transpose_block(const T* src, std::size_t ss, T* dst, std::size_t ds) {
@@ -108,8 +107,7 @@ void stream(const void* src, void* dst, std::size_t bytes) {
 #endif
 }
 
-// ---- moments
-// -------------------------------------------------------------------------------------------------------------
+// ---- moments ------------------------------------------------------------------------------------
 
 // Twelve sums, three factors and one more fill 16 registers. NOTE: AVX-512 code uses half-width registers here; at full
 // width a slice of samples that fits the cache would be too few registers long to amortise the horizontal sums.
@@ -210,8 +208,7 @@ void moment_panel(std::size_t n, std::size_t n_rows, const double* u, std::size_
   }
 }
 
-// ---- Hankel product
-// ------------------------------------------------------------------------------------------------------
+// ---- Hankel product -----------------------------------------------------------------------------
 //
 // q[alpha] += sum_beta m[alpha + beta] c[beta]. The rows of q are short (two coefficients on average for six variables
 // of degree six), so what counts is control: at four variables the whole sum of one row of q is straight-line code, and

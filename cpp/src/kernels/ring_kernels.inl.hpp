@@ -36,8 +36,7 @@ void broadcast(const void* src, std::size_t count, void* dst) {
       for (int lane = 0; lane < R::L; ++lane) out[i * kElement<R> + k * R::L + lane] = in[i * R::C + k];
 }
 
-// ---- affine
-// --------------------------------------------------------------------------------------------------------------
+// ---- affine -------------------------------------------------------------------------------------
 
 template <class R, int Rows, int Columns>
 inline __attribute__((always_inline)) void affine_tile(std::size_t n_in, std::size_t length, const typename R::T* w,
@@ -187,8 +186,7 @@ void affine_gradient(std::size_t n_out, std::size_t n_in, std::size_t length, co
   }
 }
 
-// ---- graded product and correlation
-// --------------------------------------------------------------------------------------
+// ---- graded product and correlation -------------------------------------------------------------
 
 // Sliding window: every c is loaded and stored once, `La` multiply-adds per element of b.
 template <class R, int La>
@@ -291,8 +289,7 @@ void correlate(const RowGroup* groups, std::size_t n_groups, const RowOp* ops, c
   }
 }
 
-// ---- entrywise
-// -----------------------------------------------------------------------------------------------------------
+// ---- entrywise ----------------------------------------------------------------------------------
 
 // Applies f to every register of n elements.
 template <class R, class F>
@@ -311,6 +308,16 @@ void multiply(std::size_t n, const void* a, const void* b, void* y, Context k) {
   auto *pa = static_cast<const typename R::T*>(a), *pb = static_cast<const typename R::T*>(b);
   auto* py = static_cast<typename R::T*>(y);
   for_each<R>(n, [&](std::size_t i) { R::store(py + i, R::mul(R::load(pa + i), R::load(pb + i), k)); });
+}
+
+// One member of a batch in float64: the registers run along the elements.
+template <>
+void multiply<F64>(std::size_t n, const void* a, const void* b, void* y, Context) {
+  auto *pa = static_cast<const double*>(a), *pb = static_cast<const double*>(b);
+  auto* py = static_cast<double*>(y);
+  std::size_t i = 0;
+  for (; i + kDoubles <= n; i += kDoubles) vstore(py + i, vload<Doubles>(pa + i) * vload<Doubles>(pb + i));
+  for (; i < n; ++i) py[i] = pa[i] * pb[i];
 }
 
 template <class R>
