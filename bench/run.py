@@ -56,6 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
     environment = describe()
     print(f"{environment['cpu']}, {environment['n_cpus']} CPUs, polycore {environment['polycore']['version']}", end="")
     print(f" ({environment['polycore']['backend']}, {environment['polycore']['isa']})", flush=True)
+    if environment["load_at_start"][0] > 0.5:
+        print(f"The machine is busy (load {environment['load_at_start'][0]:.1f}): everything suffers, two threads most.")
     for name in options.names or BENCHMARKS:
         bench = BENCHMARKS[name]
         for n_threads in bench.n_threads:
