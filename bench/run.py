@@ -56,8 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
     environment = describe()
     print(f"{environment['cpu']}, {environment['n_cpus']} CPUs, polycore {environment['polycore']['version']}", end="")
     print(f" ({environment['polycore']['backend']}, {environment['polycore']['isa']})", flush=True)
-    if environment["load_at_start"][0] > 0.5:
-        print(f"The machine is busy (load {environment['load_at_start'][0]:.1f}): everything suffers, two threads most.")
+    load = environment["load_at_start"][0]
+    if load > 0.5:
+        print(f"The machine is busy (load {load:.1f}): all numbers suffer, those of two threads most.")
     for name in options.names or BENCHMARKS:
         bench = BENCHMARKS[name]
         for n_threads in bench.n_threads:
@@ -71,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
                     continue
                 print(format_row(row), flush=True)
                 rows.append({"benchmark": name, **row})
-    environment["load_at_end"] = os.getloadavg()
+    environment["load_at_end"] = load_average()
     if options.json:
         Path(options.json).write_text(json.dumps({"environment": environment, "rows": rows}, indent=1) + "\n")
     missed = [row for row in rows if row["met"] is False]
@@ -205,8 +206,13 @@ def describe() -> dict[str, Any]:
         "numpy": np.__version__,
         "peers": {name: version(name) for name in ("scikit-learn", "python-flint", "jax", "jaxlib")},
         "polycore": {key: config[key] for key in ("version", "backend", "isa")},
-        "load_at_start": os.getloadavg(),
+        "load_at_start": load_average(),
     }
+
+
+def load_average() -> tuple[float, float, float]:
+    """Of the last 1, 5 and 15 minutes; zeros where the system does not tell."""
+    return os.getloadavg() if hasattr(os, "getloadavg") else (0.0, 0.0, 0.0)
 
 
 def cpu_name() -> str:
