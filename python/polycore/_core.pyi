@@ -160,4 +160,4 @@ def veronese(
 ) -> None: ...
 
 HANKEL_PADDING: int = 8
-__version__: str = "0.1.0"
+__version__: str
