@@ -29,7 +29,7 @@ bench: .venv/.installed-bench
 lint: .venv/.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/clang-format --dry-run --Werror $(CPP)
+	@echo clang-format --dry-run --Werror; $(BIN)/clang-format --dry-run --Werror $(CPP)
 	$(BIN)/mypy
 
 format: .venv/.installed
