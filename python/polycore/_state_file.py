@@ -70,8 +70,12 @@ def unpack(data: bytes, format: str, version: int, source: str) -> tuple[Header,
 
 
 def read(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a file."""
-    return Path(path).read_bytes()
+    """The bytes of a file; ValueError for what is neither a file nor a pipe, such as a device that never ends."""
+    source = Path(path)
+    mode = source.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISDIR(mode)):  # a directory has its own OSError
+        raise ValueError(f"`path` must name a regular file, got {os.fspath(path)!r}")
+    return source.read_bytes()
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:

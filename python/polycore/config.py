@@ -60,6 +60,8 @@ def show_config(file: TextIO | None = None) -> None:
     file : text stream, optional
         Where to print; standard output by default.
     """
+    if file is not None and not hasattr(file, "write"):
+        raise TypeError(f"`file` must be a text stream, got {type(file).__name__}")
     print(format_config(get_config()), file=sys.stdout if file is None else file)
 
 

@@ -524,6 +524,8 @@ def _check_size(basis: MonomialBasis, cross_basis: MonomialBasis, n_targets: int
 def _check_path(path: object) -> None:
     if isinstance(path, bytes) or not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"`path` must be a string or a path, got {type(path).__name__}")
+    if "\0" in os.fspath(path):
+        raise ValueError("`path` must not hold a null character")
 
 
 def _check_state(

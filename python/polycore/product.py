@@ -11,6 +11,7 @@ broadcast against each other.
 from __future__ import annotations
 
 import math
+from numbers import Rational
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -205,9 +206,12 @@ def _as_coefficients(
 def _kind(value: object) -> str:
     """Kind of the dtype; what is not an array is left to validation, whose messages name the argument."""
     try:
-        return np.asarray(value).dtype.kind
+        array = np.asarray(value)
     except (ValueError, TypeError, OverflowError):
         return ""
+    if array.dtype.kind == "O" and not all(isinstance(entry, Rational) for entry in array.flat):
+        return ""
+    return array.dtype.kind
 
 
 def _result(

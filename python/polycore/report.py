@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._validation import as_index, as_real, as_real_array, as_rng, check_size
+from ._validation import as_flag, as_index, as_real, as_real_array, as_rng, check_size
 from .fitting import MAX_DENSE_PARAMS, Descent, Fit, hessian_signature, scaled_starts
 from .loss import QDistance
 from .moments import Moments
@@ -284,7 +284,11 @@ def report(
     1.0
     """
     generator, seed = as_rng(rng)
-    network = MLP(tuple(widths), activation, bias)
+    network = MLP(widths, activation, bias)
+    drop_missing, progress = as_flag(drop_missing, "drop_missing"), as_flag(progress, "progress")
+    for name, text in (("title", title), ("command", command), ("delimiter", delimiter)):
+        if text is not None and not isinstance(text, str):
+            raise TypeError(f"`{name}` must be a string, got {type(text).__name__}")
     check_report_size(network)
     n_starts, max_steps = as_index(n_starts, "n_starts", 1), as_index(max_steps, "max_steps", 1)
     held_out = as_real(held_out, "held_out")
