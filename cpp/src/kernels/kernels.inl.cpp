@@ -17,6 +17,7 @@ namespace {
 #include "simd.inl.hpp"
 // clang-format off
 #include "rings.inl.hpp"
+#include "transpose.inl.hpp"
 #include "ring_kernels.inl.hpp"
 #include "data_kernels.inl.hpp"
 // clang-format on

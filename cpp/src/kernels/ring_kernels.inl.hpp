@@ -27,6 +27,35 @@ void unpack(const void* src, std::size_t count, std::size_t n_lanes, void* dst, 
         out[(lane * lane_stride + i * stride) * R::C + k] = in[i * kElement<R> + k * R::L + lane];
 }
 
+// Whole blocks of float64 lanes are transposed in registers.
+template <>
+void pack<F64Lanes>(const void* src, std::size_t lane_stride, std::size_t n_lanes, std::size_t count, void* dst) {
+  auto* in = static_cast<const double*>(src);
+  auto* out = static_cast<double*>(dst);
+  std::size_t i = 0;
+  if (n_lanes == kLanes)
+    for (; i + 4 <= count; i += 4)
+      for (int lane = 0; lane < kLanes; lane += 4)
+        transpose_block(in + lane * lane_stride + i, lane_stride, out + i * kLanes + lane, kLanes);
+  for (; i < count; ++i)
+    for (std::size_t lane = 0; lane < static_cast<std::size_t>(kLanes); ++lane)
+      out[i * kLanes + lane] = lane < n_lanes ? in[lane * lane_stride + i] : 0.0;
+}
+
+template <>
+void unpack<F64Lanes>(const void* src, std::size_t count, std::size_t n_lanes, void* dst, std::size_t lane_stride,
+                      std::size_t stride) {
+  auto* in = static_cast<const double*>(src);
+  auto* out = static_cast<double*>(dst);
+  std::size_t i = 0;
+  if (n_lanes == kLanes && stride == 1)
+    for (; i + 4 <= count; i += 4)
+      for (int lane = 0; lane < kLanes; lane += 4)
+        transpose_block(in + i * kLanes + lane, kLanes, out + lane * lane_stride + i, lane_stride);
+  for (; i < count; ++i)
+    for (std::size_t lane = 0; lane < n_lanes; ++lane) out[lane * lane_stride + i * stride] = in[i * kLanes + lane];
+}
+
 template <class R>
 void broadcast(const void* src, std::size_t count, void* dst) {
   auto* in = static_cast<const typename R::T*>(src);

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Transposition, four by four in registers. Included by kernels.inl.cpp only.
+
+template <class T>
+inline __attribute__((always_inline)) void transpose_block(const T* src, std::size_t ss, T* dst, std::size_t ds) {
+  for (int r = 0; r < 4; ++r)
+    for (int c = 0; c < 4; ++c) dst[c * ds + r] = src[r * ss + c];
+}
+
+#if defined(POLYCORE_ISA_V3)
+template <>
+inline __attribute__((always_inline)) void transpose_block<double>(const double* src, std::size_t ss, double* dst,
+                                                                   std::size_t ds) {
+  const __m256d r0 = _mm256_loadu_pd(src), r1 = _mm256_loadu_pd(src + ss);
+  const __m256d r2 = _mm256_loadu_pd(src + 2 * ss), r3 = _mm256_loadu_pd(src + 3 * ss);
+  const __m256d a = _mm256_unpacklo_pd(r0, r1), b = _mm256_unpackhi_pd(r0, r1);
+  const __m256d c = _mm256_unpacklo_pd(r2, r3), d = _mm256_unpackhi_pd(r2, r3);
+  _mm256_storeu_pd(dst, _mm256_permute2f128_pd(a, c, 0x20));
+  _mm256_storeu_pd(dst + ds, _mm256_permute2f128_pd(b, d, 0x20));
+  _mm256_storeu_pd(dst + 2 * ds, _mm256_permute2f128_pd(a, c, 0x31));
+  _mm256_storeu_pd(dst + 3 * ds, _mm256_permute2f128_pd(b, d, 0x31));
+}
+#endif
+
+template <class T>
+void transpose(std::size_t rows, std::size_t columns, const T* src, std::size_t ss, T* dst, std::size_t ds) {
+  std::size_t r = 0;
+  // Destination rows run along the source's rows: the outer loop keeps four of the source's columns' writes together.
+  std::size_t c = 0;
+  for (; c + 4 <= columns; c += 4) {
+    for (r = 0; r + 4 <= rows; r += 4) transpose_block(src + r * ss + c, ss, dst + c * ds + r, ds);
+    for (; r < rows; ++r)
+      for (std::size_t i = 0; i < 4; ++i) dst[(c + i) * ds + r] = src[r * ss + c + i];
+  }
+  for (; c < columns; ++c)
+    for (r = 0; r < rows; ++r) dst[c * ds + r] = src[r * ss + c];
+}
