@@ -47,6 +47,7 @@ class ActivationPolynomial:
 
     @property
     def degree(self) -> int:
+        """Degree of p; that of the zero polynomial is 0."""
         return len(self.coefficients) - 1
 
     @property

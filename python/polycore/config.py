@@ -59,6 +59,11 @@ def show_config(file: TextIO | None = None) -> None:
     ----------
     file : text stream, optional
         Where to print; standard output by default.
+
+    Raises
+    ------
+    TypeError
+        If ``file`` cannot be written to.
     """
     if file is not None and not hasattr(file, "write"):
         raise TypeError(f"`file` must be a text stream, got {type(file).__name__}")

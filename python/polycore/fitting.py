@@ -57,6 +57,7 @@ class Descent:
 
     @property
     def n_steps(self) -> int:
+        """Number of optimiser steps."""
         return len(self.loss) - 1
 
     def __repr__(self) -> str:

@@ -421,12 +421,21 @@ class QDistance:
     def compose(self, net: Network) -> NetworkLoss:
         """The loss as a function of a network's parameters.
 
+        Parameters
+        ----------
+        net : Network
+            With the basis and the number of outputs of this loss.
+
+        Returns
+        -------
+        NetworkLoss
+
         Raises
         ------
         TypeError
             If ``net`` is not a network.
         ValueError
-            If its basis or number of outputs is not that of the loss.
+            If its basis or number of outputs is not that of the loss, or this loss is a restriction.
         """
         return NetworkLoss(self, net)
 
@@ -487,11 +496,44 @@ class NetworkLoss:
         return f"NetworkLoss({self.net!r}, {self.loss!r})"
 
     def value(self, theta: ArrayLike, n_threads: int = 0) -> Any:
-        """Squared Q-distance of the network's coefficients to the target: a float, or an array of shape (...)."""
+        """Squared Q-distance of the network's coefficients to the target, without ``constant``.
+
+        Parameters
+        ----------
+        theta : array_like, shape (..., n_params)
+        n_threads : int
+            0 means the default. The result does not depend on it.
+
+        Returns
+        -------
+        float, or ndarray of shape (...)
+            Never negative.
+
+        Raises
+        ------
+        TypeError, ValueError, NumericalError
+            As `value_and_gradient`.
+        """
         return self.value_and_gradient(theta, n_threads)[0]
 
     def gradient(self, theta: ArrayLike, n_threads: int = 0) -> Vector:
-        """Gradient in θ, shape (..., n_params)."""
+        """Gradient of `value` in θ, Jᵀ·2Q(c − t).
+
+        Parameters
+        ----------
+        theta : array_like, shape (..., n_params)
+        n_threads : int
+            0 means the default. The result does not depend on it.
+
+        Returns
+        -------
+        ndarray, shape (..., n_params)
+
+        Raises
+        ------
+        TypeError, ValueError, NumericalError
+            As `value_and_gradient`.
+        """
         return self.value_and_gradient(theta, n_threads)[1]
 
     def value_and_gradient(self, theta: ArrayLike, n_threads: int = 0) -> tuple[Any, Vector]:
@@ -539,9 +581,25 @@ class NetworkLoss:
         return self.loss.value(coef), gradient
 
     def hessian(self, theta: ArrayLike, n_threads: int = 0) -> Vector:
-        """Hessian in θ, shape (..., n_params, n_params), symmetric bit for bit.
+        """Hessian of `value` in θ, by n_params tangents of the reverse sweep.
 
-        n_params tangents of the reverse sweep. Raises as `value_and_gradient`, and MemoryError if it would not fit.
+        Parameters
+        ----------
+        theta : array_like, shape (..., n_params)
+        n_threads : int
+            0 means the default. The result does not depend on it.
+
+        Returns
+        -------
+        ndarray, shape (..., n_params, n_params)
+            Symmetric bit for bit.
+
+        Raises
+        ------
+        TypeError, ValueError, NumericalError
+            As `value_and_gradient`.
+        MemoryError, OverflowError
+            If it would not fit; `hessian_product` never forms it.
         """
         points, n_threads = self._as_theta(theta), _validation.check_threads(n_threads)
         flat = points.reshape(-1, self.n_params)
@@ -569,6 +627,11 @@ class NetworkLoss:
         Returns
         -------
         ndarray, shape (..., n_params)
+
+        Raises
+        ------
+        TypeError, ValueError, NumericalError
+            As `value_and_gradient`; ValueError also if the leading axes do not broadcast.
         """
         points, n_threads = self._as_theta(theta), _validation.check_threads(n_threads)
         along = _validation.as_theta(v, self.n_params, "v", finite=True)
@@ -583,9 +646,24 @@ class NetworkLoss:
         return self._hessian_product(np.broadcast_to(points, shape), np.broadcast_to(along, shape), dcoef, n_threads)
 
     def gauss_newton(self, theta: ArrayLike, n_threads: int = 0) -> Vector:
-        """The Gauss–Newton matrix 2JᵀQJ, shape (..., n_params, n_params), symmetric and positive semidefinite.
+        """The Gauss–Newton matrix 2JᵀQJ, the Hessian without the second derivatives of the coefficients.
 
-        J (n_outputs · N, n_params) is the Jacobian of θ ↦ c. Raises as `hessian`.
+        Parameters
+        ----------
+        theta : array_like, shape (..., n_params)
+        n_threads : int
+            0 means the default. The result does not depend on it.
+
+        Returns
+        -------
+        ndarray, shape (..., n_params, n_params)
+            Symmetric bit for bit, positive semidefinite. J (n_outputs · N, n_params) is the Jacobian of θ ↦ c, and Q
+            acts on each output.
+
+        Raises
+        ------
+        TypeError, ValueError, NumericalError, MemoryError, OverflowError
+            As `hessian`.
         """
         points, n_threads = self._as_theta(theta), _validation.check_threads(n_threads)
         flat = points.reshape(-1, self.n_params)

@@ -256,6 +256,11 @@ class Moments:
         The rows of both are finished first, so this ends the stream of ``self``: rows added later start a new one.
         For results that do not depend on who summed what, merge in a fixed order.
 
+        Parameters
+        ----------
+        other : Moments
+            Of the same variables, degrees and targets; unchanged, unless it is ``self``.
+
         Raises
         ------
         TypeError
@@ -323,13 +328,47 @@ class Moments:
         return self._finalized()[2]
 
     def gram(self, basis: MonomialBasis) -> Vector:
-        """The Gram matrix Q = AᵀA of the Veronese matrix A of a basis; see `polycore.gram_matrix`."""
+        """The dense Gram matrix Q = AᵀA of the Veronese matrix A of a basis, Q_{αβ} = m_{α+β}.
+
+        Parameters
+        ----------
+        basis : MonomialBasis
+            Of degree at most ``degree // 2``.
+
+        Returns
+        -------
+        ndarray, shape (N, N)
+            See `polycore.gram_matrix`.
+
+        Raises
+        ------
+        TypeError, ValueError, OverflowError, MemoryError
+            As `polycore.gram_matrix`.
+        """
         from .gram import gram_matrix  # one layer up: a convenience that only delegates
 
         return gram_matrix(self, basis)
 
     def gram_operator(self, basis: MonomialBasis, n_threads: int = 0) -> GramOperator:
-        """The same Gram matrix as a scipy LinearOperator that never forms it; see `polycore.gram_operator`."""
+        """The Gram matrix of `gram` as a scipy LinearOperator that never forms it.
+
+        Parameters
+        ----------
+        basis : MonomialBasis
+            Of degree at most ``degree // 2``.
+        n_threads : int
+            Threads for products; 0 means the default.
+
+        Returns
+        -------
+        GramOperator
+            See `polycore.gram_operator`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `polycore.gram_operator`.
+        """
         from .gram import gram_operator
 
         return gram_operator(self, basis, n_threads)
@@ -410,10 +449,21 @@ class Moments:
 
     @classmethod
     def load(cls: type[M], path: str | os.PathLike[str]) -> M:
-        """Read a file that `save` wrote.
+        """Read a file that `save` wrote, on any backend.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Returns
+        -------
+        Moments
+            Equal in every bit to the one that was saved; a stream that was not finalised goes on where it stopped.
 
         Raises
         ------
+        TypeError
+            If ``path`` is not a path.
         FileNotFoundError
             If there is no such file.
         ValueError
@@ -423,7 +473,17 @@ class Moments:
         return cls._from_state_file(_state_file.read(path), repr(os.fspath(path)))
 
     def to_bytes(self, finalize: bool = False) -> bytes:
-        """What `save` writes, for other channels than files; pickles hold the same."""
+        """What `save` writes, for other channels than files; pickles hold the same.
+
+        Parameters
+        ----------
+        finalize : bool
+            Drop the raw rows of the unfinished block; see `save`.
+
+        Returns
+        -------
+        bytes
+        """
         moments = self.finalized() if _validation.as_flag(finalize, "finalize") else self
         with moments._lock:
             state = moments._accumulator.state()
@@ -447,7 +507,30 @@ class Moments:
 
     @classmethod
     def from_bytes(cls: type[M], data: bytes) -> M:
-        """The inverse of `to_bytes`; ValueError for bytes that are not exactly what it wrote."""
+        """The inverse of `to_bytes`.
+
+        Parameters
+        ----------
+        data : bytes-like
+
+        Returns
+        -------
+        Moments
+
+        Raises
+        ------
+        TypeError
+            If ``data`` is not bytes.
+        ValueError
+            If it is not exactly what `to_bytes` wrote, or of a newer format.
+
+        Examples
+        --------
+        >>> m = Moments(n_vars=2, degree=2)
+        >>> m.update([[1.0, 2.0]])
+        >>> Moments.from_bytes(m.to_bytes()).moments
+        array([1., 1., 2., 1., 2., 4.])
+        """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"`data` must be bytes, got {type(data).__name__}")
         return cls._from_state_file(bytes(data), "`data`")

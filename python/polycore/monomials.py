@@ -386,6 +386,20 @@ class MonomialBasis:
     def name(self, index: SupportsIndex, symbols: Sequence[str] | None = None, latex: bool = False) -> str:
         """Name of the monomial at position ``index``; see `names`.
 
+        Parameters
+        ----------
+        index : int
+            As in `exponent`.
+        symbols, latex
+            As in `names`.
+
+        Raises
+        ------
+        IndexError
+            If there is no such monomial.
+        TypeError, ValueError
+            If the symbols are not n_vars strings.
+
         Examples
         --------
         >>> MonomialBasis(3, 10).name(100)

@@ -214,6 +214,13 @@ class Network:
     def pack(self, arrays: Mapping[str, ArrayLike] | None = None, /, **more: ArrayLike) -> Array:
         """The flat parameter vector from the arrays of `unpack`, given as one dict or as keywords.
 
+        Parameters
+        ----------
+        arrays : dict of array_like, optional
+            "W1" of shape (..., n_out, n_in), "b1" of shape (..., n_out), ...
+        **more : array_like
+            The same as keywords; together they must name every array once.
+
         Returns
         -------
         ndarray, shape (..., n_params)
@@ -825,7 +832,19 @@ class NetworkPolynomial:
         self.text(max_terms=0, max_outputs=1)  # bad symbols are refused here, not when it is shown
 
     def text(self, latex: bool = False, max_terms: int | None = 12, max_outputs: int | None = 8) -> list[str]:
-        """One equation per output, abbreviated to ``max_terms`` terms and ``max_outputs`` outputs (None: all)."""
+        """One equation per output.
+
+        Parameters
+        ----------
+        latex : bool
+            Write LaTeX (without dollar signs).
+        max_terms, max_outputs : int or None
+            Write at most so many terms of each and so many outputs, and say how many are left out; None writes all.
+
+        Returns
+        -------
+        list of str
+        """
         n = len(self.coef)
         lines = []
         for o in range(n if max_outputs is None else min(n, as_index(max_outputs, "max_outputs", 0))):

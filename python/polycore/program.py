@@ -238,6 +238,15 @@ class Program:
 
         A float is the dyadic rational it stands for, so 0.5 is the inverse of 2 and 0.1 is not that of 10.
 
+        Parameters
+        ----------
+        modulus : int
+            A prime below 2^61.
+
+        Returns
+        -------
+        ndarray of uint64, shape (n_constants,)
+
         Raises
         ------
         ValueError

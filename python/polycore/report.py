@@ -144,6 +144,7 @@ class Training:
 
     @property
     def loss(self) -> float:
+        """The least loss that a descent reached."""
         return float(self.descents[self.best].loss[-1])
 
 
@@ -167,7 +168,18 @@ class Report:
     predictions: dict[str, Matrix] = field(repr=False)
 
     def model(self, key: str) -> Model:
-        """The model called "network", "linear" or "polynomial" (see docs/report.md)."""
+        """One of the fitted models.
+
+        Parameters
+        ----------
+        key : {"network", "linear", "form", "polynomial"}
+            "form" is there for homogeneous networks only, "polynomial" where it is not too large.
+
+        Raises
+        ------
+        KeyError
+            If the report has no such model.
+        """
         for model in self.models:
             if model.key == key:
                 return model
@@ -202,6 +214,11 @@ class Report:
         """Write ``index.html`` and ``report.json`` into the directory ``out`` and return the path of the page.
 
         Both are made in full before either is put in place, so a failure leaves what was there before.
+
+        Parameters
+        ----------
+        out : path
+            Made if it is not there.
 
         Raises
         ------
