@@ -25,11 +25,12 @@ constexpr std::size_t kStreamBytes = 8 * 1024 * 1024;  // outputs larger than th
 
 template <class T>
 struct Kernels {
+  static constexpr std::size_t kPiece = std::size_t{1} << 16;
   const kernels::KernelTable& table = kernels::active();
 
   void panel(std::size_t n, std::size_t stride, const MonomialTable& monomials, const T* x, std::size_t x_stride,
-             T* out) const {
-    in_pieces(monomials.size(), [&](std::size_t first, std::size_t last) {
+             T* out, std::size_t piece = kPiece) const {
+    in_pieces(monomials.size(), piece, [&](std::size_t first, std::size_t last) {
       if (first == 0) ++first;  // the monomial 1
       if constexpr (std::is_same_v<T, double>)
         table.panel_f64(n, stride, first, last, monomials.parent.data(), monomials.var.data(), x, x_stride, out);
@@ -39,7 +40,7 @@ struct Kernels {
   }
   /// Rows of monomials to rows of samples.
   void to_rows(std::size_t n_monomials, std::size_t n, const T* panel, std::size_t stride, T* rows) const {
-    in_pieces(n_monomials, [&](std::size_t first, std::size_t last) {
+    in_pieces(n_monomials, kPiece, [&](std::size_t first, std::size_t last) {
       transpose(last - first, n, panel + first * stride, stride, rows + first, n_monomials);
     });
   }
@@ -53,11 +54,10 @@ struct Kernels {
  private:
   // Pieces of so many monomials that the interrupt hook is looked at often enough.
   template <class Body>
-  static void in_pieces(std::size_t n, const Body& body) {
-    constexpr std::size_t kPiece = std::size_t{1} << 16;
-    for (std::size_t first = 0; first < n; first += kPiece) {
-      body(first, std::min(n, first + kPiece));
-      if (n > kPiece) poll_interrupt();
+  static void in_pieces(std::size_t n, std::size_t piece, const Body& body) {
+    for (std::size_t first = 0; first < n; first += piece) {
+      body(first, std::min(n, first + piece));
+      if (n > piece) poll_interrupt();
     }
   }
 };
@@ -92,7 +92,8 @@ void veronese(std::size_t n_samples, int n_vars, int degree, bool homogeneous, s
     if (order == Order::column_major && !homogeneous) {
       T* columns = out.data() + s0;
       std::fill_n(columns, n, T{1});
-      kernel.panel(n, n_samples, monomials, x, block, columns);
+      // Columns of fresh memory lie in as many (huge) pages, which the system clears when they are touched.
+      kernel.panel(n, n_samples, monomials, x, block, columns, 128);
       return;
     }
     T* panel = workspace.take_array<T>(N * block);
