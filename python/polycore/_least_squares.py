@@ -14,10 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
-from .errors import NumericalError
+from . import _linalg
 
 Matrix = NDArray[np.float64]
 
@@ -68,7 +67,7 @@ def solve_factor(factor: Matrix, right: Matrix, rank_tol: float) -> LeastSquares
 def solve_gram(gram: Matrix, right: Matrix, rank_tol: float, max_rank: int) -> LeastSquares:
     """From Q = FᵀF (N, N) and the rows of ``right`` = Fᵀg (O, N), by eigenvalues of Q; of rank at most ``max_rank``."""
     lengths = _positive(np.sqrt(np.maximum(gram.diagonal(), 0.0)))
-    values, vectors = scipy.linalg.eigh(gram / lengths / lengths[:, None], check_finite=False)
+    values, vectors = _linalg.eigh(gram / lengths / lengths[:, None])
     values, vectors = values[::-1], vectors[:, ::-1]
     rank = int(np.count_nonzero(values > rank_tol**2 * values.max(initial=0.0)))
     rank = min(rank, max_rank)
@@ -88,7 +87,7 @@ def _minimum_norm(scaled: Matrix, null_rows: Matrix, lengths: Matrix) -> tuple[M
         # NOTE: a column of F that is zero was scaled by 1. Scaled to unit length, the columns of a graded kernel are as
         # independent as they can be.
         columns = null_rows.T / lengths[:, None]
-        kernel = np.linalg.qr(columns / np.linalg.norm(columns, axis=0))[0]
+        kernel = _linalg.qr(columns / np.linalg.norm(columns, axis=0))[0]
         solution = solution - kernel @ (kernel.T @ solution)
     return np.ascontiguousarray(solution.T), kernel
 
@@ -97,18 +96,14 @@ def _condition(factor: Matrix) -> float:
     """Condition number of FᵀF for a factor of full row rank."""
     if not factor.size:
         return 1.0
-    s = scipy.linalg.svdvals(factor, check_finite=False)
+    s = _linalg.singular_values(factor)
     return float((s[0] / s[-1]) ** 2) if s[-1] > 0 else float("inf")
 
 
 def _svd(a: Matrix, full: bool) -> tuple[Matrix, Matrix, Matrix]:
     if not a.size:
         return np.eye(len(a)), np.zeros(0), np.eye(a.shape[1])
-    try:
-        u, s, vt = scipy.linalg.svd(a, full_matrices=full, check_finite=False)
-    except np.linalg.LinAlgError as error:
-        raise NumericalError(f"the singular value decomposition did not converge: {error}") from None
-    return u, s, vt
+    return _linalg.svd(a, full)
 
 
 def _positive(lengths: Matrix) -> Matrix:

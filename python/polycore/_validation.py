@@ -45,6 +45,8 @@ INT64_MAX = 2**63 - 1
 MAX_MODULUS = 2**61  # exclusive: products of residues and short sums of them fit in 128 bits
 MAX_THREADS = 1024
 
+# Arrays are looked through so many entries at a time, which keeps the masks in cache.
+_BLOCK = 2**18
 # Requests below this are never compared with the machine's memory: asking the system costs tens of microseconds.
 _SMALL_REQUEST = 64 * 2**20
 
@@ -332,12 +334,21 @@ def format_shape(shape: Shape) -> str:
     return f"({words[0]},)" if len(words) == 1 else f"({', '.join(words)})"
 
 
+def all_finite(array: Array) -> bool:
+    """Whether there is no NaN or infinity, block by block: with little memory, and an interrupt is seen in between."""
+    if array.flags.f_contiguous:
+        array = array.T
+    if not array.flags.c_contiguous:
+        return bool(np.isfinite(array).all())
+    flat = array.reshape(-1)
+    return all(np.isfinite(flat[start : start + _BLOCK]).all() for start in range(0, flat.size, _BLOCK))
+
+
 def check_finite(array: Array, name: str) -> None:
     """ValueError at the first NaN or infinity, naming its row (2-d arrays) or index."""
     flat = array.reshape(-1)
-    block = 2**18  # keeps the mask in cache and its memory small
-    for start in range(0, flat.size, block):
-        good = np.isfinite(flat[start : start + block])
+    for start in range(0, flat.size, _BLOCK):
+        good = np.isfinite(flat[start : start + _BLOCK])
         if not good.all():
             first = start + int(np.argmin(good))
             index = tuple(int(i) for i in np.unravel_index(first, array.shape))

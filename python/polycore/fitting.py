@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import _linalg
 from ._validation import as_index, as_real, as_theta
 from .errors import NumericalError
 
@@ -173,7 +174,7 @@ class Fit:
     def promise(self, theta: Vector) -> float:
         """Squared length of the residuals' part that lies in the range of their Jacobian."""
         residuals, jacobian = self.residuals(theta), self.residual_jacobian(theta)
-        left, singular_values, _ = np.linalg.svd(jacobian, full_matrices=False)
+        left, singular_values, _ = _linalg.svd(jacobian)
         # The kernel along the fibres of the parametrisation shows up as singular values at rounding level.
         kept = singular_values > 1e-10 * singular_values[0]
         with np.errstate(over="ignore"):
@@ -237,7 +238,7 @@ def hessian_signature(hessian: Vector, gauss_newton: Vector) -> tuple[int, int, 
     """
     lengths = np.sqrt(np.maximum(gauss_newton.diagonal(), 0.0))
     lengths = np.where(lengths > 1e-12 * lengths.max(initial=0.0), lengths, 1.0)
-    eigenvalues = np.linalg.eigvalsh(hessian / lengths / lengths[:, None])
+    eigenvalues = _linalg.eigenvalues(hessian / lengths / lengths[:, None])
     tolerance = 1e-8 * float(np.abs(eigenvalues).max(initial=0.0))
     positive = int((eigenvalues > tolerance).sum())
     negative = int((eigenvalues < -tolerance).sum())

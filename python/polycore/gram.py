@@ -173,7 +173,7 @@ class GramOperator(LinearOperator):
         else:
             with np.errstate(over="ignore", invalid="ignore"):
                 kernels.correlation(d, degree, degree, self.moments[None], c, out, 0, self._n_threads)
-            if not np.isfinite(out).all():
+            if not _validation.all_finite(out):
                 raise NumericalError("a Gram product overflowed to infinity; scale the coefficients or the data down")
 
     def _matmat(self, X: NDArray[Any]) -> NDArray[Any]:

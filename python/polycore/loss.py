@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _least_squares, _validation
+from . import _least_squares, _linalg, _validation
 from ._least_squares import LeastSquares
 from .errors import NumericalError
 from .gram import GramOperator, gram_matrix, gram_operator, select_degrees
@@ -788,7 +788,7 @@ class _DenseMetric:
         columns, right = images.T, goal.T
         if len(columns) > len(span):
             # As for data: orthogonalise once, then work on a small triangle.
-            triangle = _triangle(np.hstack([columns, right]))
+            triangle = _linalg.triangle(np.hstack([columns, right]))
             columns, right = triangle[: len(span), : len(span)], triangle[: len(span), len(span) :]
         solved = _least_squares.solve_factor(np.ascontiguousarray(columns), right, tolerance)
         misfit = goal - solved.solution @ images
@@ -858,13 +858,8 @@ def _triangular_factor(x: Vector, y: Vector, basis: MonomialBasis, n_threads: in
     for start in range(0, len(x), step):
         rows = slice(start, start + step)
         block = np.hstack([veronese(x[rows], basis, n_threads=n_threads), y[rows]])
-        triangle = _triangle(np.vstack([triangle, block]))
+        triangle = _linalg.triangle(np.vstack([triangle, block]))
     return triangle
-
-
-def _triangle(matrix: Vector) -> Vector:
-    """R of the QR factorisation, shape (min(rows, columns), columns)."""
-    return np.asarray(np.linalg.qr(matrix, mode="r"), dtype=np.float64)
 
 
 def _cross_moments(moments: Moments, basis: MonomialBasis) -> Vector:
@@ -946,7 +941,7 @@ def _as_tolerance(rank_tol: float | None) -> float | None:
 
 
 def _checked(result: Vector) -> Any:
-    if not np.isfinite(result).all():
+    if not _validation.all_finite(np.asarray(result)):
         raise NumericalError("the loss overflowed to infinity; scale the coefficients or the data down")
     return _as_scalar(result)
 

@@ -33,6 +33,7 @@ from ._validation import (
     _describe,
     _format_int,
     _to_array,
+    all_finite,
     as_exact_array,
     as_flag,
     as_index,
@@ -520,7 +521,7 @@ class MonomialBasis:
                 chunk = points[start : start + step]
                 kernels.veronese(chunk, self._degree, self._homogeneous, rows[: len(chunk)], 0)
                 values[..., start : start + step] = c @ rows[: len(chunk)].T
-        if dtype.kind != "O" and not np.isfinite(values).all():
+        if dtype.kind != "O" and not all_finite(values):
             raise NumericalError("a value of the polynomial overflowed; scale X or coef")
         return values
 

@@ -54,6 +54,8 @@ __all__ = ["MLP", "Network", "NetworkPolynomial"]
 _MANY_VALUES = 2**22
 # numpy arrays have at most 64 axes (32 before numpy 2), and coefficients have two besides those of the batch.
 _MAX_BATCH_AXES = 30
+# Random numbers are drawn this many at a time.
+_NUMBERS_AT_A_TIME = 2**20
 _EVALUATE_INSTEAD = "net.evaluate gives values at points without coefficients"
 
 
@@ -174,11 +176,18 @@ class Network:
         check_size(math.prod(max(1, n) for n in shape), 8, "the parameters", "ask for a smaller batch")
         if modulus is not None:
             return generator.integers(0, check_modulus(modulus), size=shape, dtype=np.uint64)
-        theta = generator.standard_normal(shape)
+        scale = np.ones(self.n_params)
         fan_in = self.n_inputs
         for block in self.program.parameters:
             fan_in = block.shape[1] if block.kind == "W" else fan_in  # a bias follows its weights
-            theta[..., block.start : block.stop] *= 1 / math.sqrt(fan_in)
+            scale[block.start : block.stop] = 1 / math.sqrt(fan_in)
+        theta = np.empty(shape)
+        if theta.size:
+            members = theta.reshape(-1, self.n_params)
+            step = max(1, _NUMBERS_AT_A_TIME // self.n_params)
+            for start in range(0, len(members), step):  # in steps, between which an interrupt is seen
+                generator.standard_normal(out=members[start : start + step])
+                members[start : start + step] *= scale
         return theta
 
     def unpack(self, theta: ArrayLike) -> dict[str, Array]:

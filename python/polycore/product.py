@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from . import _backend
 from ._rings import Array, batch_rows
 from ._validation import (
+    all_finite,
     as_exact_array,
     as_real_array,
     as_residues,
@@ -237,6 +238,6 @@ def _backend_for(x: Array) -> _backend.Kernels:
 
 
 def _checked(result: Array) -> Array:
-    if result.dtype.kind in "fc" and not np.isfinite(result).all():
+    if result.dtype.kind in "fc" and not all_finite(result):
         raise NumericalError("a coefficient of the result overflowed; scale the arguments")
     return result

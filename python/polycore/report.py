@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _linalg
 from ._validation import as_flag, as_index, as_real, as_real_array, as_rng, check_size
 from .fitting import MAX_DENSE_PARAMS, Descent, Fit, hessian_signature, scaled_starts
 from .loss import QDistance
@@ -534,11 +535,11 @@ def _quadratic_loss(network: MLP, X: Matrix, Y: Matrix) -> tuple[QDistance, Gram
             warnings.warn(str(warning.message), warning.category, stacklevel=2)
     if from_rows:
         loss = QDistance.from_data(X, Y, basis)
-        singular_values = np.linalg.svd(veronese(X, basis), compute_uv=False)
+        singular_values = _linalg.singular_values(veronese(X, basis))
         eigenvalues = np.zeros(len(basis))
         eigenvalues[: len(singular_values)] = singular_values**2
     else:
-        eigenvalues = np.linalg.eigvalsh(np.asarray(loss.gram))[::-1]
+        eigenvalues = _linalg.eigenvalues(np.asarray(loss.gram))[::-1]
     summary = GramSummary(
         n_monomials=len(basis),
         n_moments=len(np.asarray(moments.moments)),

@@ -20,6 +20,7 @@ __all__ = ["veronese"]
 
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 _ROWS_AT_A_TIME = 16
+_ENTRIES_AT_A_TIME = 2**20
 
 
 def veronese(
@@ -108,8 +109,8 @@ def veronese(
         with np.errstate(over="ignore"):
             _backend.kernels().veronese(points, basis.degree, basis.homogeneous, out, n_threads)
     # Half the largest number leaves room for the rounding of the bound itself.
-    if power_bound(largest, basis.degree) > float(np.finfo(points.dtype).max) / 2 and not np.isfinite(out).all():
-        row = int(np.argmin(np.isfinite(out).all(axis=1)))
+    if power_bound(largest, basis.degree) > float(np.finfo(points.dtype).max) / 2 and not _validation.all_finite(out):
+        row = next(i for i, values in enumerate(out) if not np.isfinite(values).all())
         raise NumericalError(
             f"a monomial of degree {basis.degree} overflows {points.dtype} at row {row}; shift and scale `X`"
         )
@@ -118,11 +119,15 @@ def veronese(
 
 def largest_magnitude(array: NDArray[Any], name: str) -> float:
     """The largest |entry| (0 if there are none); ValueError at the first NaN or infinity."""
+    largest = 0.0
     if not array.size:
-        return 0.0
-    largest = max(float(array.max()), -float(array.min()))  # a NaN comes out of both reductions
-    if not np.isfinite(largest):
-        _validation.check_finite(np.ascontiguousarray(array), name)
+        return largest
+    step = max(1, _ENTRIES_AT_A_TIME * len(array) // array.size)
+    for start in range(0, len(array), step):  # in steps, between which an interrupt is seen
+        rows = array[start : start + step]
+        largest = max(float(rows.max()), -float(rows.min()), largest)  # a NaN comes out of both reductions, and wins
+        if not largest < np.inf:
+            _validation.check_finite(np.ascontiguousarray(array), name)
     return largest
 
 
