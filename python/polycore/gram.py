@@ -48,6 +48,11 @@ def gram_matrix(moments: Moments | ArrayLike, basis: MonomialBasis) -> Vector:
     OverflowError, MemoryError
         If the matrix would not fit; use `gram_operator`.
 
+    Notes
+    -----
+    N² copies, no arithmetic. ``gram_matrix(m, basis)`` of the moments of X and ``A.T @ A`` with ``A = veronese(X,
+    basis)`` are the same up to roundoff (K. Kohn, *Algebraic neural network theory*, slides).
+
     Examples
     --------
     >>> gram_matrix([4.0, 3.0, 2.0, 1.0, 0.5], MonomialBasis(1, 2))

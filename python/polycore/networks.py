@@ -4,6 +4,9 @@
 `Network` is everything that needs only a program; a family such as `MLP` says how a program is written from a few
 words.
 
+Source: J. Kileel, M. Trager, J. Bruna, *On the expressive power of deep polynomial neural networks*, NeurIPS 2019,
+arXiv:1905.12207, for the map from parameters to coefficients and its image.
+
 Legend for the shapes below: ``n_params`` parameters, ``n_inputs`` = n_vars variables, ``n_outputs`` outputs,
 ``n_monomials`` monomials in ``basis``, ``n_samples`` points; ``...`` is any number of batch axes over parameters.
 """
