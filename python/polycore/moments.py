@@ -207,7 +207,7 @@ class Moments:
 
         Notes
         -----
-        One multiply-add for each sum and row, plus 1/512 of an addition: with x = (u, v) split in two halves,
+        One multiply-add for each sum and row, and little else: with x = (u, v) split in two halves of the variables,
         Σ_s u_s^γ v_s^δ over a block of rows is a product of two small matrices.
         """
         n_threads = _validation.check_threads(n_threads)
