@@ -4,6 +4,9 @@
 LAPACK runs for seconds without looking up, and Python delivers a signal only between two of its own steps. So a long
 decomposition runs on a thread of its own while the calling thread waits where an interrupt reaches it. An interrupted
 decomposition ends unheard in the background.
+
+That needs routines that let go of Python's lock: numpy's eigenvalue and singular value decompositions do (scipy's do
+not), and scipy's QR does (numpy's does not for tall matrices).
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import NDArray
 
 from .errors import NumericalError
@@ -52,13 +56,16 @@ def singular_values(a: Matrix) -> Matrix:
 
 def qr(a: Matrix) -> tuple[Matrix, Matrix]:
     """Q with orthonormal columns and the triangle R."""
-    q, r = _decompose(lambda: np.linalg.qr(a), a.size * min(a.shape))
+    work = a.size * min(a.shape)
+    q, r = _decompose(lambda: scipy.linalg.qr(a, mode="economic", check_finite=False), work)
     return np.asarray(q), np.asarray(r)
 
 
 def triangle(a: Matrix) -> Matrix:
     """R of the QR factorisation, shape (min(rows, columns), columns)."""
-    return _decompose(lambda: np.asarray(np.linalg.qr(a, mode="r"), dtype=np.float64), a.size * min(a.shape))
+    work, rows = a.size * min(a.shape), min(a.shape)
+    (r,) = _decompose(lambda: scipy.linalg.qr(a, mode="r", check_finite=False), work)
+    return np.array(r[:rows], dtype=np.float64, order="C")
 
 
 def _decompose(decomposition: Callable[[], T], work: int) -> T:
