@@ -201,7 +201,8 @@ void in_pieces(const std::vector<RowGroup>& groups, std::uint64_t work, const Ru
   if (groups.empty()) return;
   if (work <= kPolledWork) return run(groups.data(), groups.size());
   for (const RowGroup& group : groups) {
-    const auto rows = static_cast<std::uint32_t>(std::max<std::uint64_t>(1, kPolledWork / (std::uint64_t{group.la} * group.lb)));
+    const auto rows =
+        static_cast<std::uint32_t>(std::max<std::uint64_t>(1, kPolledWork / (std::uint64_t{group.la} * group.lb)));
     for (std::uint32_t row = 0; row < group.count; row += std::min(rows, group.count - row)) {
       RowGroup piece = group;
       piece.first += row;
@@ -221,7 +222,8 @@ std::byte* at(void* p, std::size_t i, std::size_t bytes) { return static_cast<st
 void ProductPlan::multiply(const kernels::RingKernels& ring, const void* a, const void* a2, const void* b, void* c,
                            const kernels::ModulusData* context) const {
   const auto& [ops, groups, children] = *schedule_;
-  in_pieces(groups, multiply_adds_, [&](const RowGroup* some, std::size_t n) { ring.convolve(some, n, ops.data(), a, a2, b, c, context); });
+  in_pieces(groups, multiply_adds_,
+            [&](const RowGroup* some, std::size_t n) { ring.convolve(some, n, ops.data(), a, a2, b, c, context); });
   const std::size_t e = ring.element_bytes;
   for (const auto& child : children) {
     const void* pa = at(child.doubled ? a2 : a, child.a, e);
@@ -233,7 +235,8 @@ void ProductPlan::multiply(const kernels::RingKernels& ring, const void* a, cons
 void ProductPlan::correlate(const kernels::RingKernels& ring, const void* c, const void* b, void* a,
                             const kernels::ModulusData* context) const {
   const auto& [ops, groups, children] = *schedule_;
-  in_pieces(groups, multiply_adds_, [&](const RowGroup* some, std::size_t n) { ring.correlate(some, n, ops.data(), c, b, a, context); });
+  in_pieces(groups, multiply_adds_,
+            [&](const RowGroup* some, std::size_t n) { ring.correlate(some, n, ops.data(), c, b, a, context); });
   const std::size_t e = ring.element_bytes;
   for (const auto& child : children) {
     child.plan->correlate(ring, at(c, child.c, e), at(b, child.b, e), at(a, child.a, e), context);
