@@ -1087,7 +1087,7 @@ def test_outputs_must_not_overlap_inputs(on_backend: str) -> None:
 # -- requests too large -----------------------------------------------------------------------------------------------
 
 ABSURD = """
-    import resource, time, tracemalloc
+    import resource, tracemalloc
     import numpy as np
     import polycore as pc
 
@@ -1144,17 +1144,14 @@ ABSURD = """
     }
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for name, request in requests.items():
-        start = time.perf_counter()
         try:
             result = request()
         except (OverflowError, MemoryError, ValueError) as refusal:
             error, message = refusal, str(refusal)
         else:
             raise SystemExit(f"{name}: not refused: {result!r}"[:200])
-        elapsed = time.perf_counter() - start
         sized = ("GiB", "bits", "2^31", "<=", "at most", "handles up to", "64-bit", "about 10^")
         assert any(word in message for word in sized), (name, message)
-        assert elapsed < 0.5, (name, elapsed)  # milliseconds; a busy machine may pause a process
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak
         assert grown < 100_000, (name, grown)  # KiB
     print("refused", len(requests))

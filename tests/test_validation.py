@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from fractions import Fraction
 
 import numpy as np
@@ -397,14 +396,6 @@ def test_sizes():
         v.check_size(2**62, 8, "the table")
     with pytest.raises(OverflowError, match=r"about 10\^100000 entries"):
         v.check_size(10**100000, 8, "the table")
-
-
-def test_size_checks_take_milliseconds():
-    start = time.perf_counter()
-    for _ in range(100):
-        with pytest.raises((MemoryError, OverflowError)):
-            v.check_size(10**15, 8, "the table")
-    assert (time.perf_counter() - start) / 100 < 0.05  # generous: it takes 0.1 ms
 
 
 def test_available_memory_is_sane():

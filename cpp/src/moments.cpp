@@ -476,6 +476,7 @@ void Moments::update(MatrixView<T> X, MatrixView<T> Y, int n_threads) {
   const auto extend = [&](Stream& stream, std::vector<Level> new_stack) {
     stream.tail_x.reserve(kBlockRows * n_vars);
     stream.tail_y.reserve(kBlockRows * n_targets);
+    if (!small) poll_interrupt_now();
     // From here on nothing can fail: the new tail is shorter than a block.
     stream.stack = std::move(new_stack);
     if (n_blocks > 0) {

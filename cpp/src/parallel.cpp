@@ -232,6 +232,11 @@ void parallel_for(std::size_t n_tasks, int n_threads, const std::function<void(s
 
 void set_interrupt_hook(bool (*hook)()) { interrupt_hook.store(hook, std::memory_order_release); }
 
+void poll_interrupt_now() {
+  last_poll = {};
+  poll_interrupt();
+}
+
 void poll_interrupt() {
   if (current_loop != nullptr && current_loop->stop.load(std::memory_order_relaxed)) throw Interrupted();
   poll_hook();
