@@ -24,8 +24,8 @@ void set_interrupt_hook(bool (*hook)());
 /// For long stretches inside one task: throws polycore::Interrupted once a stop has been asked for.
 void poll_interrupt();
 
-/// The same, even if the hook has been called a moment ago: before results are put in place that an interrupted caller should
-/// not find there.
+/// The same, even if the hook has been called a moment ago: before results are put in place that an interrupted caller
+/// should not find there.
 void poll_interrupt_now();
 
 }  // namespace polycore
