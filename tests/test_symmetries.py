@@ -59,7 +59,7 @@ def test_orbit_dimension(widths: tuple[int, ...], activation: object, bias: bool
 def test_the_action_does_not_change_the_function(widths: tuple[int, ...], activation: object, bias: bool) -> None:
     """Exact in GF(p): the Jacobian of the coefficients maps every generator to zero."""
     net = MLP(widths, activation, bias)
-    layers, n_params = _hidden_layers(net.program)
+    layers, n_params = _hidden_layers(net.program), net.program.n_params
     theta = np.random.default_rng(1).integers(1, WORD_PRIME, n_params, dtype=np.int64)
     jacobian = net.jacobian(theta, modulus=WORD_PRIME).astype(object)
     assert layers
@@ -76,7 +76,7 @@ def test_a_bias_before_takes_up_the_constant_of_a_linear_activation() -> None:
     theta = net.random_params(rng=4, modulus=WORD_PRIME)
     dimension = modular_rank(net.jacobian(theta, modulus=WORD_PRIME))
     assert orbit_dimension(program) == net.n_params - dimension == 4
-    (layer,), n_params = _hidden_layers(program)
+    (layer,), n_params = _hidden_layers(program), program.n_params
     rows = np.zeros((_n_generators(layer), n_params), dtype=np.int64)
     _linear_maps(layer, theta.astype(np.int64), rows)
     jacobian = net.jacobian(theta, modulus=WORD_PRIME).astype(object)
@@ -85,7 +85,7 @@ def test_a_bias_before_takes_up_the_constant_of_a_linear_activation() -> None:
 
 def test_closed_form_for_powers_is_the_rank_of_the_action() -> None:
     net = MLP((3, 4, 2, 2), (2, 3), bias=True)
-    layers, n_params = _hidden_layers(net.program)
+    layers, n_params = _hidden_layers(net.program), net.program.n_params
     theta = np.random.default_rng(2).integers(1, WORD_PRIME, n_params, dtype=np.int64)
     blocks = []
     for layer in layers:

@@ -19,25 +19,38 @@ random parameters over GF(2^31 − 1), which is the generic rank but for a proba
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._validation import as_rng, check_size
-from .program import Program
+from .program import Activation, Affine, Number, Program
 from .rank import WORD_PRIME, modular_rank
 
 
 @dataclass(frozen=True)
 class _Affine:
-    """An affine instruction's weights and bias as positions in the vector of parameters."""
+    """An affine instruction's weights and bias in the vector of parameters: W (n_out, n_in) row-major, then b."""
 
-    weights: NDArray[np.intp]  # (n_out, n_in)
-    bias: NDArray[np.intp] | None  # (n_out,)
+    start: int
+    n_out: int
+    n_in: int
+    has_bias: bool
+
+    @property
+    def weights(self) -> NDArray[np.intp]:
+        """Positions (n_out, n_in)."""
+        return np.arange(self.start, self.start + self.n_out * self.n_in).reshape(self.n_out, self.n_in)
+
+    @property
+    def bias(self) -> NDArray[np.intp]:
+        """Positions (n_out,), or none."""
+        start = self.start + self.n_out * self.n_in
+        return np.arange(start, start + self.n_out if self.has_bias else start)
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,11 @@ class _HiddenLayer:
     leading: Fraction
     shift: Fraction
     constant: Fraction
+
+    @property
+    def width(self) -> int:
+        """Number of units."""
+        return self.before.n_out
 
 
 def orbit_dimension(program: Program, rng: object = 0) -> int:
@@ -76,11 +94,11 @@ def orbit_dimension(program: Program, rng: object = 0) -> int:
     >>> orbit_dimension(MLP((2, 5, 2), activation=1).program)
     16
     """
-    layers, n_params = _hidden_layers(program)
+    layers, n_params = _hidden_layers(program), program.n_params
     if all(layer.degree >= 2 for layer in layers):
         # Scalings are independent wherever no weight is zero: row j of the first layer moves only with the scaling of
         # its unit j, which a relation therefore cannot contain, and so on from layer to layer.
-        return sum(len(layer.before.weights) for layer in layers)
+        return sum(layer.width for layer in layers)
     n_rows = sum(_n_generators(layer) for layer in layers)
     check_size(n_rows * n_params, 16, "the infinitesimal action of the symmetries of the linear layers")
     generator, _ = as_rng(rng)
@@ -94,68 +112,78 @@ def orbit_dimension(program: Program, rng: object = 0) -> int:
     return modular_rank(action % WORD_PRIME)
 
 
+def scaled_parameters(program: Program) -> list[int]:
+    """A parameter for each scaling of a hidden unit: the first weight of the unit.
+
+    The columns of these parameters in the Jacobian are combinations of the other columns wherever no weight is zero:
+    the tangent of the scaling of unit j in layer ℓ is in the kernel, and among the parameters of the list only those
+    of unit j itself and of the next layer are moved by it, so that its restriction to the list is triangular.
+    """
+    return [
+        layer.before.start + unit * layer.before.n_in
+        for layer in _hidden_layers(program)
+        if layer.degree >= 2
+        for unit in range(layer.width)
+    ]
+
+
 def expected_dimension(ambient_dimension: int, n_params: int, orbit: int) -> int:
     """min(ambient dimension, n_params − orbit dimension): what the network's image has unless it is defective."""
     return min(ambient_dimension, n_params - orbit)
 
 
-def _hidden_layers(program: Program) -> tuple[list[_HiddenLayer], int]:
-    """The layers with continuous symmetries, and the number of parameters."""
-    instructions = program.as_tuples()
-    widths = [program.n_inputs]
-    affines: dict[int, _Affine] = {}
-    readers: dict[int, list[int]] = {slot: [] for slot in range(len(instructions) + 1)}
-    position = 0
-    for index, (kind, input_slot, *rest) in enumerate(instructions):
-        readers[input_slot].append(index)
-        if kind != "affine":
-            widths.append(widths[input_slot])
-            continue
-        n_in, n_out = widths[input_slot], int(rest[0])
-        weights = np.arange(position, position + n_out * n_in).reshape(n_out, n_in)
-        position += n_out * n_in
-        bias = np.arange(position, position + n_out) if rest[1] else None
-        position += n_out if rest[1] else 0
-        affines[index] = _Affine(weights, bias)
-        widths.append(n_out)
+def _hidden_layers(program: Program) -> list[_HiddenLayer]:
+    """The layers with continuous symmetries."""
+    affines: dict[int, _Affine] = {}  # by instruction
+    for block in program.parameters:
+        if block.kind == "W":
+            affine = program.instructions[block.instruction]
+            assert isinstance(affine, Affine)
+            affines[block.instruction] = _Affine(block.start, block.shape[0], block.shape[1], affine.bias)
+    readers: list[list[int]] = [[] for _ in range(len(program.instructions) + 1)]
+    for k, instruction in enumerate(program.instructions):
+        readers[instruction.input].append(k)
     layers = []
-    for index, (kind, input_slot, *rest) in enumerate(instructions):
-        if kind != "activation" or input_slot - 1 not in affines or readers[input_slot] != [index]:
+    for k, instruction in enumerate(program.instructions):
+        before = affines.get(instruction.input - 1)
+        if not isinstance(instruction, Activation) or before is None or readers[instruction.input] != [k]:
             continue
-        if not readers[index + 1] or not all(reader in affines for reader in readers[index + 1]):
+        after = tuple(affines[reader] for reader in readers[k + 1] if reader in affines)
+        if not after or len(after) < len(readers[k + 1]):
             continue
-        before, after = affines[input_slot - 1], tuple(affines[reader] for reader in readers[index + 1])
-        power = _as_shifted_power([Fraction(c) for c in rest[0]])
+        power = _as_shifted_power(instruction.coefficients)
         if power is None:
             continue
         degree, leading, shift, constant = power
-        biased_after = all(affine.bias is not None for affine in after)
-        if degree >= 2 and ((shift and before.bias is None) or (constant and not biased_after)):
+        biased_after = all(affine.has_bias for affine in after)
+        if degree >= 2 and ((shift and not before.has_bias) or (constant and not biased_after)):
             continue
         layers.append(_HiddenLayer(before, after, degree, leading, shift, constant))
-    return layers, position
+    return layers
 
 
-def _as_shifted_power(coefficients: Sequence[Fraction]) -> tuple[int, Fraction, Fraction, Fraction] | None:
+@lru_cache(maxsize=256)
+def _as_shifted_power(coefficients: tuple[Number, ...]) -> tuple[int, Fraction, Fraction, Fraction] | None:
     """(r, c, a, k) with p(z) = c (z − a)^r + k, or None. For r = 1 the shift is 0."""
     degree = len(coefficients) - 1
     if degree < 1 or coefficients[-1] == 0:
         return None
-    leading = coefficients[-1]
-    shift = Fraction(0) if degree == 1 else -coefficients[-2] / (degree * leading)
+    exact = [Fraction(c) for c in coefficients]
+    leading = exact[-1]
+    shift = Fraction(0) if degree == 1 else -exact[-2] / (degree * leading)
     for i in range(1, degree):
-        if coefficients[i] != leading * comb(degree, i) * (-shift) ** (degree - i):
+        if exact[i] != leading * comb(degree, i) * (-shift) ** (degree - i):
             return None
-    return degree, leading, shift, coefficients[0] - leading * (-shift) ** degree
+    return degree, leading, shift, exact[0] - leading * (-shift) ** degree
 
 
 def _n_generators(layer: _HiddenLayer) -> int:
-    width = len(layer.before.weights)
+    width = layer.width
     return width if layer.degree >= 2 else width * (width + _has_translations(layer))
 
 
 def _has_translations(layer: _HiddenLayer) -> bool:
-    return layer.before.bias is not None and all(affine.bias is not None for affine in layer.after)
+    return layer.before.has_bias and all(affine.has_bias for affine in layer.after)
 
 
 def _scalings(layer: _HiddenLayer, theta: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
@@ -163,12 +191,12 @@ def _scalings(layer: _HiddenLayer, theta: NDArray[np.int64], rows: NDArray[np.in
     shift, constant = _residue(layer.shift), _residue(layer.constant)
     for unit, row in enumerate(rows):
         row[layer.before.weights[unit]] = theta[layer.before.weights[unit]]
-        if layer.before.bias is not None:
+        if layer.before.has_bias:
             row[layer.before.bias[unit]] = theta[layer.before.bias[unit]] - shift
         for after in layer.after:
             change = theta[after.weights[:, unit]] * layer.degree % WORD_PRIME
             row[after.weights[:, unit]] = -change
-            if after.bias is not None:
+            if after.has_bias:
                 row[after.bias] = change * constant % WORD_PRIME
 
 
@@ -180,13 +208,13 @@ def _linear_maps(layer: _HiddenLayer, theta: NDArray[np.int64], rows: NDArray[np
     0: the matrix unit (i, j) minus (i, i).
     """
     leading, constant = _residue(layer.leading), _residue(layer.constant)
-    width = layer.before.weights.shape[0]
+    width = layer.width
     remaining = iter(rows)
-    biased_after = all(after.bias is not None for after in layer.after)
+    biased_after = all(after.has_bias for after in layer.after)
     for i in range(width):
         for j in range(width):
             row = next(remaining)
-            if layer.before.bias is not None:
+            if layer.before.has_bias:
                 _add_matrix_unit(layer, theta, row, i, j, 1, 0)
                 row[layer.before.bias[i]] += _residue(layer.constant / layer.leading)
                 continue
@@ -197,7 +225,6 @@ def _linear_maps(layer: _HiddenLayer, theta: NDArray[np.int64], rows: NDArray[np
         return
     for i in range(width):
         row = next(remaining)
-        assert layer.before.bias is not None
         row[layer.before.bias[i]] = 1
         for after in layer.after:
             row[after.bias] = -theta[after.weights[:, i]] * leading % WORD_PRIME
@@ -207,12 +234,12 @@ def _add_matrix_unit(
     layer: _HiddenLayer, theta: NDArray[np.int64], row: NDArray[np.int64], i: int, j: int, sign: int, constant: int
 ) -> None:
     row[layer.before.weights[i]] += sign * theta[layer.before.weights[j]]
-    if layer.before.bias is not None:
+    if layer.before.has_bias:
         row[layer.before.bias[i]] += sign * theta[layer.before.bias[j]]
     for after in layer.after:
         change = theta[after.weights[:, i]]
         row[after.weights[:, j]] -= sign * change
-        if after.bias is not None:
+        if after.has_bias:
             row[after.bias] += sign * (change * constant % WORD_PRIME)
 
 
