@@ -99,17 +99,36 @@ def orbit_dimension(program: Program, rng: object = 0) -> int:
         # Scalings are independent wherever no weight is zero: row j of the first layer moves only with the scaling of
         # its unit j, which a relation therefore cannot contain, and so on from layer to layer.
         return sum(layer.width for layer in layers)
-    n_rows = sum(_n_generators(layer) for layer in layers)
-    check_size(n_rows * n_params, 16, "the infinitesimal action of the symmetries of the linear layers")
     generator, _ = as_rng(rng)
-    theta = generator.integers(1, WORD_PRIME, n_params, dtype=np.int64)
-    action = np.zeros((n_rows, n_params), dtype=np.int64)
+    return modular_rank(infinitesimal_action(program, generator.integers(1, WORD_PRIME, n_params, dtype=np.int64)))
+
+
+def infinitesimal_action(program: Program, theta: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Tangents at ``theta`` of the known continuous symmetries, over GF(WORD_PRIME), shape (n_generators, n_params).
+
+    They are in the kernel of the Jacobian of the coefficients.
+
+    Parameters
+    ----------
+    program : Program
+    theta : int64 array, shape (n_params,)
+        Residues modulo WORD_PRIME = 2^31 − 1.
+
+    Raises
+    ------
+    MemoryError
+        If the matrix cannot be held.
+    """
+    layers = _hidden_layers(program)
+    n_rows = sum(_n_generators(layer) for layer in layers)
+    check_size(n_rows * program.n_params, 16, "the infinitesimal action of the symmetries")
+    action = np.zeros((n_rows, program.n_params), dtype=np.int64)
     row = 0
     for layer in layers:
         rows = action[row : row + _n_generators(layer)]
         (_scalings if layer.degree >= 2 else _linear_maps)(layer, theta, rows)
         row += rows.shape[0]
-    return modular_rank(action % WORD_PRIME)
+    return np.asarray(action % WORD_PRIME)
 
 
 def scaled_parameters(program: Program) -> list[int]:
