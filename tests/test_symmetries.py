@@ -10,7 +10,7 @@ import pytest
 
 from polycore.networks import MLP, Network
 from polycore.program import Activation, Affine, Program
-from polycore.rank import WORD_PRIME, compress_rows, modular_rank
+from polycore.rank import WORD_PRIME, modular_rank
 from polycore.symmetries import (
     _hidden_layers,
     _linear_maps,
@@ -113,34 +113,3 @@ def test_expected_dimension_and_jacobian_rank(
     assert expected_dimension(ambient, net.n_params, orbit_dimension(net.program)) == expected
     theta = net.random_params(rng=3, modulus=WORD_PRIME)
     assert modular_rank(net.jacobian(theta, modulus=WORD_PRIME)) == dimension
-
-
-class TestModularRank:
-    def test_against_products_of_known_rank(self, rng: np.random.Generator) -> None:
-        for n_rows, n_cols, rank in [(1, 1, 0), (5, 9, 3), (40, 20, 20), (30, 60, 17)]:
-            matrix = rng.integers(0, 2**20, (n_rows, rank)).astype(object) @ rng.integers(0, 2**20, (rank, n_cols))
-            assert modular_rank(matrix) == modular_rank(matrix.T) == rank
-
-    def test_compressing_keeps_the_rank(self, rng: np.random.Generator) -> None:
-        a, b = rng.integers(0, WORD_PRIME, (300, 6)), rng.integers(0, WORD_PRIME, (6, 12))
-        matrix = (a.astype(object) @ b.astype(object) % WORD_PRIME).astype(np.int64)
-        compressed = compress_rows(matrix, 20, WORD_PRIME, np.random.default_rng(0))
-        assert compressed.shape == (20, 12)
-        assert modular_rank(compressed) == 6
-
-    def test_compression_is_an_exact_product(self) -> None:
-        matrix = np.full((40, 3), WORD_PRIME - 1)
-        combinations = np.random.default_rng(5).integers(0, WORD_PRIME, (4, 40), dtype=np.int64)
-        expected = combinations.astype(object) @ matrix.astype(object) % WORD_PRIME
-        np.testing.assert_array_equal(compress_rows(matrix, 4, WORD_PRIME, np.random.default_rng(5)), expected)
-
-    def test_empty(self) -> None:
-        assert modular_rank(np.zeros((0, 3), dtype=np.int64)) == modular_rank(np.zeros((3, 0), dtype=np.int64)) == 0
-
-    def test_bad_input(self) -> None:
-        with pytest.raises(ValueError, match="prime below 2\\^31"):
-            modular_rank([[1]], modulus=2**61 - 1)
-        with pytest.raises(TypeError):
-            modular_rank([[1.5]])
-        with pytest.raises(ValueError, match="matrix"):
-            modular_rank([1, 2])

@@ -267,6 +267,79 @@ def _correlation_montgomery(
                         out[s, first + i] = min(total, total - p)
 
 
+# -- rank over GF(p) --------------------------------------------------------------------------------------------------
+
+
+def modular_rank(matrix: Array, modulus: int, overwrite: bool = False, n_threads: int = 1) -> int:
+    """Rank over GF(modulus) of a matrix of canonical residues, which is the workspace with ``overwrite``."""
+    work = matrix if overwrite else matrix.copy()
+    if modulus < NATIVE_MODULUS:
+        return int(_rank_small(work, np.uint64(modulus)))
+    return int(_rank_montgomery(work, *_montgomery(modulus)))
+
+
+@_compile
+def _bring_pivot_up(work: Array, rank: int, column: int) -> bool:
+    """Whether there is a row from ``rank`` on that is not zero in this column; it is exchanged with row ``rank``."""
+    for pivot in range(rank, work.shape[0]):
+        if work[pivot, column] != 0:
+            if pivot != rank:
+                for j in range(column, work.shape[1]):
+                    work[rank, j], work[pivot, j] = work[pivot, j], work[rank, j]
+            return True
+    return False
+
+
+@_compile
+def _rank_small(work: Array, p: Any) -> int:
+    n_rows, n_cols = work.shape
+    rank = 0
+    for column in range(n_cols):
+        if rank == n_rows:
+            break
+        if not _bring_pivot_up(work, rank, column):
+            continue
+        inverse, base, exponent = np.uint64(1), work[rank, column], p - np.uint64(2)
+        while exponent:
+            if exponent & np.uint64(1):
+                inverse = inverse * base % p
+            base, exponent = base * base % p, exponent >> np.uint64(1)
+        for i in range(rank + 1, n_rows):
+            if work[i, column] != 0:
+                factor = p - work[i, column] * inverse % p
+                for j in range(column, n_cols):
+                    work[i, j] = (work[i, j] + factor * work[rank, j]) % p
+        rank += 1
+    return rank
+
+
+@_compile
+def _rank_montgomery(work: Array, p: Any, inverse: Any, square: Any) -> int:
+    n_rows, n_cols = work.shape
+    one = _reduced_product(np.uint64(1), square, p, inverse)  # R mod p
+    rank = 0
+    for column in range(n_cols):
+        if rank == n_rows:
+            break
+        if not _bring_pivot_up(work, rank, column):
+            continue
+        # The inverse of the pivot, times R^2: one R for each of the two products it enters.
+        power, base, exponent = one, _reduced_product(work[rank, column], square, p, inverse), p - np.uint64(2)
+        while exponent:
+            if exponent & np.uint64(1):
+                power = _reduced_product(power, base, p, inverse)
+            base, exponent = _reduced_product(base, base, p, inverse), exponent >> np.uint64(1)
+        power = _reduced_product(power, square, p, inverse)
+        for i in range(rank + 1, n_rows):
+            if work[i, column] != 0:
+                factor = p - _reduced_product(work[i, column], power, p, inverse)
+                for j in range(column, n_cols):
+                    total = work[i, j] + _reduced_product(factor, work[rank, j], p, inverse)
+                    work[i, j] = min(total, total - p)
+        rank += 1
+    return rank
+
+
 # -- Veronese rows and moments ----------------------------------------------------------------------------------------
 
 

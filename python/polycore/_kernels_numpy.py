@@ -137,6 +137,34 @@ def _monomial_columns(x: Array, degree: int, homogeneous: bool, n_monomials: int
     return columns
 
 
+# -- rank over GF(p) -------------------------------------------------------------------------------------------------
+
+
+def modular_rank(matrix: Array, modulus: int, overwrite: bool = False, n_threads: int = 1) -> int:
+    """Rank over GF(modulus) of a matrix of canonical residues, which is the workspace with ``overwrite``."""
+    work = _working(matrix, modulus)
+    if work is matrix and not overwrite:
+        work = matrix.copy()
+    n_rows, n_cols = work.shape
+    rank = 0
+    for column in range(n_cols):
+        pivots = np.flatnonzero(work[rank:, column])
+        if pivots.size == 0:
+            continue
+        pivot = rank + int(pivots[0])
+        if pivot != rank:
+            work[[rank, pivot]] = work[[pivot, rank]]
+        inverse = pow(int(work[rank, column]), -1, modulus)
+        below = rank + pivots[1:]
+        # The negative of each factor, so that sums stay below (modulus - 1) modulus.
+        factors = (modulus - work[below, column] * inverse % modulus)[:, None]
+        work[below, column:] = (work[below, column:] + factors * work[rank, column:]) % modulus
+        rank += 1
+        if rank == n_rows:
+            break
+    return rank
+
+
 # -- where products of monomials land --------------------------------------------------------------------------------
 
 

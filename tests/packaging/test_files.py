@@ -29,6 +29,7 @@ HEADERS = [
     "polycore",
     "product",
     "program",
+    "rank",
     "veronese",
     "version",
 ]

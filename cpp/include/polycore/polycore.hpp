@@ -12,5 +12,6 @@
 #include "polycore/parallel.hpp"
 #include "polycore/product.hpp"
 #include "polycore/program.hpp"
+#include "polycore/rank.hpp"
 #include "polycore/veronese.hpp"
 #include "polycore/version.hpp"
