@@ -19,6 +19,7 @@ from .monomials import MonomialBasis, count_monomials
 from .networks import MLP, Network, NetworkPolynomial
 from .product import correlation, graded_product
 from .program import Activation, Affine, Program
+from .rank import modular_rank
 from .report import Report, report
 from .veronese import veronese
 
@@ -49,6 +50,7 @@ __all__ = [
     "graded_product",
     "gram_matrix",
     "gram_operator",
+    "modular_rank",
     "polynomial_activation",
     "report",
     "show_config",
