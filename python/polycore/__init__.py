@@ -9,7 +9,7 @@ array([[10., 28., 20.]])
 
 from importlib.metadata import version as _version
 
-from .activations import PolynomialActivation, polynomial_activation
+from .activations import GenericActivation, PolynomialActivation, polynomial_activation
 from .config import get_cmake_dir, get_config, get_include, show_config
 from .errors import NumericalError
 from .gram import GramOperator, gram_matrix, gram_operator
@@ -30,6 +30,7 @@ __all__ = [
     "Activation",
     "Affine",
     "ConditionWarning",
+    "GenericActivation",
     "GramOperator",
     "Moments",
     "MonomialBasis",

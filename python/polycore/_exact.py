@@ -51,7 +51,7 @@ def expand_exact(program: Program, theta: NDArray[Any], expand_modulo: Callable[
         Python ints if all parameters and activation coefficients are integers, else Fractions.
     """
     rows = [[Fraction(entry) for entry in row] for row in theta.tolist()]
-    constants = [Fraction(c) for activation in program.activations for c in activation.coefficients]
+    constants = [Fraction(c) for activation in program.activations for c in activation.numbers]
     bounds = [denominator_and_height(program, row) for row in rows]
     denominators = [denominator for denominator, _ in bounds]
     height = max((height for _, height in bounds), default=0)
@@ -94,7 +94,7 @@ def denominator_and_height(program: Program, theta: Sequence[Fraction]) -> tuple
                 out = [value + bias * denominator for value, bias in zip(out, values[n_out * n_in :])]
             slots.append((out, denominator * scale))
         else:
-            coefficients = [Fraction(c) for c in instruction.coefficients]
+            coefficients = [Fraction(c) for c in instruction.numbers]
             r = len(coefficients) - 1
             scale = math.lcm(*(c.denominator for c in coefficients))
             terms = [(k, abs(int(c * scale)) * denominator ** (r - k)) for k, c in enumerate(coefficients) if c]

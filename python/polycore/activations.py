@@ -21,11 +21,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._validation import _describe, as_index, as_real_array, check_choice
 from .errors import NumericalError
-from .program import MAX_ACTIVATION_DEGREE
+from .program import MAX_ACTIVATION_DEGREE, Coefficient, Indeterminate, Number, substitute
 
-__all__ = ["PolynomialActivation", "polynomial_activation"]
+__all__ = ["GenericActivation", "PolynomialActivation", "polynomial_activation"]
 
-Number: TypeAlias = int | float | Fraction
 Vector: TypeAlias = NDArray[np.float64]
 
 # Beyond this the monomial coefficients of a best approximation on [-1, 1] cancel to fewer than two digits.
@@ -36,14 +35,53 @@ MAX_APPROXIMATION_DEGREE = 40
 
 
 @dataclass(frozen=True)
+class GenericActivation:
+    """A polynomial of given degree with generic coefficients: that of which theorems say "for a generic activation".
+
+    `polycore.MLP` accepts it wherever it accepts a polynomial. Given once it is one polynomial, shared by all hidden
+    layers; in a tuple each entry is a polynomial of its own, unless the *same object* stands there several times.
+
+    Parameters
+    ----------
+    degree : int
+        0 <= degree <= 4095. All degree + 1 coefficients are independent indeterminates, the constant term too.
+
+    Notes
+    -----
+    Where exact analyses run in GF(p) they draw the coefficients at random. Everything that needs numbers refuses such a
+    network; `Network.specialize` gives it random ones.
+
+    Examples
+    --------
+    >>> from polycore import MLP
+    >>> net = MLP((2, 2, 1), GenericActivation(2))
+    >>> net
+    MLP((2, 2, 1), activation=GenericActivation(2))
+    >>> net.basis
+    MonomialBasis(n_vars=2, degree=2, homogeneous=False)
+    >>> net.specialize(rng=0)
+    MLP((2, 2, 1), activation=([1.4033203125, 0.0791015625, -0.0341796875],))
+    """
+
+    degree: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "degree", as_index(self.degree, "degree", 0, MAX_ACTIVATION_DEGREE))
+
+    def __repr__(self) -> str:
+        return f"GenericActivation({self.degree})"
+
+
+@dataclass(frozen=True)
 class ActivationPolynomial:
     """A univariate polynomial p, applied entrywise: z -> p(z).
 
     ``coefficients`` run low to high without trailing zeros. An int or Fraction is kept exactly, a float *is* the dyadic
-    rational it stands for, so exact arithmetic is meaningful for every activation.
+    rational it stands for, so exact arithmetic is meaningful for every activation. Those of a `GenericActivation` are
+    indeterminates.
     """
 
-    coefficients: tuple[Number, ...]
+    coefficients: tuple[Coefficient, ...]
 
     @property
     def degree(self) -> int:
@@ -51,28 +89,45 @@ class ActivationPolynomial:
         return len(self.coefficients) - 1
 
     @property
+    def is_generic(self) -> bool:
+        """Whether it comes from a `GenericActivation`."""
+        return isinstance(self.coefficients[-1], Indeterminate)
+
+    @property
+    def numbers(self) -> tuple[Number, ...]:
+        """The coefficients; ValueError if it is generic."""
+        return substitute(self.coefficients)
+
+    @property
     def power(self) -> int | None:
         """r if p(z) = z^r, else None."""
         return self.degree if self.coefficients[-1] == 1 and not any(self.coefficients[:-1]) else None
 
     @property
-    def spec(self) -> int | list[Number]:
+    def spec(self) -> int | list[Coefficient] | GenericActivation:
         """The shortest way to write it as an argument: a power or a coefficient list."""
+        if self.is_generic:
+            return GenericActivation(self.degree)
         return list(self.coefficients) if self.power is None else self.power
 
     def text(self, symbol: str = "z", latex: bool = False) -> str:
         """p(z) from low to high degree, at most six terms."""
         from .monomials import MonomialBasis
 
+        basis = MonomialBasis(1, self.degree)
+        if self.is_generic:
+            return _generic_text(self.coefficients, basis.names([symbol], latex), latex)
         coef: Any = np.empty(len(self.coefficients), dtype=object)
         coef[:] = self.coefficients
-        return MonomialBasis(1, self.degree).format(coef, [symbol], latex=latex, max_terms=6)
+        return basis.format(coef, [symbol], latex=latex, max_terms=6)
 
 
 def as_activation(spec: object, name: str = "activation") -> ActivationPolynomial:
-    """One activation from a power, a coefficient list (low to high), a numpy polynomial or a `PolynomialActivation`."""
+    """One activation from a power, a coefficient list (low to high), a numpy polynomial or an activation object."""
     if isinstance(spec, ActivationPolynomial):
         return spec
+    if isinstance(spec, GenericActivation):
+        return _generic(spec.degree, 0)
     if isinstance(spec, PolynomialActivation):
         return _from_coefficients(spec.coefficients, name)
     if isinstance(spec, ABCPolyBase):
@@ -88,8 +143,8 @@ def as_activation(spec: object, name: str = "activation") -> ActivationPolynomia
         power = as_index(spec, name, 0, MAX_ACTIVATION_DEGREE)
     except TypeError:
         raise TypeError(
-            f"`{name}` must be a power, a list of coefficients low to high, a numpy Polynomial, or a tuple of these "
-            f"with one entry per hidden layer, got {_describe(spec)}"
+            f"`{name}` must be a power, a list of coefficients low to high, a numpy Polynomial, a GenericActivation, "
+            f"or a tuple of these with one entry per hidden layer, got {_describe(spec)}"
         ) from None
     return ActivationPolynomial((0,) * power + (1,))
 
@@ -101,7 +156,7 @@ def as_activations(spec: object, n_hidden: int, name: str = "activation") -> tup
             raise ValueError(
                 f"`{name}` as a tuple must have one entry per hidden layer ({n_hidden}), got {len(spec)} entries"
             )
-        return tuple(as_activation(entry, f"{name}[{layer}]") for layer, entry in enumerate(spec))
+        return _numbered(spec, [as_activation(entry, f"{name}[{layer}]") for layer, entry in enumerate(spec)])
     activation = as_activation(spec, name)
     if isinstance(spec, (list, np.ndarray)) and np.ndim(spec) == 1 and len(spec) == n_hidden and all(spec):
         raise ValueError(
@@ -109,7 +164,54 @@ def as_activations(spec: object, n_hidden: int, name: str = "activation") -> tup
             f"{tuple(spec)} for one power per hidden layer, or numpy.polynomial.Polynomial({list(spec)}) "
             "for the same coefficients in every hidden layer"
         )
-    return (activation,) * n_hidden
+    return _numbered((spec,) * n_hidden, (activation,) * n_hidden)
+
+
+def activation_argument(activations: Sequence[ActivationPolynomial]) -> str:
+    """The ``activation`` argument that gives these, as Python text that evaluates back."""
+    specs = [repr(activation.spec) for activation in activations]
+    short = activations[0].is_generic or activations[0].power is not None
+    if short and len(set(activations)) == 1:
+        return specs[0]
+    shared = [a for a in dict.fromkeys(activations) if a.is_generic and activations.count(a) > 1]
+    for number, activation in enumerate(shared, 1):
+        # The same object has to stand in several places.
+        first, *others = (layer for layer, other in enumerate(activations) if other == activation)
+        specs[first] = f"g{number} := {specs[first]}"
+        for layer in others:
+            specs[layer] = f"g{number}"
+    return f"({', '.join(specs)}{',' * (len(specs) == 1)})"
+
+
+def _generic(degree: int, group: int) -> ActivationPolynomial:
+    return ActivationPolynomial(tuple(Indeterminate(group, power) for power in range(degree + 1)))
+
+
+def _numbered(specs: Sequence[object], activations: Sequence[ActivationPolynomial]) -> tuple[ActivationPolynomial, ...]:
+    """The activations with their generic polynomials numbered by first appearance."""
+    groups: dict[object, int] = {}
+    result = []
+    for spec, activation in zip(specs, activations):
+        if activation.is_generic:
+            # One GenericActivation is one polynomial, equal ones are several.
+            key = id(spec) if isinstance(spec, GenericActivation) else activation
+            activation = _generic(activation.degree, groups.setdefault(key, len(groups)))
+        result.append(activation)
+    return tuple(result)
+
+
+def _generic_text(coefficients: Sequence[Coefficient], names: Sequence[str], latex: bool, max_terms: int = 6) -> str:
+    """c_0 + c_1 z + ..., the coefficients with the number of their polynomial."""
+    terms = []
+    for c, name in zip(coefficients[:max_terms], names):
+        assert isinstance(c, Indeterminate)
+        symbol = f"c_{{{c.group + 1},{c.power}}}" if latex else f"c{c.group + 1}_{c.power}"
+        terms.append(symbol if c.power == 0 else f"{symbol} {name}" if latex else f"{symbol}*{name}")
+    left_out = len(coefficients) - len(terms)
+    if left_out:
+        more = f"{left_out} more term{'s' if left_out > 1 else ''}"
+        terms.append(rf"\cdots \;(\text{{{more}}})" if latex else f"... ({more})")
+    return " + ".join(terms)
 
 
 def _from_coefficients(values: Sequence[object], name: str) -> ActivationPolynomial:

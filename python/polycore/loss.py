@@ -477,6 +477,7 @@ class NetworkLoss:
             )
         self.loss = loss
         self.net = net
+        program.require_concrete()
         self.n_params = int(net.n_params)
         self._engine = program.engine
         self._theta_shape = (self.n_params,)

@@ -47,9 +47,9 @@ from ._validation import (
     check_size,
     check_threads,
 )
-from .activations import ActivationPolynomial, as_activation, as_activations
+from .activations import ActivationPolynomial, activation_argument, as_activation, as_activations
 from .monomials import MonomialBasis, count_monomials
-from .program import Activation, Affine, ParameterBlock, Program
+from .program import Activation, Affine, Indeterminate, Number, ParameterBlock, Program, substitute
 
 __all__ = ["MLP", "Network", "NetworkPolynomial"]
 
@@ -129,6 +129,53 @@ class Network:
             f"{type(self).__name__}({self.n_inputs} inputs, {self.n_outputs} outputs, {self.n_params} parameters, "
             f"degree {self.degree})"
         )
+
+    # --- generic activations ------------------------------------------------------------------------------------------
+
+    def specialize(self, rng: int | np.random.Generator = 0) -> Network:
+        """The network with random coefficients in place of a generic activation's; itself if it has none.
+
+        Parameters
+        ----------
+        rng : int or numpy.random.Generator
+            A seed; from a Generator a 64-bit seed is drawn.
+
+        Returns
+        -------
+        Network
+            Of the same family. The coefficients are non-zero multiples of 2^-10 in [-2, 2], all equally likely; a
+            polynomial that several layers share gets the same ones in all of them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a bad seed.
+
+        Examples
+        --------
+        >>> from polycore import GenericActivation
+        >>> net = MLP((1, 1, 1), GenericActivation(1))
+        >>> net.evaluate([1, 1], [[0]])
+        Traceback (most recent call last):
+        ...
+        ValueError: the network has a generic activation; net.specialize(rng) gives it random coefficients
+        >>> net.specialize(rng=0).evaluate([1, 1], [[0]])
+        array([[1.02246094]])
+        """
+        generator, _ = as_rng(rng)
+        indeterminates = self.program.indeterminates
+        if not indeterminates:
+            return self
+        n, scale = len(indeterminates), 2**10
+        signs, sizes = generator.integers(0, 2, n), generator.integers(1, 2 * scale, n, endpoint=True)
+        return self._with_coefficients(dict(zip(indeterminates, ((2 * signs - 1) * sizes / scale).tolist())))
+
+    def _with_coefficients(self, values: Mapping[Indeterminate, Number]) -> Network:
+        instructions = [
+            Activation(i.input, substitute(i.coefficients, values)) if isinstance(i, Activation) else i
+            for i in self.program.instructions
+        ]
+        return Network(Program(self.n_inputs, instructions))
 
     # --- parameters ---------------------------------------------------------------------------------------------------
 
@@ -617,6 +664,7 @@ class Network:
 
     @cached_property
     def _engine(self) -> Any:
+        self.program.require_concrete()
         return self.program.engine
 
     @cached_property
@@ -660,6 +708,7 @@ class Network:
 
     def _ring(self, dtype: DTypeLike | None, modulus: int | None, *arguments: object) -> _Ring:
         """Where to compute: from ``dtype`` and ``modulus``, and whether an argument is complex."""
+        self.program.require_concrete()
         if modulus is not None:
             p = check_modulus(modulus)
             if dtype is not None and _as_dtype(dtype) != UINT64:
@@ -725,12 +774,14 @@ class MLP(Network):
     ----------
     widths : sequence of int
         (d_0, ..., d_L): inputs, hidden widths, outputs. (d_0, d_1) is a linear map without hidden layers.
-    activation : int, list, tuple, numpy polynomial or PolynomialActivation
+    activation : int, list, tuple, numpy polynomial, PolynomialActivation or GenericActivation
         * an int r: z^r in every hidden layer; 1 makes a linear network, 0 is the constant 1;
         * a list (or 1-d array): coefficients low to high of one polynomial for every hidden layer, ``[0, 0, 1, 1]`` is
           z^2 + z^3; a list as long as there are hidden layers and without a zero could mean powers and is refused;
         * a numpy Polynomial, or what `polynomial_activation` returns: that polynomial for every hidden layer;
-        * a tuple: one entry per hidden layer, each of the above, where a list is always a coefficient list.
+        * a `GenericActivation`: one polynomial with indeterminate coefficients for every hidden layer;
+        * a tuple: one entry per hidden layer, each of the above, where a list is always a coefficient list, and each
+          `GenericActivation` object is a polynomial of its own.
 
         May be left out when there is no hidden layer.
     bias : bool
@@ -775,17 +826,14 @@ class MLP(Network):
     def _key(self) -> tuple[Any, ...]:
         return self.widths, self.activations, self.bias
 
-    def _activation_argument(self) -> Any:
-        """The ``activation`` argument, as short as it gets: what `repr` shows."""
-        if not self.activations:
-            return None
-        specs = tuple(activation.spec for activation in self.activations)
-        return specs[0] if isinstance(specs[0], int) and len(set(self.activations)) == 1 else specs
+    def _with_coefficients(self, values: Mapping[Indeterminate, Number]) -> MLP:
+        activations = (ActivationPolynomial(substitute(a.coefficients, values)) for a in self.activations)
+        return MLP(self.widths, tuple(activations), self.bias)
 
     def __repr__(self) -> str:
         words = [repr(self.widths)]
         if self.activations:
-            words.append(f"activation={self._activation_argument()!r}")
+            words.append(f"activation={activation_argument(self.activations)}")
         if self.bias:
             words.append("bias=True")
         return f"MLP({', '.join(words)})"

@@ -13,7 +13,7 @@ Legend for the shapes below: ``B`` batch of parameters, ``P = n_params``, ``O = 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -40,12 +40,13 @@ from ._validation import (
 from .errors import NumericalError
 from .monomials import MonomialBasis
 
-__all__ = ["Activation", "Affine", "Instruction", "Interpreter", "ParameterBlock", "Program"]
+__all__ = ["Activation", "Affine", "Indeterminate", "Instruction", "Interpreter", "ParameterBlock", "Program"]
 
 Number: TypeAlias = int | float | Fraction
 
 # z^r is stored as r + 1 coefficients, and executors keep tables of r^2 / 2 binomial coefficients.
 MAX_ACTIVATION_DEGREE = 2**12 - 1
+_GENERIC = "the network has a generic activation; net.specialize(rng) gives it random coefficients"
 # Samples are evaluated this many at a time, so that memory does not grow with their number.
 _SAMPLES = 1024
 
@@ -82,14 +83,34 @@ class Affine:
 
 
 @dataclass(frozen=True)
+class Indeterminate:
+    """A coefficient with a name instead of a value: that of z^power in the generic polynomial number ``group``.
+
+    Different indeterminates are algebraically independent, so none is zero. They take values at random: in GF(p) by
+    `Program.constants`, as numbers by `Network.specialize`.
+    """
+
+    group: int
+    power: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "group", as_index(self.group, "group", 0))
+        object.__setattr__(self, "power", as_index(self.power, "power", 0))
+
+
+Coefficient: TypeAlias = Number | Indeterminate
+
+
+@dataclass(frozen=True)
 class Activation:
     """z -> p(z) entrywise on the values of slot ``input``; ``coefficients`` of p low to high, kept exactly.
 
-    Trailing zeros are dropped; the zero polynomial is (0,). z^0 is the constant 1, also at z = 0.
+    Trailing zeros are dropped; the zero polynomial is (0,). z^0 is the constant 1, also at z = 0. A coefficient may be
+    an `Indeterminate`.
     """
 
     input: int
-    coefficients: tuple[Number, ...]
+    coefficients: tuple[Coefficient, ...]
 
     kind: ClassVar[str] = "activation"
 
@@ -103,7 +124,7 @@ class Activation:
             raise ValueError(
                 f"`coefficients` must have between 1 and {MAX_ACTIVATION_DEGREE + 1} entries, got {len(given)}"
             )
-        coefficients = tuple(_as_number(c, i) for i, c in enumerate(given))
+        coefficients = tuple(_as_coefficient(c, i) for i, c in enumerate(given))
         degree = max((j for j, c in enumerate(coefficients) if c != 0), default=0)
         object.__setattr__(self, "coefficients", coefficients[: degree + 1])
 
@@ -116,6 +137,11 @@ class Activation:
     def is_homogeneous(self) -> bool:
         """Whether p is a monomial c z^r, so that forms go to forms of one degree."""
         return sum(c != 0 for c in self.coefficients) <= 1
+
+    @property
+    def numbers(self) -> tuple[Number, ...]:
+        """The coefficients if none is an `Indeterminate`, else ValueError."""
+        return substitute(self.coefficients)
 
     def as_tuple(self) -> tuple[Any, ...]:
         """The instruction as the executors take it, coefficients exact."""
@@ -168,6 +194,9 @@ class Program:
         degree, otherwise polynomials of at most that degree.
     basis : MonomialBasis
         Of the output.
+    is_generic : bool
+        Whether an activation has a coefficient without a value, an `Indeterminate`. Then only GF(p) can run the
+        program, on the random residues of `constants`; `Network.specialize` gives it numbers.
     parameters : tuple of ParameterBlock
         Layout of ``theta``.
 
@@ -217,6 +246,7 @@ class Program:
         self.parameters = tuple(parameters)
         self.n_outputs, self.n_params, self.degree = widths[-1], position, degrees[-1]
         self.homogeneous = all(instruction.is_homogeneous for instruction in self.instructions)
+        self.is_generic = bool(self.indeterminates)
         self.basis = MonomialBasis(self.n_inputs, self.degree, self.homogeneous)
 
     @property
@@ -233,7 +263,12 @@ class Program:
         """The instructions as the executors take them, activation coefficients exact."""
         return [instruction.as_tuple() for instruction in self.instructions]
 
-    def constants(self, modulus: int) -> NDArray[np.uint64]:
+    @property
+    def indeterminates(self) -> tuple[Indeterminate, ...]:
+        """The distinct coefficients without a value, in program order."""
+        return tuple(dict.fromkeys(c for a in self.activations for c in a.coefficients if isinstance(c, Indeterminate)))
+
+    def constants(self, modulus: int, generator: np.random.Generator | None = None) -> NDArray[np.uint64]:
         """Residues of all activation coefficients, concatenated, in program order.
 
         A float is the dyadic rational it stands for, so 0.5 is the inverse of 2 and 0.1 is not that of 10.
@@ -242,6 +277,9 @@ class Program:
         ----------
         modulus : int
             A prime below 2^61.
+        generator : numpy.random.Generator, optional
+            For a generic program: each distinct `Indeterminate` is drawn once, uniformly from GF(modulus), leading ones
+            from its non-zero elements, so that the degrees stay what they are.
 
         Returns
         -------
@@ -249,24 +287,47 @@ class Program:
 
         Raises
         ------
+        TypeError
+            If ``generator`` is not a numpy Generator.
         ValueError
-            If ``modulus`` is not a prime below 2^61 or divides a denominator.
+            If ``modulus`` is not a prime below 2^61 or divides a denominator, or if the program is generic and there is
+            no ``generator``.
+
+        Examples
+        --------
+        >>> Program(1, [Activation(0, (0, 0.5, 3))]).constants(7)
+        array([0, 4, 3], dtype=uint64)
         """
         p = check_modulus(modulus)
+        if generator is None:
+            self.require_concrete()
+        elif not isinstance(generator, np.random.Generator):
+            raise TypeError(f"`generator` must be a numpy Generator, got {_describe(generator)}")
+        else:
+            leading = {activation.coefficients[-1] for activation in self.activations}
+            drawn = {c: int(generator.integers(int(c in leading), p)) for c in self.indeterminates}
         residues = []
         for c in (c for activation in self.activations for c in activation.coefficients):
+            if isinstance(c, Indeterminate):
+                residues.append(drawn[c])
+                continue
             q = Fraction(c)
             if q.denominator % p == 0:
                 raise ValueError(f"the activation coefficient {c} has a denominator divisible by modulus={p}")
             residues.append(q.numerator * pow(q.denominator, -1, p) % p)
         return np.array(residues, dtype=np.uint64)
 
+    def require_concrete(self) -> None:
+        """ValueError if the program `is_generic`: for what needs the values of all coefficients."""
+        if self.is_generic:
+            raise ValueError(_GENERIC)
+
     @cached_property
     def engine(self) -> Any:
         """The executor of the backend in use: ``_core.Program`` or an `Interpreter` (same methods)."""
         kernels = _backend.kernels()
         # The compiled executor counts the members of a batch by their parameters, so it takes at least one.
-        if _backend.name() == "cpp" and self.n_params:
+        if _backend.name() == "cpp" and self.n_params and not self.is_generic:
             return kernels.Program(self.n_inputs, self._float_tuples())  # type: ignore[attr-defined]
         return Interpreter(self.n_inputs, self.as_tuples(), kernels)
 
@@ -276,10 +337,10 @@ class Program:
         return Interpreter(self.n_inputs, self.as_tuples(), _backend.load("numpy"))
 
     def _float_tuples(self) -> list[tuple[Any, ...]]:
-        tuples = []
+        tuples: list[tuple[Any, ...]] = []
         for instruction in self.instructions:
             if isinstance(instruction, Activation):
-                tuples.append((instruction.kind, instruction.input, [_as_float(c) for c in instruction.coefficients]))
+                tuples.append((instruction.kind, instruction.input, [_as_float(c) for c in instruction.numbers]))
             else:
                 tuples.append(instruction.as_tuple())
         return tuples
@@ -564,7 +625,7 @@ class Interpreter:
         activations = self.program.activations
         if not ring.modulus:
             convert: Callable[[Number], Any] = _as_exact if ring.dtype.kind == "O" else _as_float
-            return [[convert(c) for c in a.coefficients] for a in activations]
+            return [[convert(c) for c in a.numbers] for a in activations]
         sizes = [len(a.coefficients) for a in activations]
         if residues is None:
             raise ValueError("`constants` is required with `modulus`")
@@ -599,8 +660,24 @@ def _as_instruction(k: int, fields: tuple[Any, ...]) -> Instruction:
     raise ValueError(f"`instructions[{k}]` must be an affine or activation tuple, got {fields!r}")
 
 
-def _as_number(value: object, position: int) -> Number:
-    """An activation coefficient, exactly as given: int, float or Fraction."""
+def substitute(
+    coefficients: Sequence[Coefficient], values: Mapping[Indeterminate, Number] | None = None
+) -> tuple[Number, ...]:
+    """The coefficients with their values in place of indeterminates; ValueError if there are any and no values."""
+    numbers = []
+    for c in coefficients:
+        if isinstance(c, Indeterminate):
+            if values is None:
+                raise ValueError(_GENERIC)
+            c = values[c]
+        numbers.append(c)
+    return tuple(numbers)
+
+
+def _as_coefficient(value: object, position: int) -> Coefficient:
+    """An activation coefficient, exactly as given: int, float, Fraction or Indeterminate."""
+    if isinstance(value, Indeterminate):
+        return value
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, bool) or not isinstance(value, (int, float, Fraction)):
         raise TypeError(f"`coefficients[{position}]` must be an int, float or Fraction, got {type(value).__name__}")

@@ -303,6 +303,7 @@ def report(
     """
     generator, seed = as_rng(rng)
     network = MLP(widths, activation, bias)
+    network.program.require_concrete()
     drop_missing, progress = as_flag(drop_missing, "drop_missing"), as_flag(progress, "progress")
     for name, text in (("title", title), ("command", command), ("delimiter", delimiter)):
         if text is not None and not isinstance(text, str):
@@ -654,7 +655,7 @@ def _architecture(network: MLP, rng: np.random.Generator) -> Architecture:
         widths=network.widths,
         activations=tuple(activation.text() for activation in network.activations),
         activation_coefficients=tuple(
-            tuple(float(c) for c in activation.coefficients) for activation in network.activations
+            tuple(float(c) for c in activation.numbers) for activation in network.activations
         ),
         bias=network.bias,
         degree=network.degree,
