@@ -11,8 +11,9 @@ import warnings
 import numpy as np
 import pytest
 
-from polycore.activations import PolynomialActivation, polynomial_activation
+from polycore.activations import GenericActivation, PolynomialActivation, as_activations, polynomial_activation
 from polycore.errors import NumericalError
+from polycore.program import Indeterminate
 
 SMOOTH = {
     "tanh": np.tanh,
@@ -211,3 +212,53 @@ def test_bad_degrees(degree, error):
 def test_bad_intervals(interval, error):
     with pytest.raises(error, match="`interval`"):
         polynomial_activation("tanh", 3, interval)
+
+
+# -- generic activations ----------------------------------------------------------------------------------------------
+
+
+def test_generic_activation_is_a_value():
+    assert GenericActivation(3) == GenericActivation(np.int8(3)) != GenericActivation(2)
+    assert hash(GenericActivation(3)) == hash(GenericActivation(3))
+    assert repr(GenericActivation(3)) == "GenericActivation(3)"
+    assert pickle.loads(pickle.dumps(GenericActivation(3))) == GenericActivation(3)
+
+
+@pytest.mark.parametrize(
+    ("degree", "error"), [(-1, ValueError), (4096, ValueError), (2.0, TypeError), ("2", TypeError), (None, TypeError)]
+)
+def test_generic_activation_of_no_degree(degree, error):
+    with pytest.raises(error, match="`degree`"):
+        GenericActivation(degree)
+
+
+def groups(activations):
+    """The number of the polynomial in each layer, None where it is not generic."""
+    found = [{c.group for c in a.coefficients if isinstance(c, Indeterminate)} for a in activations]
+    return [numbers.pop() if numbers else None for numbers in found]
+
+
+def test_which_layers_share_a_generic_activation():
+    g, h = GenericActivation(2), GenericActivation(2)
+    assert groups(as_activations(g, 3)) == [0, 0, 0]
+    assert groups(as_activations((g, h, g), 3)) == [0, 1, 0]
+    assert groups(as_activations((g, h, GenericActivation(3)), 3)) == [0, 1, 2]
+    assert groups(as_activations((2, h, [1, 2], g, h), 5)) == [None, 0, None, 1, 0]
+    shared = as_activations((g, h, g), 3)
+    assert as_activations(shared, 3) == shared  # as networks pass them on
+    assert as_activations(shared[1:2], 1) == as_activations(g, 1)
+    coefficients = as_activations(GenericActivation(4), 1)[0].coefficients
+    assert coefficients == tuple(Indeterminate(0, power) for power in range(5))
+
+
+def test_generic_activations_as_text():
+    (cubic,) = as_activations((GenericActivation(3),), 1)
+    assert cubic.text() == "c1_0 + c1_1*z + c1_2*z^2 + c1_3*z^3"
+    assert cubic.text("t", latex=True) == "c_{1,0} + c_{1,1} t + c_{1,2} t^{2} + c_{1,3} t^{3}"
+    assert as_activations((GenericActivation(0),), 1)[0].text() == "c1_0"
+    assert as_activations((GenericActivation(8),), 1)[0].text().endswith("c1_5*z^5 + ... (3 more terms)")
+
+
+def test_generic_activations_are_not_coefficients():
+    with pytest.raises(TypeError, match=r"`activation\[0\]`"):
+        as_activations([GenericActivation(2)], 1)

@@ -325,6 +325,12 @@ class Rng(Role):
         yield "numpy integer", np.uint32(self._good), SAME
 
 
+class Generator(Role):
+    def attacks(self) -> Iterator[Attack]:
+        for value in (0, -1, 2.5, True, "x", [1], np.random.RandomState(0), np.random, object()):
+            yield repr(value)[:30], value, REFUSED
+
+
 class Symbols(Role):
     def __init__(self) -> None:
         super().__init__(None)
@@ -605,6 +611,7 @@ def array_methods() -> dict[str, Case]:
             lambda **a: net().random_params(**a), {"rng": Rng(3), "batch": Batch(2), "modulus": Modulus(None)}
         ),
         "unpack": Case(lambda **a: net().unpack(**a), {"theta": Numbers(THETA)}),
+        "specialize": Case(lambda **a: net().specialize(**a), {"rng": Rng(3)}),
         "pack": Case(lambda **a: net().pack(a), {"W1": Numbers([[1.0, 2.0], [3.0, 4.0]]), "W2": Numbers([[5.0, 6.0]])}),
     }
 
@@ -773,11 +780,16 @@ def cases() -> dict[str, Case]:
             lambda **a: pc.Program(**a),
             {"n_inputs": Count(2, 1), "instructions": Program([pc.Affine(0, 2), pc.Activation(1, (0, 0, 1))])},
         ),
-        "Program.constants": Case(lambda modulus: net().program.constants(modulus), {"modulus": Modulus(7)}),
+        "Program.constants": Case(
+            lambda **a: net().program.constants(**a), {"modulus": Modulus(7), "generator": Generator(None)}
+        ),
+        "Program.require_concrete": Case(lambda: net().program.require_concrete(), {}),
         "Affine": Case(lambda **a: pc.Affine(**a), {"input": Count(0), "n_out": Count(2, 1), "bias": Flag(False)}),
         "Activation": Case(
             lambda **a: pc.Activation(**a), {"input": Count(0), "coefficients": Coefficients((0, 1, 2))}
         ),
+        "Indeterminate": Case(lambda **a: pc.Indeterminate(**a), {"group": Count(0), "power": Count(2)}),
+        "GenericActivation": Case(lambda degree: pc.GenericActivation(degree), {"degree": Count(2)}),
         "polynomial_activation": Case(
             lambda **a: pc.polynomial_activation(**a),
             {"fn": Function("relu"), "degree": Count(2), "interval": Interval((-1, 1))},

@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 
 from polycore import _backend
 from polycore._exact import denominator_and_height
-from polycore.activations import polynomial_activation
+from polycore.activations import GenericActivation, polynomial_activation
 from polycore.errors import NumericalError
+from polycore.loss import QDistance
 from polycore.monomials import MonomialBasis
 from polycore.networks import MLP, Network
-from polycore.program import Activation, Affine, Program
+from polycore.program import Activation, Affine, Indeterminate, Program
 from polycore.veronese import veronese
 
 P61 = 2**61 - 1
@@ -655,6 +656,90 @@ def test_batches_of_no_parameters(on_backend):
     assert net.evaluate(np.zeros((3, 0)), [[2.0, 3.0]]).tolist() == [[[4, 9]]] * 3
     assert net.vjp(np.zeros((3, 0)), np.ones((2, 3))).shape == (3, 0)
     assert net.jacobian(np.zeros(0)).shape == (6, 0)
+
+
+# --- generic activations ----------------------------------------------------------------------------------------------
+
+G2, G3 = GenericActivation(2), GenericActivation(3)
+GENERIC = [
+    ((2, 2, 1), G3, False),
+    ((2, 3, 2, 2, 1), G2, True),
+    ((2, 3, 2, 2, 1), (G2, G3, G2), False),
+    ((2, 2, 2, 2, 2, 1), (G2, GenericActivation(2), 2, G2), False),
+    ((2, 2, 2, 1), (3, GenericActivation(0)), False),
+    ((2, 2, 2, 1), (GenericActivation(1), [1, 2]), True),
+    ((2, 2, 2, 2, 2, 1), (G2, G3, G3, G2), False),
+]
+generic_networks = pytest.mark.parametrize("net", [MLP(*s) for s in GENERIC], ids=[repr(MLP(*s)) for s in GENERIC])
+
+
+@generic_networks
+def test_identity_of_generic_networks(net):
+    again = pickle.loads(pickle.dumps(net))
+    assert again == net
+    assert hash(again) == hash(net)
+    assert eval(repr(net), {"MLP": MLP, "GenericActivation": GenericActivation}) == net
+    assert net.program.is_generic
+    assert again.program == net.program
+
+
+def test_repr_of_generic_networks():
+    assert repr(MLP((2, 2, 1), GenericActivation(3))) == "MLP((2, 2, 1), activation=GenericActivation(3))"
+    two = MLP((2, 2, 2, 1), (GenericActivation(2), GenericActivation(2)))
+    assert repr(two) == "MLP((2, 2, 2, 1), activation=(GenericActivation(2), GenericActivation(2)))"
+    assert two != MLP((2, 2, 2, 1), (G2, G2)) == MLP((2, 2, 2, 1), G2)
+    assert r"c_{2,0} + c_{2,1} z + c_{2,2} z^{2}" in two._repr_latex_()
+
+
+@generic_networks
+def test_specialized_networks(net):
+    concrete = net.specialize(rng=3)
+    assert type(concrete) is MLP
+    assert not concrete.program.is_generic
+    assert concrete == net.specialize(rng=3) == concrete.specialize(rng=8) != net.specialize(rng=4)
+    assert (concrete.n_params, concrete.basis, concrete.bias) == (net.n_params, net.basis, net.bias)
+    values = {}
+    for before, after in zip(net.activations, concrete.activations):
+        for c, value in zip(before.coefficients, after.coefficients):
+            if isinstance(c, Indeterminate):
+                assert values.setdefault(c, value) == value != 0  # shared polynomials stay shared
+                assert abs(value) <= 2
+                assert 1024 % Fraction(value).denominator == 0
+            else:
+                assert c == value
+    assert len(values) == len(net.program.indeterminates)
+    theta = concrete.random_params(0)
+    assert np.isfinite(concrete.expand(theta)).all()
+    bare = Network(net.program).specialize(rng=3)
+    assert type(bare) is Network
+    assert bare.program == concrete.program
+
+
+def test_specialize_takes_a_generator():
+    net = MLP((2, 2, 1), G2)
+    generator = np.random.default_rng(0)
+    assert net.specialize(generator) != net.specialize(generator)
+    with pytest.raises(TypeError, match="`rng`"):
+        MLP((2, 2, 1), 2).specialize("seed")
+
+
+@pytest.mark.parametrize("family", [lambda net: net, lambda net: Network(net.program)], ids=["MLP", "Network"])
+def test_generic_networks_have_no_numbers(on_backend, family):
+    net = family(MLP((2, 2, 1), G2))
+    remedy = r"generic activation; net\.specialize\(rng\)"
+    for method, arguments in {**GOOD, "vjp": {"theta": np.arange(6.0), "dcoef": np.ones((1, 6))}}.items():
+        for options in ({}, {"modulus": 101}, {"dtype": object}, {"dtype": complex}, {"n_threads": 2}):
+            if method == "polynomial" and options:
+                continue
+            dtype = int if options.keys() & {"modulus", "dtype"} else float
+            with pytest.raises(ValueError, match=remedy):
+                getattr(net, method)(**{name: array.astype(dtype) for name, array in arguments.items()}, **options)
+    rng = np.random.default_rng(0)
+    loss = QDistance.from_data(rng.normal(size=(20, 2)), rng.normal(size=(20, 1)), net.basis)
+    with pytest.raises(ValueError, match=remedy):
+        loss.compose(net)
+    assert net.random_params(0).shape == (6,)
+    assert set(net.unpack(net.random_params(0))) == {"W1", "W2"}
 
 
 # --- text -------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 
 from polycore.errors import NumericalError
 from polycore.monomials import MonomialBasis
-from polycore.program import Activation, Affine, ParameterBlock, Program
+from polycore.program import Activation, Affine, Indeterminate, ParameterBlock, Program
 
 POWER2, POWER3 = (0, 0, 1), (0, 0, 0, 1)
 
@@ -204,6 +204,85 @@ def test_constants():
         program.constants(3)
     with pytest.raises(ValueError, match="modulus"):
         program.constants(4)
+
+
+S, T = Indeterminate(0, 0), Indeterminate(0, 1)
+
+
+def test_analysis_of_generic_programs():
+    program = Program(2, [Affine(0, 2), Activation(1, (S, 0, T)), Affine(2, 2), Activation(3, (0, T)), Affine(4, 1)])
+    assert program.is_generic
+    assert program.indeterminates == (S, T)
+    assert (program.degree, program.homogeneous, program.widths) == (2, False, (2, 2, 2, 2, 2, 1))
+    assert Program(2, [Activation(0, (0, 0, T))]).homogeneous
+    assert not Program(2, [Activation(0, (0, 0, 1))]).is_generic
+    assert Program(2, [Activation(0, (0, T, 0))]).degree == 1
+    again = pickle.loads(pickle.dumps(program))
+    assert again == program
+    assert hash(again) == hash(program)
+    assert again != Program(2, [*program.instructions[:3], Activation(3, (0, S)), Affine(4, 1)])
+
+
+def test_constants_of_generic_programs():
+    program = Program(1, [Activation(0, (T, 0.5, S)), Activation(1, (S, T, 0, 1)), Activation(2, (5, T))])
+    drawn = {}
+    for p in (3, 5, 2**31 - 1, 2**61 - 1):
+        constants = program.constants(p, np.random.default_rng(1))
+        t, half, s = constants[:3].tolist()
+        assert half == pow(2, -1, p)
+        assert constants[3:].tolist() == [s, t, 0, 1, 5 % p, t]
+        assert np.array_equal(constants, program.constants(p, np.random.default_rng(1)))
+        drawn[p] = (s, t)
+    assert drawn[2**61 - 1][0] != drawn[2**61 - 1][1]
+    with pytest.raises(ValueError, match=r"generic activation; net\.specialize\(rng\)"):
+        program.constants(7)
+    with pytest.raises(TypeError, match="`generator`"):
+        program.constants(7, 0)
+    concrete = Program(1, [Activation(0, (1, 2))])
+    assert concrete.constants(7, np.random.default_rng(1)).tolist() == [1, 2]
+
+
+def test_constants_are_uniform_and_leading_ones_are_units():
+    program, rng = Program(1, [Activation(0, (S, T))]), np.random.default_rng(2)
+    counts = np.zeros((2, 5), dtype=int)
+    for s, t in (program.constants(5, rng).tolist() for _ in range(2000)):
+        counts[0, s] += 1
+        counts[1, t] += 1
+    assert counts[1, 0] == 0
+    # Within five standard deviations of the mean.
+    assert (abs(counts[0] - 400) < 5 * np.sqrt(2000 * 0.16)).all()
+    assert (abs(counts[1, 1:] - 500) < 5 * np.sqrt(2000 * 0.1875)).all()
+    assert program.constants(2, rng)[1] == 1
+
+
+@pytest.mark.parametrize("p", [7, 2**31 - 1, 2**61 - 1])
+def test_generic_programs_run_in_finite_fields_only(make_executor, rng, p):
+    """With the drawn constants in place of the indeterminates the program is an ordinary one."""
+    program = Program(2, [Affine(0, 3), Activation(1, (S, 1, T)), Affine(2, 2, True), Activation(3, (T, 0, 0, S))])
+    constants = program.constants(p, rng)
+    values = iter(constants.tolist())
+    drawn = [
+        Activation(i.input, tuple(next(values) for _ in i.coefficients)) if isinstance(i, Activation) else i
+        for i in program.instructions
+    ]
+    concrete = Program(2, drawn)
+    theta = rng.integers(0, p, size=(2, program.n_params), dtype=np.uint64)
+    X = rng.integers(0, p, size=(4, 2), dtype=np.uint64)
+    generic, ordinary = make_executor(program), make_executor(concrete)
+    ring = {"modulus": p, "constants": constants}
+    assert np.array_equal(generic.evaluate(theta, X, **ring), ordinary.evaluate(theta, X, **ring))
+    assert np.array_equal(generic.expand(theta, **ring), ordinary.expand(theta, **ring))
+    assert np.array_equal(generic.jacobian(theta, **ring), ordinary.jacobian(theta, **ring))
+    with pytest.raises(ValueError, match="generic activation"):
+        generic.evaluate(theta.astype(float), X.astype(float))
+    with pytest.raises(ValueError, match="generic activation"):
+        generic.expand(theta.astype(complex))
+
+
+@pytest.mark.parametrize(("group", "power", "error"), [(-1, 0, ValueError), (0, 1.0, TypeError), ("a", 0, TypeError)])
+def test_bad_indeterminates(group, power, error):
+    with pytest.raises(error, match="must be"):
+        Indeterminate(group, power)
 
 
 # -- expansion and evaluation against python-flint --------------------------------------------------------------------

@@ -8,8 +8,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from polycore.activations import GenericActivation
 from polycore.networks import MLP, Network
-from polycore.program import Activation, Affine, Program
+from polycore.program import Activation, Affine, Indeterminate, Program
 from polycore.rank import WORD_PRIME, modular_rank
 from polycore.symmetries import (
     _hidden_layers,
@@ -39,6 +40,14 @@ from polycore.symmetries import (
         ((2, 5, 2), [3, 2], True, 27 - 6),
         ((2, 1, 2), 0, False, 0),
         ((3, 2), None, True, 0),
+        # Generic polynomials: a quadratic is a shifted power, a cubic is not, a line is linear.
+        ((3, 2, 2), GenericActivation(2), True, 2),
+        ((3, 2, 2), GenericActivation(2), False, 0),
+        ((3, 2, 2), GenericActivation(3), True, 0),
+        ((2, 5, 2), GenericActivation(1), False, 20 - 6),
+        ((2, 5, 2), GenericActivation(1), True, 27 - 6),
+        ((2, 1, 2), GenericActivation(0), True, 0),
+        ((3, 2, 4, 2), (GenericActivation(3), 2), False, 4),
     ],
 )
 def test_orbit_dimension(widths: tuple[int, ...], activation: object, bias: bool, expected: int) -> None:
@@ -113,3 +122,32 @@ def test_expected_dimension_and_jacobian_rank(
     assert expected_dimension(ambient, net.n_params, orbit_dimension(net.program)) == expected
     theta = net.random_params(rng=3, modulus=WORD_PRIME)
     assert modular_rank(net.jacobian(theta, modulus=WORD_PRIME)) == dimension
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "bias", "expected"),
+    [
+        ((0, 0, "t"), False, 2),  # t z² is a power
+        ((0, 0, 0, "t"), False, 2),
+        (("s", 0, 0, "t"), False, 0),  # a constant needs a bias
+        (("s", 0, 0, "t"), True, 2),
+        (("s", 3, 3, 1), True, 2),  # (z + 1)³ + s − 1
+        (("s", 3, 3, "t"), True, 0),
+        ((1, 3, "s", 1), True, 0),
+        ((Fraction(1, 4), "t", "t"), True, 2),
+        (("t", "t", "t", "t"), True, 0),
+        ((0, "t", 0, 1), True, 0),
+    ],
+)
+def test_single_indeterminate_coefficients(coefficients: tuple[object, ...], bias: bool, expected: int) -> None:
+    names = {"s": Indeterminate(0, 0), "t": Indeterminate(0, 1)}
+    activation = Activation(1, tuple(names.get(c, c) for c in coefficients))  # type: ignore[arg-type,call-overload]
+    program = Program(2, [Affine(0, 2, bias), activation, Affine(2, 1, bias)])
+    assert orbit_dimension(program) == expected
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("degree", [0, 1, 2, 3, 4])
+def test_orbits_of_generic_networks_are_those_of_random_ones(degree: int, bias: bool) -> None:
+    net = MLP((3, 2, 3, 2), GenericActivation(degree), bias)
+    assert orbit_dimension(net.program) == orbit_dimension(net.specialize(rng=5).program)

@@ -18,7 +18,7 @@ from .moments import Moments
 from .monomials import MonomialBasis, count_monomials
 from .networks import MLP, Network, NetworkPolynomial
 from .product import correlation, graded_product
-from .program import Activation, Affine, Program
+from .program import Activation, Affine, Indeterminate, Program
 from .rank import modular_rank
 from .report import Report, report
 from .veronese import veronese
@@ -32,6 +32,7 @@ __all__ = [
     "ConditionWarning",
     "GenericActivation",
     "GramOperator",
+    "Indeterminate",
     "Moments",
     "MonomialBasis",
     "Network",

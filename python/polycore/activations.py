@@ -60,7 +60,7 @@ class GenericActivation:
     >>> net.basis
     MonomialBasis(n_vars=2, degree=2, homogeneous=False)
     >>> net.specialize(rng=0)
-    MLP((2, 2, 1), activation=([1.4033203125, 0.0791015625, -0.0341796875],))
+    MLP((2, 2, 1), activation=([0.5400390625, 0.6162109375, 0.08203125],))
     """
 
     degree: int

@@ -7,7 +7,7 @@ affine layer goes only into an activation p, and the activated values only into 
 
 * p(z) = c z^r, or c (z − a)^r + k where biases absorb a and k, r >= 2: each unit has one scaling;
 * p(z) = c z + k: the next weights undo any invertible linear map of the layer (affine where there are biases);
-* every other p: none.
+* every other p: none, generic ones of degree 3 and more among them. (Every quadratic is c (z − a)^2 + k.)
 
 Notes
 -----
@@ -28,8 +28,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._validation import as_rng, check_size
-from .program import Activation, Affine, Number, Program
+from .program import Activation, Affine, Coefficient, Indeterminate, Program
 from .rank import WORD_PRIME, modular_rank
+
+# Orbits depend on whether coefficients of an activation vanish, not on their values: any for an indeterminate will do.
+_INDETERMINATE = 1_000_003
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,8 @@ def orbit_dimension(program: Program, rng: object = 0) -> int:
 def infinitesimal_action(program: Program, theta: NDArray[np.int64]) -> NDArray[np.int64]:
     """Tangents at ``theta`` of the known continuous symmetries, over GF(WORD_PRIME), shape (n_generators, n_params).
 
-    They are in the kernel of the Jacobian of the coefficients.
+    They are in the kernel of the Jacobian of the coefficients. Indeterminates of generic activations have one and the
+    same value here, which does not change the rank.
 
     Parameters
     ----------
@@ -182,18 +186,26 @@ def _hidden_layers(program: Program) -> list[_HiddenLayer]:
 
 
 @lru_cache(maxsize=256)
-def _as_shifted_power(coefficients: tuple[Number, ...]) -> tuple[int, Fraction, Fraction, Fraction] | None:
+def _as_shifted_power(coefficients: tuple[Coefficient, ...]) -> tuple[int, Fraction, Fraction, Fraction] | None:
     """(r, c, a, k) with p(z) = c (z − a)^r + k, or None. For r = 1 the shift is 0."""
     degree = len(coefficients) - 1
     if degree < 1 or coefficients[-1] == 0:
         return None
-    exact = [Fraction(c) for c in coefficients]
+    generic = [isinstance(c, Indeterminate) for c in coefficients]
+    exact = [Fraction(_INDETERMINATE) if isinstance(c, Indeterminate) else Fraction(c) for c in coefficients]
     leading = exact[-1]
     shift = Fraction(0) if degree == 1 else -exact[-2] / (degree * leading)
     for i in range(1, degree):
         if exact[i] != leading * comb(degree, i) * (-shift) ** (degree - i):
             return None
-    return degree, leading, shift, exact[0] - leading * (-shift) ** degree
+    constant = exact[0] - leading * (-shift) ** degree
+    # The value must not make a symmetry that the polynomial lacks. Indeterminates satisfy no such relation as
+    # 2r c_r c_(r−2) = (r − 1) c_(r−1)^2, nor do they cancel in k.
+    if degree >= 3 and any(generic[1:]) and any(exact[1:-1]):
+        return None
+    if any(generic) and constant == 0 and (exact[0] or shift):
+        return None
+    return degree, leading, shift, constant
 
 
 def _n_generators(layer: _HiddenLayer) -> int:
