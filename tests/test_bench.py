@@ -35,6 +35,8 @@ PEERS = {
     "loss_gradient_samples": ["jax"],
     "gram_product": [],
     "evaluate": ["jax"],
+    "dimension_of_many": [],
+    "dimension_of_a_large_network": [],
     "isa_paths": [],
     "fallback_backends": ["numba"],
 }

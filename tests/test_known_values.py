@@ -26,6 +26,7 @@ import flint
 import numpy as np
 import pytest
 
+import polycore as pc
 from polycore.monomials import MonomialBasis, count_monomials
 from polycore.networks import MLP
 from polycore.veronese import veronese
@@ -34,9 +35,13 @@ P = 2**31 - 1  # native on every backend
 
 
 def jacobian_rank(net, theta=None, seed=0):
-    theta = net.random_params(seed, modulus=P) if theta is None else theta
+    """At a random point, by python-flint; it is what `pc.dimension` finds."""
+    generic = theta is None
+    theta = net.random_params(seed, modulus=P) if generic else theta
     J = net.jacobian(theta, modulus=P)
-    return flint.nmod_mat(*J.shape, J.reshape(-1).tolist(), P).rank()
+    rank = flint.nmod_mat(*J.shape, J.reshape(-1).tolist(), P).rank()
+    assert not generic or pc.dimension(net, rng=seed).dimension == rank
+    return rank
 
 
 # --- dimensions -------------------------------------------------------------------------------------------------------
@@ -68,9 +73,11 @@ DIMENSIONS = [
 @pytest.mark.parametrize(("widths", "r", "ambient", "expected", "dimension", "source"), DIMENSIONS, ids=str)
 def test_dimensions(widths, r, ambient, expected, dimension, source):
     net = MLP(widths, r)
-    assert net.n_outputs * net.basis.n_monomials == ambient
-    assert min(ambient, net.n_params - sum(widths[1:-1])) == expected
     assert jacobian_rank(net) == dimension
+    result = pc.dimension(net)
+    assert (result.ambient_dimension, result.expected_dimension, result.dimension) == (ambient, expected, dimension)
+    assert (result.defect, result.filling) == (expected - dimension, dimension == ambient)
+    assert (result.proved, result.error_bound) == (True, 0.0)
 
 
 @pytest.mark.parametrize(("m", "k", "n"), [(2, 1, 2), (3, 2, 4), (4, 2, 3), (3, 3, 3), (2, 4, 3)])

@@ -11,6 +11,7 @@ from importlib.metadata import version as _version
 
 from .activations import GenericActivation, PolynomialActivation, polynomial_activation
 from .config import get_cmake_dir, get_config, get_include, show_config
+from .dimension import DimensionResult, dimension
 from .errors import NumericalError
 from .gram import GramOperator, gram_matrix, gram_operator
 from .loss import ConditionWarning, NetworkLoss, QDistance
@@ -30,6 +31,7 @@ __all__ = [
     "Activation",
     "Affine",
     "ConditionWarning",
+    "DimensionResult",
     "GenericActivation",
     "GramOperator",
     "Indeterminate",
@@ -46,6 +48,7 @@ __all__ = [
     "__version__",
     "correlation",
     "count_monomials",
+    "dimension",
     "get_cmake_dir",
     "get_config",
     "get_include",

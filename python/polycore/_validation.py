@@ -124,7 +124,10 @@ def check_modulus(modulus: object) -> int:
 def is_prime(n: int) -> bool:
     """Whether n < 3.3·10^24 is prime: Miller–Rabin, deterministic with the first 13 primes as bases.
 
-    Source: J. Sorenson, J. Webster, *Strong pseudoprimes to twelve prime bases*, Math. Comp. 86 (2017).
+    Four of them do below 3.2·10^9.
+
+    Source: J. Sorenson, J. Webster, *Strong pseudoprimes to twelve prime bases*, Math. Comp. 86 (2017); for four bases
+    C. Pomerance, J. L. Selfridge, S. S. Wagstaff, *The pseudoprimes to 25·10^9*, Math. Comp. 35 (1980).
     """
     bases = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41)
     if n < 2:
@@ -132,10 +135,9 @@ def is_prime(n: int) -> bool:
     for q in bases:
         if n % q == 0:
             return n == q
-    odd, twos = n - 1, 0
-    while odd % 2 == 0:
-        odd, twos = odd // 2, twos + 1
-    for base in bases:
+    twos = ((n - 1) & (1 - n)).bit_length() - 1
+    odd = (n - 1) >> twos
+    for base in bases[:4] if n < 3_215_031_751 else bases:
         x = pow(base, odd, n)
         if x in (1, n - 1):
             continue

@@ -1,0 +1,370 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The dimension of a network's function space, exact, and saying what is proved.
+
+The functions of a network form the image of the map μ from parameters to coefficients. The dimension of (the closure
+of) the image is the rank of the Jacobian of μ at almost every parameter vector. The rank found modulo a prime, at one
+random point, is never more than that, so it is a certified lower bound; it is less only if a non-zero polynomial
+vanishes at the point or the prime divides all its coefficients, which has a probability that can be bounded.
+
+Sources: J. Kileel, M. Trager, J. Bruna, *On the expressive power of deep polynomial neural networks*, NeurIPS 2019,
+arXiv:1905.12207, for the map and its rank; J. T. Schwartz, *Fast probabilistic algorithms for verification of
+polynomial identities*, J. ACM 27 (1980), lemma 1, for the zeros of a polynomial at random points.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _backend
+from ._validation import _describe, as_index, as_real, as_rng, check_size, check_threads
+from .bounds import upper_bound
+from .modular import LARGE_PRIMES, WORD_PRIMES
+from .networks import Network
+from .program import Affine, Indeterminate, Number, Program
+from .symmetries import expected_dimension, orbit_dimension, scaled_parameters
+
+__all__ = ["DimensionResult", "dimension"]
+
+_DEFINITION = "min(ambient dimension, parameters − dimension of a generic orbit of the known continuous symmetries)"
+# Where this many 31-bit primes would not do, 61-bit ones are drawn.
+_MANY_PRIMES = 32
+
+
+@dataclass(frozen=True)
+class DimensionResult:
+    """The dimension of a network's function space (affine: of the cone, not projective).
+
+    Attributes
+    ----------
+    dimension : int
+        The largest rank found: always a lower bound of the dimension, and equal to it if ``proved``, else but for a
+        probability of at most ``error_bound``.
+    ambient_dimension : int
+        n_outputs · n_monomials.
+    n_params : int
+        Number of parameters.
+    expected_dimension : int
+        See ``definition``.
+    definition : str
+        Which expected dimension: rival definitions exist.
+    defect : int
+        expected_dimension − dimension.
+    fibre_dimension : int
+        n_params − dimension: of the set of parameters with the same function, at a generic point.
+    filling : bool
+        Whether dimension == ambient_dimension: almost every, over the complex numbers, is a function of the network.
+    proved : bool
+        Whether the dimension is certain: the rank found meets ``upper_bound``.
+    error_bound : float
+        0.0 if proved; else a bound of the probability, over the random choices, that the dimension is larger: the
+        product over the primes of ``schwartz_zippel + bad_prime``.
+    schwartz_zippel : float
+        For one prime: degree of a largest minor / p, the chance to have hit one of its zeros. 0.0 if proved.
+    bad_prime : float
+        For one prime: how many primes of the range can divide all coefficients of that minor, by its height, over the
+        number of primes in the range. 0.0 if proved.
+    primes : tuple of int
+        The primes used, drawn from the seed.
+    seed : int
+        ``rng=seed`` reproduces the result.
+    upper_bound : int
+        A proven upper bound of the dimension.
+    reason : str
+        Where the upper bound comes from.
+    network : str
+        What it is the dimension of.
+
+    Examples
+    --------
+    >>> from polycore import MLP, dimension
+    >>> dimension(MLP((2, 4, 3, 2), activation=3))
+    MLP((2, 4, 3, 2), activation=3)
+      dimension   15 of 20 (ambient), proved
+      expected    19, defect 4
+      parameters  26, fibres of dimension 11
+    """
+
+    dimension: int
+    ambient_dimension: int
+    n_params: int
+    expected_dimension: int
+    definition: str
+    defect: int
+    fibre_dimension: int
+    filling: bool
+    proved: bool
+    error_bound: float
+    schwartz_zippel: float
+    bad_prime: float
+    primes: tuple[int, ...]
+    seed: int
+    upper_bound: int
+    reason: str
+    network: str = field(default="", compare=False)
+
+    def __repr__(self) -> str:
+        certainty = "proved" if self.proved else f"or more with probability < {_upwards(self.error_bound)}"
+        fills = ", filling" if self.filling else ""
+        defect = f", defect {self.defect}" if self.defect else ""
+        return "\n".join(
+            [
+                self.network,
+                f"  dimension   {self.dimension} of {_short(self.ambient_dimension)} (ambient){fills}, {certainty}",
+                f"  expected    {self.expected_dimension}{defect}",
+                f"  parameters  {self.n_params}, fibres of dimension {self.fibre_dimension}",
+            ]
+        )
+
+
+def dimension(
+    net: Network, rng: object = 0, primes: int = 2, *, max_error: float = 1e-9, n_threads: int = 0
+) -> DimensionResult:
+    """Dimension of the set of functions that a network can represent: the generic rank of the Jacobian of `expand`.
+
+    Parameters
+    ----------
+    net : Network
+        Of any family. With a `GenericActivation` the answer is for almost every polynomial of that degree.
+    rng : int or numpy.random.Generator
+        A seed; from a Generator a 64-bit seed is drawn.
+    primes : int
+        Try at least so many primes, unless the first ones prove the answer.
+    max_error : float
+        Try more primes until the bound of the error is below this, 0 < max_error < 1.
+    n_threads : int
+        0 is the default number; results do not depend on it.
+
+    Returns
+    -------
+    DimensionResult
+
+    Raises
+    ------
+    TypeError
+        If ``net`` is not a network, or ``primes`` not an integer.
+    ValueError
+        If ``primes`` < 1, or ``max_error`` is not between 0 and 1.
+    OverflowError, MemoryError
+        If the matrix of the rank does not fit, before any work; if the degree is 2^60 or more, since the characteristic
+        of the field has to be larger than the degree.
+
+    Notes
+    -----
+    Rows are gradients of random combinations of the outputs at random points, as many as the proven upper bound allows
+    the rank to be: a single point would not give as many independent conditions as there are outputs. They are
+    combinations of the rows of the Jacobian of `expand`, and at generic points span what those span. One column is
+    dropped for each scaling of a hidden unit: it is a combination of the others.
+
+    With R rows, f of degree d in parameters, inputs and generic coefficients together, and p drawn from [2^30, 2^31)
+    (from [2^60, 2^61) when the bounds ask for it), a largest minor that is not the zero polynomial has degree at most
+    R d, so it vanishes at a random point with probability at most R d / (p − 1). Its coefficients are at most
+    Π_rows Σ_columns ‖entry‖₁ <= (T ‖f‖₁)^R, where T is the degree in the parameters, and a non-zero integer below 2^h
+    has at most h / 30 prime divisors in the range.
+
+    Complexity O(R n_params) multiplications for the rows and O(R² n_params) for the rank, for each prime;
+    8 R n_params bytes, twice while columns are dropped.
+
+    Examples
+    --------
+    >>> from polycore import MLP, dimension
+    >>> result = dimension(MLP((5, 7, 1), activation=3))
+    >>> result.dimension, result.expected_dimension, result.proved  # an exception of Alexander and Hirschowitz
+    (34, 35, True)
+    """
+    if not isinstance(net, Network):
+        raise TypeError(f"`net` must be a polycore network, got {_describe(net)}")
+    n_primes = as_index(primes, "primes", 1)
+    largest_error = as_real(max_error, "max_error")
+    if not 0 < largest_error < 1:
+        raise ValueError(f"`max_error` must be between 0 and 1, got {max_error}")
+    check_threads(n_threads)
+    generator, seed = as_rng(rng)
+    program = net.program
+    bound = upper_bound(program)
+    kept = np.delete(np.arange(program.n_params), scaled_parameters(program))
+    n_rows = min(bound.value, kept.size)
+    check_size(2 * n_rows * max(1, program.n_params), 8, "the Jacobian at random points")
+    trials = Trials(program, n_rows, largest_error)
+
+    rank, error = 0, 1.0
+    used: list[int] = []
+    while rank < n_rows and (len(used) < n_primes or error > largest_error):
+        p = trials.draw_prime(generator)
+        rank = max(rank, _sampled_rank(program, p, n_rows, kept, generator, n_threads))
+        used.append(p)
+        error *= trials.error(p)
+    proved = rank == n_rows
+    ambient = program.n_outputs * program.n_monomials
+    expected = expected_dimension(ambient, program.n_params, orbit_dimension(program))
+    return DimensionResult(
+        dimension=rank,
+        ambient_dimension=ambient,
+        n_params=program.n_params,
+        expected_dimension=expected,
+        definition=_DEFINITION,
+        defect=expected - rank,
+        fibre_dimension=program.n_params - rank,
+        filling=rank == ambient,
+        proved=proved,
+        error_bound=0.0 if proved else error,
+        schwartz_zippel=0.0 if proved else max(map(trials.schwartz_zippel, used)),
+        bad_prime=0.0 if proved else trials.bad_prime,
+        primes=tuple(used),
+        seed=seed,
+        upper_bound=n_rows,
+        reason=bound.reason,
+        network=repr(net),
+    )
+
+
+def _sampled_rank(
+    program: Program, p: int, n_rows: int, kept: NDArray[np.intp], generator: np.random.Generator, n_threads: int
+) -> int:
+    """Rank over GF(p) of gradients of random combinations of the outputs at random points and parameters."""
+    if not hasattr(program.engine, "evaluate_vjp"):  # TEMPORARY
+        from .rank import modular_rank
+
+        theta = generator.integers(1, p, program.n_params, dtype=np.uint64)
+        return modular_rank(program.engine.jacobian(theta, modulus=p, constants=program.constants(p))[:, kept], p)
+    constants = program.constants(p, generator)
+    theta = generator.integers(1, p, program.n_params, dtype=np.uint64)
+    X = generator.integers(0, p, (n_rows, program.n_inputs), dtype=np.uint64)
+    weights = generator.integers(0, p, (n_rows, program.n_outputs), dtype=np.uint64)
+    rows = program.engine.evaluate_vjp(theta, X, weights, modulus=p, constants=constants, n_threads=n_threads)
+    if kept.size < program.n_params:
+        rows = rows[:, kept]
+    return int(_backend.kernels().modular_rank(rows, p, overwrite=True, n_threads=n_threads))
+
+
+class Trials:
+    """The odds of finding too small a rank: which primes to draw, and what one of them leaves in doubt.
+
+    Parameters
+    ----------
+    program : Program
+    n_rows : int
+        A proven upper bound of the rank.
+    max_error : float
+        Of all primes together.
+
+    Raises
+    ------
+    OverflowError
+        If the degree of the program is 2^60 or more.
+    """
+
+    def __init__(self, program: Program, n_rows: int, max_error: float) -> None:
+        self._denominators = math.lcm(*(_ActivationSize.of(a.coefficients).common for a in program.activations))
+        self.size = polynomial_size(program)
+        self.n_rows = n_rows
+        for self.range in (WORD_PRIMES, LARGE_PRIMES):
+            if program.degree < self.range.low and self.error(self.range.low) ** _MANY_PRIMES <= max_error:
+                return
+        if program.degree >= self.range.low:
+            raise OverflowError(
+                f"the degree of the network is {_short(program.degree)}, but the characteristic p < 2^61 of the field "
+                "must be larger than the degree"
+            )
+
+    def draw_prime(self, generator: np.random.Generator) -> int:
+        """A prime of the range that divides no denominator of an activation coefficient."""
+        return next(p for p in self.range.draw(generator) if self._denominators % p)
+
+    def schwartz_zippel(self, p: int) -> float:
+        """Degree of a minor over the number of values of a parameter."""
+        return min(1.0, self.n_rows * self.size.degree / (p - 1))
+
+    @property
+    def bad_prime(self) -> float:
+        """Bound of the probability that the prime divides all coefficients of a minor."""
+        return self.range.divisor_probability(
+            self.n_rows * self.size.log2_row_norm, excluded=math.log2(self._denominators)
+        )
+
+    def error(self, p: int) -> float:
+        """Bound of the probability that the rank modulo p at a random point is too small."""
+        return min(1.0, self.schwartz_zippel(p) + self.bad_prime)
+
+
+@dataclass(frozen=True)
+class PolynomialSize:
+    """Of <u, f(x; θ)> as a polynomial in u, x, θ and generic coefficients, denominators cleared.
+
+    ``degree`` is that of its derivatives by θ, and ``log2_row_norm`` bounds the 1-norm of all of them together.
+    """
+
+    degree: int
+    log2_row_norm: float
+
+
+def polynomial_size(program: Program) -> PolynomialSize:
+    """Degree and height of the entries of the sampled Jacobian, slot by slot.
+
+    The 1-norm of a polynomial is sub-multiplicative, so replacing every variable by 1 and every coefficient by its
+    absolute value bounds it. It is kept as log2 of a numerator and of a common denominator.
+    """
+    slots = [(0, 1, 0.0, 0.0)]  # degree in θ, in everything, log2 of the numerator's norm, log2 of the denominator
+    for instruction in program.instructions:
+        in_theta, total, norm, denominator = slots[instruction.input]
+        if isinstance(instruction, Affine):
+            norm += math.log2(program.widths[instruction.input])
+            slots.append((in_theta + 1, total + 1, _add(norm, denominator) if instruction.bias else norm, denominator))
+            continue
+        r, size = instruction.degree, _ActivationSize.of(instruction.coefficients)
+        new_norm, new_total = -math.inf, 0
+        for i, log2_coefficient, is_generic in size.terms:
+            new_norm = _add(new_norm, log2_coefficient + _times(i, norm) + _times(r - i, denominator))
+            new_total = max(new_total, i * total + is_generic)
+        slots.append((r * in_theta, new_total, new_norm, math.log2(size.common) + _times(r, denominator)))
+    in_theta, total, norm, _ = slots[-1]
+    row_norm = norm + math.log2(program.n_outputs) + math.log2(max(1, in_theta))
+    return PolynomialSize(total, max(0.0, row_norm))
+
+
+class _ActivationSize(NamedTuple):
+    """The non-zero terms of a polynomial over their common denominator."""
+
+    common: int
+    terms: tuple[tuple[int, float, bool], ...]  # power, log2 of |coefficient · common|, whether it is generic
+
+    @staticmethod
+    @lru_cache(maxsize=256)
+    def of(coefficients: tuple[Number | Indeterminate, ...]) -> _ActivationSize:
+        """Of a polynomial, low to high."""
+        numbers = {i: Fraction(c) for i, c in enumerate(coefficients) if not isinstance(c, Indeterminate)}
+        common = math.lcm(*(c.denominator for c in numbers.values()))
+        terms = []
+        for i in range(len(coefficients)):
+            integer = abs(int(numbers[i] * common)) if i in numbers else common
+            if integer:
+                terms.append((i, math.log2(integer), i not in numbers))
+        return _ActivationSize(common, tuple(terms))
+
+
+def _add(a: float, b: float) -> float:
+    """log2(2^a + 2^b), rounded up."""
+    high, low = max(a, b), min(a, b)
+    return high if low == -math.inf else (high + math.log2(1 + 2 ** max(low - high, -1000.0))) * (1 + 1e-15)
+
+
+def _times(n: int, x: float) -> float:
+    return n * x if n else 0.0  # 0 · −inf is a constant's contribution: none
+
+
+def _upwards(x: float) -> str:
+    """Two digits, rounded up."""
+    if x == 0:
+        return "1e-300"
+    exponent = math.floor(math.log10(x))
+    return f"{math.ceil(x / 10.0**exponent * 10) / 10:g}e{exponent}" if x < 1 else "1"
+
+
+def _short(n: int) -> str:
+    return str(n) if n < 10**15 else f"about 10^{len(str(n)) - 1}"
