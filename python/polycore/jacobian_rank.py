@@ -1,0 +1,596 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The rank of the Jacobian at a given parameter vector: where it drops, the network's function space may be singular.
+
+`dimension` is the rank at almost every point; here the point is given. Integers, Fractions, and floats that are meant
+exactly have an exact rank, found modulo random primes and, on request, proved. Other floats have a numerical rank, a
+matter of tolerance, and the result says how clear-cut it is.
+
+Legend for the shapes below: ``P = n_params`` parameters, ``N = n_monomials``, ``O = n_outputs``; J is the Jacobian of
+`Network.expand`, shape (O N, P).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _backend, _linalg
+from ._nullspace import RationalKernel, echelon, kernel_vectors
+from ._validation import (
+    COMPLEX128,
+    FLOAT64,
+    _describe,
+    _to_array,
+    as_exact_array,
+    as_flag,
+    as_real,
+    as_real_array,
+    as_residues,
+    as_rng,
+    check_shape,
+    check_size,
+    check_threads,
+)
+from .bounds import upper_bound
+from .modular import LARGE_PRIMES, WORD_PRIMES
+from .networks import Network
+from .program import Activation, Program
+from .rank import WORD_PRIME, modular_rank
+from .symmetries import infinitesimal_action
+
+__all__ = ["JacobianRank", "jacobian_rank"]
+
+Array = NDArray[Any]
+
+# Where this many 31-bit primes would not do, 61-bit ones are drawn.
+_MANY_PRIMES = 32
+# Coefficients held at a time while kernel vectors are checked.
+_COEFFICIENTS_AT_A_TIME = 2**23
+# Above so many entries a numerical rank is taken of sampled rows, whose number does not grow with the monomials.
+_DENSE_ENTRIES = 2**23
+# Singular values further apart than this are not brought together by rounding that exceeds the tolerance a little.
+_CLEAR_GAP = 1e3
+# Rounding of logarithms, relative to the largest of them; sums have far fewer than 10^6 terms.
+_SLACK = 1e-9
+
+
+@dataclass(frozen=True)
+class JacobianRank:
+    """Rank of the Jacobian of a network's coefficients at one parameter vector.
+
+    Attributes
+    ----------
+    rank : int
+        Unless ``method`` is "numerical", a certified lower bound.
+    n_params : int
+        Number of columns; n_params − rank is the dimension of the kernel.
+    ambient_dimension : int
+        Number of rows, n_outputs · n_monomials.
+    method : str
+        "modular" (exact arithmetic modulo random primes), "exact" (the same, with a proof in any case asked for) or
+        "numerical" (singular values).
+    proved : bool
+        Whether the rank is certain.
+    error_bound : float or None
+        0.0 if proved; else a bound of the probability, over the random choices, that the rank is larger. None for a
+        numerical rank, to which no probability can be given.
+    upper_bound : int
+        A proven upper bound of the rank.
+    primes : tuple of int
+        Primes modulo which a rank was computed, drawn from the seed.
+    seed : int
+        ``rng=seed`` reproduces the result.
+    reason : str
+        What proves the rank, or what is left in doubt.
+    tolerance : float or None
+        Numerical ranks: singular values above it were counted.
+    gap : float or None
+        Numerical ranks: the smallest singular value counted over the largest one not counted; the tolerance stands in
+        for one that does not exist.
+    singular_values : ndarray or None
+        Numerical ranks: all of them, in descending order, of the scaled matrix (see `jacobian_rank`).
+    network : str
+        Whose Jacobian.
+
+    Examples
+    --------
+    >>> from polycore import MLP, jacobian_rank
+    >>> jacobian_rank(MLP((2, 2, 1), activation=2), [1, 2, 2, 4, 1, 1])
+    MLP((2, 2, 1), activation=2)
+      rank    2 of at most 3, or more with probability < 2.5e-15
+      kernel  dimension 4 in 6 parameters
+      why     rank modulo 2 random primes
+    """
+
+    rank: int
+    n_params: int
+    ambient_dimension: int
+    method: str
+    proved: bool
+    error_bound: float | None
+    upper_bound: int
+    primes: tuple[int, ...]
+    seed: int
+    reason: str
+    tolerance: float | None = None
+    gap: float | None = None
+    singular_values: NDArray[np.float64] | None = field(default=None, compare=False)
+    network: str = field(default="", compare=False)
+
+    @property
+    def kernel_dimension(self) -> int:
+        """n_params − rank: how many directions in parameter space do not move the function, to first order."""
+        return self.n_params - self.rank
+
+    def __repr__(self) -> str:
+        if self.error_bound is None:
+            certainty = f"numerical, gap {self.gap:.2g}"
+        else:
+            certainty = "proved" if self.proved else f"or more with probability < {_upwards(self.error_bound)}"
+        return "\n".join(
+            [
+                self.network,
+                f"  rank    {self.rank} of at most {self.upper_bound}, {certainty}",
+                f"  kernel  dimension {self.kernel_dimension} in {self.n_params} parameters",
+                f"  why     {self.reason}",
+            ]
+        )
+
+
+def jacobian_rank(
+    net: Network,
+    theta: ArrayLike,
+    *,
+    exact: bool = False,
+    tol: float | None = None,
+    rng: object = 0,
+    max_error: float = 1e-9,
+    n_threads: int = 0,
+) -> JacobianRank:
+    """Rank of the Jacobian of `Network.expand` at the parameters ``theta``.
+
+    Parameters
+    ----------
+    net : Network
+        Of any family.
+    theta : array_like, shape (n_params,)
+        One parameter vector. Integers of any size and Fractions have an exact rank; floats and complex numbers a
+        numerical one.
+    exact : bool
+        Prove the rank, whatever it takes. Floats are then the dyadic rationals they stand for.
+    tol : float, optional
+        Numerical ranks only: count singular values above ``tol`` times the largest singular value of the majorant
+        (below); max(shape) · 2.2e-16 by default.
+    rng : int or numpy.random.Generator
+        A seed; from a Generator a 64-bit seed is drawn.
+    max_error : float
+        Exact input: try random primes until the bound of the error is below this, 0 < max_error < 1.
+    n_threads : int
+        0 is the default number; results do not depend on it.
+
+    Returns
+    -------
+    JacobianRank
+
+    Raises
+    ------
+    TypeError
+        If ``net`` is not a network, or ``theta`` does not hold numbers.
+    ValueError
+        If ``theta`` is not one vector of n_params finite numbers, ``max_error`` is not between 0 and 1, ``tol`` is
+        negative or given for exact input, or the network has a `GenericActivation`, which has values nowhere:
+        ``net.specialize(rng)`` gives it some.
+    OverflowError, MemoryError
+        If the matrix of the rank does not fit, or the coefficients that a proof has to look at.
+    NumericalError
+        If a derivative overflows.
+
+    Notes
+    -----
+    **Modulo primes.** Rows are gradients of random combinations of the outputs at random points over GF(p); they span
+    no more than the rows of J modulo p. The rank found is too small only if
+
+    * a minor of size R <= n_rows, of degree at most D + 1 in the points and weights of each row, vanishes there:
+      probability at most n_rows (D + 1) / p (Schwartz–Zippel); or
+    * p divides the largest non-zero minors of d J, d the common denominator of the coefficients, which is a matrix of
+      integers. By Hadamard's inequality those are at most the product of the norms of their columns, and column j is at
+      most d |∂F/∂θ_j| in the 1-norm, F the *majorant*: the network with |θ|, absolute activation coefficients and all
+      inputs 1. A non-zero integer below 2^h has at most h / 30 prime divisors in [2^30, 2^31), where p is drawn.
+
+    **Proofs.** The rank is certain if it meets an upper bound: of the dimension, or the number of parameters that move
+    the function at all less the symmetries at θ. Else kernel vectors are found modulo primes, put together to rational
+    ones, and checked: d J v has integer entries below d Σ_j |∂F/∂θ_j| |v_j|, so if it vanishes modulo primes with a
+    larger product it vanishes. Or so many primes show the rank that their product exceeds Hadamard's bound of the
+    larger minors. Whichever comes first ends the search.
+
+    **Numerically.** J is compared with its majorant A = ∂F_α/∂θ_j >= |J|, entry by entry what rounding errors are
+    proportional to. Rows, then columns, are scaled by powers of two (without rounding) so that A has entries about 1;
+    that removes the different sizes of layers and of binomial coefficients, which cost the unscaled matrix two to
+    seven digits in networks of three and more layers. More than 2^23 entries are not formed: rows are then sampled at
+    normal points.
+
+    Complexity: O(n_rows P) multiplications for the rows and O(n_rows² P) for the rank, for each prime.
+
+    Examples
+    --------
+    Two neurons with the same weights: the rank drops, and exact=True proves it.
+
+    >>> from polycore import MLP, jacobian_rank
+    >>> net = MLP((2, 2, 1), activation=3)
+    >>> jacobian_rank(net, [1, 2, 3, 5, 1, 1]).rank, jacobian_rank(net, [1, 2, 1, 2, 1, 1], exact=True).rank
+    (4, 2)
+    >>> jacobian_rank(net, [0.1, 0.2, 0.1, 0.2, 1.0, 1.0]).method
+    'numerical'
+    """
+    if not isinstance(net, Network):
+        raise TypeError(f"`net` must be a polycore network, got {_describe(net)}")
+    prove = as_flag(exact, "exact")
+    largest_error = as_real(max_error, "max_error")
+    if not 0 < largest_error < 1:
+        raise ValueError(f"`max_error` must be between 0 and 1, got {max_error}")
+    relative = None if tol is None else as_real(tol, "tol", 0.0)
+    threads = check_threads(n_threads)
+    net.program.require_concrete()
+    generator, seed = as_rng(rng)
+    point = _as_point(theta, net.n_params, prove)
+    if point.dtype in (FLOAT64, COMPLEX128):
+        return _numerical_rank(net, point, relative, generator, seed, threads)
+    if tol is not None:
+        raise ValueError("`tol` is for numerical ranks; that of an exact `theta` needs none")
+    return _exact_rank(net, point, prove, largest_error, generator, seed, threads)
+
+
+def _as_point(theta: object, n_params: int, exact: bool) -> Array:
+    """One parameter vector: float64, complex128, or dtype object with ints and Fractions."""
+    array = _to_array(theta, "theta")
+    check_shape(array, "theta", (("n_params", n_params),))
+    if array.dtype.kind == "c" and exact:
+        raise TypeError("`theta` must be real with exact=True, got complex numbers")
+    if array.dtype.kind == "c":
+        return as_real_array(theta, "theta", dtype=COMPLEX128)
+    if array.dtype.kind == "f" and not exact:
+        return as_real_array(theta, "theta")
+    if exact and array.dtype.kind in "fO":
+        original = array if isinstance(theta, np.ndarray) else np.array(theta, dtype=object)
+        exact_point = np.empty(n_params, dtype=object)
+        exact_point[:] = [_dyadic(entry, i) for i, entry in enumerate(original)]
+        return as_exact_array(exact_point, "theta")
+    return as_exact_array(theta, "theta").astype(object)
+
+
+def _dyadic(entry: Any, position: int) -> Any:
+    """A float as the dyadic rational it is; anything else as it is."""
+    if isinstance(entry, (float, np.floating)):
+        if not math.isfinite(entry):
+            raise ValueError(f"`theta` must be finite, got {entry} at index {position}")
+        return Fraction(*entry.as_integer_ratio())
+    return entry
+
+
+# --- exact ranks ------------------------------------------------------------------------------------------------------
+
+
+def _exact_rank(
+    net: Network,
+    theta: Array,
+    prove: bool,
+    max_error: float,
+    generator: np.random.Generator,
+    seed: int,
+    n_threads: int,
+) -> JacobianRank:
+    point = _Point(net.program, theta)
+    bound, why = point.upper_bound()
+    check_size(bound * max(1, net.n_params), 16, "the Jacobian at random points")
+    trials = _Trials(point, bound, max_error)
+    rank, error = 0, 1.0
+    used: list[int] = []
+    # A rank that will be proved in another way needs no second prime.
+    while rank < bound and (not used or (error > max_error and not prove)):
+        p = trials.draw_prime(generator)
+        rows = point.sample_rows(p, bound, generator, n_threads)
+        rank = max(rank, int(_backend.kernels().modular_rank(rows, p, overwrite=True, n_threads=n_threads)))
+        used.append(p)
+        error *= trials.error(p)
+    proved = rank == bound
+    if not proved and prove:
+        rank, more, why = _prove(point, rank, bound, why, generator, n_threads)
+        used, proved = used + more, True
+    elif not proved:
+        why = f"rank modulo {len(used)} random prime{'s' * (len(used) > 1)}"
+    return JacobianRank(
+        rank=rank,
+        n_params=net.n_params,
+        ambient_dimension=net.program.n_outputs * net.program.n_monomials,
+        method="exact" if prove else "modular",
+        proved=proved,
+        error_bound=0.0 if proved else error,
+        upper_bound=bound,
+        primes=tuple(used),
+        seed=seed,
+        reason=why,
+        network=repr(net),
+    )
+
+
+class _Point:
+    """A program at exact parameters: what of it moves the function, and how large its derivatives are.
+
+    Parameters
+    ----------
+    program : Program
+    theta : object array, shape (P,)
+        Ints and Fractions.
+
+    Attributes
+    ----------
+    denominators : int
+        Primes that divide this are of no use.
+    active : intp array
+        Positions of the parameters whose columns of J are not obviously zero.
+    log2_columns : float array
+        For each of them, log2 of a bound of the 1-norm of its column of d J, d the common denominator.
+    """
+
+    def __init__(self, program: Program, theta: Array) -> None:
+        self.program, self.theta = program, theta
+        constants = [c for activation in program.activations for c in activation.numbers]
+        self.denominators = math.lcm(*(Fraction(q).denominator for q in (*theta, *constants)))
+        sizes = _log2_column_bounds(program, theta)
+        self.active = np.flatnonzero(sizes > -math.inf)
+        self.log2_columns = np.maximum(sizes[self.active], 0.0)
+
+    def upper_bound(self) -> tuple[int, str]:
+        """A proven upper bound of the rank, and why it is one."""
+        generic = upper_bound(self.program)
+        moving = self.active.size
+        fixed = 0
+        if moving and self.denominators % WORD_PRIME:
+            # The rank of the tangents modulo a prime is at most their rank.
+            residues = as_residues(self.theta, WORD_PRIME, "theta").astype(np.int64)
+            fixed = modular_rank(infinitesimal_action(self.program, residues)[:, self.active])
+        if moving - fixed >= generic.value:
+            return generic.value, f"meets the bound of the dimension: {generic.reason}"
+        words = f"meets the bound at this point: {moving} parameter{'s' * (moving != 1)} that move the function"
+        return moving - fixed, words + (f" − {fixed} dimensions of the orbit of the symmetries" if fixed else "")
+
+    def sample_rows(self, p: int, n_rows: int, generator: np.random.Generator, n_threads: int) -> NDArray[np.uint64]:
+        """Gradients over GF(p) of random combinations of outputs at random points, shape (n_rows, n_active)."""
+        X = generator.integers(0, p, (n_rows, self.program.n_inputs), dtype=np.uint64)
+        weights = generator.integers(0, p, (n_rows, self.program.n_outputs), dtype=np.uint64)
+        theta, constants = as_residues(self.theta, p, "theta"), self.program.constants(p)
+        rows = self.program.engine.evaluate_vjp(theta, X, weights, modulus=p, constants=constants, n_threads=n_threads)
+        return np.ascontiguousarray(rows[:, self.active])
+
+    def annihilates(self, vectors: NDArray[np.uint64], p: int, n_threads: int) -> bool:
+        """Whether J v = 0 over GF(p) for every row v, given at the active parameters."""
+        net = Network(self.program)
+        step = max(1, _COEFFICIENTS_AT_A_TIME // (net.n_outputs * net.basis.n_monomials))
+        theta = as_residues(self.theta, p, "theta")
+        for start in range(0, len(vectors), step):
+            some = vectors[start : start + step]
+            direction = np.zeros((len(some), net.n_params), dtype=np.uint64)
+            direction[:, self.active] = some
+            if net.jvp(theta, direction, modulus=p, n_threads=n_threads).any():
+                return False
+        return True
+
+    def vanishes(self, vector: Sequence[int], modulus: int) -> bool:
+        """Whether J v = 0, given that it is so modulo ``modulus``: d J v is integer, and too small for a multiple."""
+        terms = [size + math.log2(abs(v)) for size, v in zip(self.log2_columns.tolist(), vector) if v]
+        return float(np.logaddexp2.reduce(terms)) + _SLACK < math.log2(modulus)
+
+    def log2_minor(self, size: int) -> float:
+        """log2 of a bound of the minors of d J of at most this size."""
+        return math.fsum(np.sort(self.log2_columns)[-size:].tolist()) if size else 0.0
+
+
+def _log2_column_bounds(program: Program, theta: Array) -> NDArray[np.float64]:
+    """log2 of d ∂F/∂θ_j for every parameter, rounded up: F the majorant at inputs 1, d as in `_exact`.
+
+    A forward and a reverse sweep over logarithms, since the numbers have as many digits as the network has degree.
+    """
+    logs = np.array([_log2(Fraction(entry)) for entry in theta])
+    weights = {b.instruction: logs[b.start : b.stop].reshape(b.shape) for b in program.parameters if b.kind == "W"}
+    biases = {b.instruction: logs[b.start : b.stop] for b in program.parameters if b.kind == "b"}
+    scales = dict.fromkeys(weights, 1)
+    for block in program.parameters:
+        denominators = (Fraction(entry).denominator for entry in theta[block.start : block.stop])
+        scales[block.instruction] = math.lcm(scales[block.instruction], *denominators)
+
+    values, log2_d = [np.zeros(program.n_inputs)], [0.0]
+    for k, instruction in enumerate(program.instructions):
+        z, d = values[instruction.input], log2_d[instruction.input]
+        if isinstance(instruction, Activation):
+            coefficients = [Fraction(c) for c in instruction.numbers]
+            values.append(_log2_polynomial(coefficients, z))
+            log2_d.append(math.log2(math.lcm(*(c.denominator for c in coefficients))) + instruction.degree * d)
+        else:
+            out = np.logaddexp2.reduce(weights[k] + z, axis=1)
+            values.append(np.logaddexp2(out, biases[k]) if instruction.bias else out)
+            log2_d.append(d + math.log2(scales[k]))
+
+    bars = [np.full(width, -math.inf) for width in program.widths]
+    bars[-1][:] = 0.0
+    bounds = np.full(program.n_params, -math.inf)
+    for k, instruction in reversed(list(enumerate(program.instructions))):
+        z, bar = values[instruction.input], bars[k + 1]
+        if isinstance(instruction, Activation):
+            slope = [j * Fraction(c) for j, c in enumerate(instruction.numbers)][1:]
+            back = bar + _log2_polynomial(slope, z)
+        else:
+            back = np.logaddexp2.reduce(weights[k] + bar[:, None], axis=0)
+        bars[instruction.input] = np.logaddexp2(bars[instruction.input], back)
+        for block in program.parameters:
+            if block.instruction == k:
+                bounds[block.start : block.stop] = (bar[:, None] + z if block.kind == "W" else bar).reshape(-1)
+    largest = max(float(np.abs(x[np.isfinite(x)]).max(initial=0.0)) for x in (*values, *bars))
+    return bounds + (log2_d[-1] + _SLACK * (1 + largest + log2_d[-1]))
+
+
+def _log2_polynomial(coefficients: Sequence[Fraction], z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log2 of Σ_j |c_j| (2^z)^j entrywise."""
+    total = np.full(z.shape, -math.inf)
+    for j, c in enumerate(coefficients):
+        if c:
+            total = np.logaddexp2(total, _log2(c) + (j * z if j else 0.0))
+    return total
+
+
+def _log2(x: Fraction) -> float:
+    return math.log2(abs(x.numerator)) - math.log2(x.denominator) if x else -math.inf
+
+
+class _Trials:
+    """The odds of finding too small a rank: which primes to draw, and what one of them leaves in doubt."""
+
+    def __init__(self, point: _Point, n_rows: int, max_error: float) -> None:
+        self.point, self.n_rows = point, n_rows
+        for self.range in (WORD_PRIMES, LARGE_PRIMES):
+            error = self.error(self.range.low)
+            if not error or (error < 1 and math.log(max_error) / math.log(error) < _MANY_PRIMES):
+                return
+        raise OverflowError(
+            f"primes below 2^61 leave an error of {error:.2g} each: the degree of the network is too high, or `theta` "
+            "has too many digits"
+        )
+
+    def draw_prime(self, generator: np.random.Generator) -> int:
+        return next(p for p in self.range.draw(generator) if self.point.denominators % p)
+
+    def error(self, p: int) -> float:
+        """Bound of the probability that the rank of rows sampled modulo p is too small."""
+        vanishing = self.n_rows * (self.point.program.degree + 1) / p
+        excluded = math.log2(self.point.denominators)
+        bad_prime = self.range.divisor_probability(self.point.log2_minor(self.n_rows), excluded)
+        return min(1.0, vanishing + bad_prime)
+
+
+def _prove(
+    point: _Point, rank: int, bound: int, why: str, generator: np.random.Generator, n_threads: int
+) -> tuple[int, list[int], str]:
+    """The rank for certain, the primes it took, and what proves it.
+
+    Each prime gives vectors that J maps to zero modulo it, checked; so the rank modulo that prime is certain.
+    """
+    workspace = 2 * Network(point.program)._workspace
+    check_size(workspace, 8, "the coefficients, which a proof looks at", "exact=False bounds the error instead")
+    kernel = RationalKernel()
+    seen: list[int] = []
+    product, n_rows, next_attempt = 1, rank + 2, 1
+    for p in WORD_PRIMES.draw(generator):
+        if p in seen or not point.denominators % p:
+            continue
+        while True:
+            pivots, combinations = echelon(point.sample_rows(p, n_rows, generator, n_threads), p)
+            if point.annihilates(kernel_vectors(pivots, combinations, p), p, n_threads):
+                break
+            n_rows += max(2, n_rows // 4)  # the rows do not yet span those of J
+        rank = max(rank, len(pivots))
+        seen.append(p)
+        if rank == bound:
+            return rank, seen, why
+        product *= p
+        if math.log2(product) > point.log2_minor(rank + 1) + _SLACK:
+            words = f"{len(seen)} prime" + ("s, whose product exceeds" if len(seen) > 1 else ", which exceeds")
+            return rank, seen, f"rank modulo {words} all larger minors (Hadamard)"
+        kernel.add(pivots, combinations, p)
+        if len(kernel.primes) >= next_attempt:
+            next_attempt = len(kernel.primes) + max(1, len(kernel.primes) // 2)
+            vectors = kernel.vectors()
+            if vectors is not None and all(point.vanishes(v, kernel.modulus) for v in vectors):
+                return rank, seen, f"{len(vectors)} independent rational vectors of the kernel, verified exactly"
+    raise AssertionError("unreachable: primes do not run out")
+
+
+# --- numerical ranks --------------------------------------------------------------------------------------------------
+
+
+def _numerical_rank(
+    net: Network, theta: Array, tol: float | None, generator: np.random.Generator, seed: int, n_threads: int
+) -> JacobianRank:
+    bound = upper_bound(net.program).value
+    matrix, sizes, rows = _matrix_and_majorant(net, theta, generator, n_threads)
+    matrix, sizes = _equilibrate(matrix, sizes)
+    values = _linalg.singular_values(matrix)
+    relative = max(matrix.shape) * float(np.finfo(np.float64).eps) if tol is None else tol
+    tolerance = relative * float(_linalg.singular_values(sizes).max(initial=0.0))
+    # More than a proven bound would only say that the tolerance is too small.
+    rank = min(int(np.count_nonzero(values > tolerance)), bound)
+    above = float(values[rank - 1]) if rank else tolerance
+    below = float(values[rank]) if rank < len(values) else tolerance
+    gap = above / below if below else math.inf
+    shown = [f"singular value {i + 1} is {values[i]:.2g}" for i in (rank - 1, rank) if 0 <= i < len(values)]
+    verdict = "clear-cut" if gap >= _CLEAR_GAP else "so close that rounding may decide; exact=True does not round"
+    return JacobianRank(
+        rank=rank,
+        n_params=net.n_params,
+        ambient_dimension=net.program.n_outputs * net.program.n_monomials,
+        method="numerical",
+        proved=False,
+        error_bound=None,
+        upper_bound=bound,
+        primes=(),
+        seed=seed,
+        reason=f"{', '.join(shown)}, the tolerance {tolerance:.2g}: {verdict} ({rows})",
+        tolerance=tolerance,
+        gap=gap,
+        singular_values=values,
+        network=repr(net),
+    )
+
+
+def _matrix_and_majorant(
+    net: Network, theta: Array, generator: np.random.Generator, n_threads: int
+) -> tuple[Array, Array, str]:
+    """J, or rows that span what its rows span, with what bounds it entry by entry, and which of the two it is."""
+    bounding = _majorant(net.program)
+    n_rows = net.n_outputs * net.basis.n_monomials
+    if n_rows * net.n_params <= _DENSE_ENTRIES:
+        return net.jacobian(theta, n_threads=n_threads), Network(bounding).jacobian(np.abs(theta)), "all coefficients"
+    n_rows = min(n_rows, 2 * net.n_params)
+    check_size(3 * n_rows * net.n_params, theta.itemsize, "the Jacobian at random points")
+    X = generator.standard_normal((n_rows, net.n_inputs))
+    weights = generator.standard_normal((n_rows, net.n_outputs))
+    rows = net.program.engine.evaluate_vjp(theta, X.astype(theta.dtype), weights.astype(theta.dtype))
+    sizes = bounding.engine.evaluate_vjp(np.abs(theta), np.abs(X), np.abs(weights))
+    return rows, sizes, f"{n_rows} gradients at random points stand for the {net.basis.n_monomials:,} monomials"
+
+
+def _equilibrate(matrix: Array, sizes: Array) -> tuple[Array, Array]:
+    """Both matrices with rows, then columns, scaled by powers of two: the largest of ``sizes`` become about 1."""
+    for axis in (1, 0):
+        largest = sizes.max(axis=axis, keepdims=True, initial=0.0)
+        exponent = np.where(largest > 0, -np.frexp(largest)[1], 0)
+        # NOTE: ldexp knows no complex numbers, and 2^exponent alone may be out of range.
+        half = exponent // 2
+        for part in (half, exponent - half):
+            factor = np.ldexp(1.0, part)
+            matrix, sizes = matrix * factor, sizes * factor
+    return matrix, sizes
+
+
+def _majorant(program: Program) -> Program:
+    """The program with the absolute values of its activation coefficients.
+
+    At |θ| and |x| its derivatives bound those of the program at θ and x, and what their rounding errors come from.
+    """
+    instructions = [
+        Activation(i.input, tuple(abs(c) for c in i.numbers)) if isinstance(i, Activation) else i
+        for i in program.instructions
+    ]
+    return Program(program.n_inputs, instructions)
+
+
+def _upwards(x: float) -> str:
+    """Two digits, rounded up."""
+    if x < 1e-300:
+        return "1e-300"
+    exponent = math.floor(math.log10(x))
+    return f"{math.ceil(x / 10.0**exponent * 10) / 10:g}e{exponent}"
