@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from . import _linalg
 from ._validation import as_flag, as_index, as_real, as_real_array, as_rng, check_size
+from .dimension import DimensionResult, dimension
 from .fitting import MAX_DENSE_PARAMS, Descent, Fit, hessian_signature, scaled_starts
 from .loss import QDistance
 from .moments import Moments
 from .monomials import MonomialBasis, count_monomials
 from .networks import MLP
-from .rank import WORD_PRIME, compress_rows, modular_rank
 from .symmetries import expected_dimension, orbit_dimension
 from .tables import Columns, iterate_rows, open_table
 from .veronese import veronese
@@ -36,8 +36,8 @@ Matrix = NDArray[np.float64]
 SCHEMA = "polycore-report/1"
 # Decompositions of the Gram matrix take seconds at this size, and grow with its cube.
 MAX_MONOMIALS = 2000
-# Elimination of an n_params × n_params matrix over GF(p): a few seconds at this size.
-MAX_RANK_PARAMS = 1200
+# Elimination of an n_params × n_params matrix over GF(p): a second or two at this size.
+MAX_RANK_PARAMS = 2000
 # Rows × monomials up to which the polynomial fit is made from the rows when Q is badly conditioned.
 MAX_VANDERMONDE_ENTRIES = 3 * 10**7
 _ROWS_PER_BLOCK = 8192
@@ -72,8 +72,9 @@ class Architecture:
     """The network's counts.
 
     ``expected_dimension`` = min(ambient_dimension, n_params − orbit_dimension) with the orbit dimension of the known
-    continuous symmetries. ``jacobian_rank`` is exact over GF(jacobian_modulus) at a random point: never more than the
-    dimension of the network's image, and equal to it but for a tiny probability. None where the network is too large.
+    continuous symmetries. ``jacobian_rank`` is what `polycore.dimension` finds: the dimension of the set of functions,
+    certain if ``jacobian_rank_proved``, else larger with probability at most ``jacobian_rank_error_bound``. None where
+    the network is too large.
     """
 
     widths: tuple[int, ...]
@@ -88,7 +89,8 @@ class Architecture:
     orbit_dimension: int
     expected_dimension: int
     jacobian_rank: int | None
-    jacobian_modulus: int
+    jacobian_rank_proved: bool
+    jacobian_rank_error_bound: float | None
 
 
 @dataclass(frozen=True)
@@ -651,6 +653,7 @@ def _errors(predicted: Matrix, observed: Matrix, names: Sequence[str]) -> Errors
 def _architecture(network: MLP, rng: np.random.Generator) -> Architecture:
     ambient = network.n_outputs * len(network.basis)
     orbit = orbit_dimension(network.program, rng)
+    rank: DimensionResult | None = dimension(network, rng) if network.n_params <= MAX_RANK_PARAMS else None
     return Architecture(
         widths=network.widths,
         activations=tuple(activation.text() for activation in network.activations),
@@ -665,19 +668,10 @@ def _architecture(network: MLP, rng: np.random.Generator) -> Architecture:
         ambient_dimension=ambient,
         orbit_dimension=orbit,
         expected_dimension=expected_dimension(ambient, network.n_params, orbit),
-        jacobian_rank=_jacobian_rank(network, rng),
-        jacobian_modulus=WORD_PRIME,
+        jacobian_rank=None if rank is None else rank.dimension,
+        jacobian_rank_proved=rank is not None and rank.proved,
+        jacobian_rank_error_bound=None if rank is None else rank.error_bound,
     )
-
-
-def _jacobian_rank(network: MLP, rng: np.random.Generator) -> int | None:
-    if network.n_params > MAX_RANK_PARAMS:
-        return None
-    theta = rng.integers(0, WORD_PRIME, network.n_params, dtype=np.uint64)
-    jacobian = np.asarray(network.jacobian(theta, modulus=WORD_PRIME))
-    if jacobian.shape[0] > network.n_params + 8:
-        jacobian = compress_rows(jacobian, network.n_params + 8, WORD_PRIME, rng)
-    return modular_rank(jacobian)
 
 
 def _count(n: int) -> str:
