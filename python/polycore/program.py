@@ -351,6 +351,10 @@ class Program:
         return self.n_inputs == other.n_inputs and self.instructions == other.instructions
 
     def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
         return hash((self.n_inputs, self.instructions))
 
     def __repr__(self) -> str:

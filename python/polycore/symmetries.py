@@ -155,7 +155,8 @@ def expected_dimension(ambient_dimension: int, n_params: int, orbit: int) -> int
     return min(ambient_dimension, n_params - orbit)
 
 
-def _hidden_layers(program: Program) -> list[_HiddenLayer]:
+@lru_cache(maxsize=16)  # one network is asked about several times in a row
+def _hidden_layers(program: Program) -> tuple[_HiddenLayer, ...]:
     """The layers with continuous symmetries."""
     affines: dict[int, _Affine] = {}  # by instruction
     for block in program.parameters:
@@ -182,7 +183,7 @@ def _hidden_layers(program: Program) -> list[_HiddenLayer]:
         if degree >= 2 and ((shift and not before.has_bias) or (constant and not biased_after)):
             continue
         layers.append(_HiddenLayer(before, after, degree, leading, shift, constant))
-    return layers
+    return tuple(layers)
 
 
 @lru_cache(maxsize=256)
