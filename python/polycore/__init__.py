@@ -10,10 +10,13 @@ array([[10., 28., 20.]])
 from importlib.metadata import version as _version
 
 from .activations import GenericActivation, PolynomialActivation, polynomial_activation
+from .architectures import Architectures, architectures
 from .config import get_cmake_dir, get_config, get_include, show_config
 from .dimension import DimensionResult, dimension
 from .errors import NumericalError
+from .filling import Decrement, FillingWidths, MinimalFilling, minimal_filling
 from .gram import GramOperator, gram_matrix, gram_operator
+from .identifiability import ActivationThreshold, Identifiability, activation_threshold, identifiability
 from .loss import ConditionWarning, NetworkLoss, QDistance
 from .moments import Moments
 from .monomials import MonomialBasis, count_monomials
@@ -22,6 +25,7 @@ from .product import correlation, graded_product
 from .program import Activation, Affine, Indeterminate, Program
 from .rank import modular_rank
 from .report import Report, report
+from .sweep import SweepResult, sweep
 from .veronese import veronese
 
 __version__ = _version("polycore")
@@ -29,12 +33,18 @@ __version__ = _version("polycore")
 __all__ = [
     "MLP",
     "Activation",
+    "ActivationThreshold",
     "Affine",
+    "Architectures",
     "ConditionWarning",
+    "Decrement",
     "DimensionResult",
+    "FillingWidths",
     "GenericActivation",
     "GramOperator",
+    "Identifiability",
     "Indeterminate",
+    "MinimalFilling",
     "Moments",
     "MonomialBasis",
     "Network",
@@ -45,7 +55,10 @@ __all__ = [
     "Program",
     "QDistance",
     "Report",
+    "SweepResult",
     "__version__",
+    "activation_threshold",
+    "architectures",
     "correlation",
     "count_monomials",
     "dimension",
@@ -55,9 +68,12 @@ __all__ = [
     "graded_product",
     "gram_matrix",
     "gram_operator",
+    "identifiability",
+    "minimal_filling",
     "modular_rank",
     "polynomial_activation",
     "report",
     "show_config",
+    "sweep",
     "veronese",
 ]
