@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The command line: ``polycore report | moments | merge | info``.
+"""The command line: ``polycore dim | sweep | fill | report | moments | merge | info``.
 
 Exit code 0 is success, 1 a failure (a file that is missing or holds what it should not), 2 bad usage, 130 an interrupt.
 What went wrong is one line on standard error. Everything that computes is imported by the command that needs it.
@@ -17,6 +17,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from . import _cli_arguments as _read
+from . import _cli_dimension
+from ._cli_arguments import UsageError, one_line
+
 if TYPE_CHECKING:
     from .moments import Moments
     from .networks import MLP
@@ -25,10 +29,6 @@ OK, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 _COLUMNS_HELP = "column names, indices from 0, ranges (a-c, 0-9, 0:10) or *, separated by commas"
 _DATA_HELP = "CSV (.csv, .tsv, .txt), Parquet (.parquet), .npy or .npz file"
-
-
-class UsageError(Exception):
-    """The command line asks for something that makes no sense: exit code 2."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILURE
     except (OSError, ValueError, TypeError, ArithmeticError, ImportError, MemoryError) as error:
-        return _complain(_one_line(error), FAILURE)
+        return _complain(one_line(error), FAILURE)
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -69,7 +69,7 @@ def _run(arguments: Sequence[str]) -> int:
         print(get_cmake_dir() if options.cmakedir else get_include())
         return OK
     if options.command is None:
-        parser.error("a command is needed: report, moments, merge or info")
+        parser.error("a command is needed: dim, sweep, fill, report, moments, merge or info")
     command: Callable[[argparse.Namespace, Sequence[str]], None] = options.run
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_args, **_more: print(f"polycore: warning: {message}", file=sys.stderr)
@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--cmakedir", action="store_true", help="print the directory of the CMake package and exit")
     where.add_argument("--includedir", action="store_true", help="print the directory of the C++ headers and exit")
     commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
+    _cli_dimension.add_commands(commands)
     _add_report(commands)
     _add_moments(commands)
     _add_merge(commands)
@@ -127,17 +128,16 @@ def _add_report(commands: Any) -> None:
     parser.add_argument("--data", required=True, metavar="FILE", help=_DATA_HELP)
     parser.add_argument("--x", required=True, metavar="COLS", help="input columns: " + _COLUMNS_HELP)
     parser.add_argument("--y", required=True, metavar="COLS", help="output columns")
-    parser.add_argument("--widths", required=True, type=_widths, metavar="N,N,…", help="layer widths: 10,4,1")
+    parser.add_argument("--widths", required=True, type=_read.widths, metavar="N,N,…", help="layer widths: 10,4,1")
     parser.add_argument(
         "--activation",
         default="2",
         metavar="P",
-        help="a power (2), one power a hidden layer (2,3), coefficients low to high ([0,0,1,1]), or the best "
-        "polynomial approximation of a function, name:degree (tanh:5); default 2",
+        help=_read.ACTIVATION_HELP,
     )
     parser.add_argument(
         "--interval",
-        type=_interval,
+        type=_read.interval,
         default=(-3.0, 3.0),
         metavar="LOW,HIGH",
         help="where name:degree approximates the function; default -3,3 (write --interval=-3,3)",
@@ -145,11 +145,15 @@ def _add_report(commands: Any) -> None:
     parser.add_argument("--bias", action="store_true", help="give every layer a bias")
     parser.add_argument("--out", required=True, metavar="DIR", help="directory for index.html and report.json")
     parser.add_argument(
-        "--held-out", type=_fraction, default=0.2, metavar="F", help="fraction kept for testing; default 0.2"
+        "--held-out", type=_read.fraction, default=0.2, metavar="F", help="fraction kept for testing; default 0.2"
     )
-    parser.add_argument("--starts", type=_positive, default=16, metavar="N", help="random starts; default 16")
-    parser.add_argument("--max-steps", type=_positive, default=1000, metavar="N", help="steps a start; default 1000")
-    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="for the split and the starts; default 0")
+    parser.add_argument("--starts", type=_read.positive, default=16, metavar="N", help="random starts; default 16")
+    parser.add_argument(
+        "--max-steps", type=_read.positive, default=1000, metavar="N", help="steps a start; default 1000"
+    )
+    parser.add_argument(
+        "--seed", type=_read.seed, default=0, metavar="N", help="for the split and the starts; default 0"
+    )
     parser.add_argument("--title", help="title of the page; default the file's name")
     _add_reading(parser)
     parser.set_defaults(run=_report)
@@ -162,13 +166,13 @@ def _report(options: argparse.Namespace, arguments: Sequence[str]) -> None:
 
     table = open_table(options.data, options.delimiter)
     try:
-        activation = _activation(options.activation, options.interval, len(options.widths) - 2)
+        activation = _read.activation(options.activation, options.interval, len(options.widths) - 2)
         network = MLP(options.widths, activation, options.bias)
         x, y = table.resolve(options.x, "--x"), table.resolve(options.y, "--y")
         check_widths(network, len(x), len(y))
         check_report_size(network)
     except (ValueError, TypeError) as error:
-        raise UsageError(_one_line(error)) from None
+        raise UsageError(one_line(error)) from None
     _say_what(options, network)
     result = report(
         x,
@@ -226,10 +230,10 @@ def _add_moments(commands: Any) -> None:
     parser.add_argument("--x", required=True, metavar="COLS", help="variables: " + _COLUMNS_HELP)
     parser.add_argument("--y", metavar="COLS", help="targets, for cross moments")
     parser.add_argument(
-        "--degree", required=True, type=_count, metavar="N", help="degree of the moments (twice that of a fit)"
+        "--degree", required=True, type=_read.count, metavar="N", help="degree of the moments (twice that of a fit)"
     )
     parser.add_argument(
-        "--cross-degree", type=_count, metavar="N", help="degree of the cross moments; default degree // 2"
+        "--cross-degree", type=_read.count, metavar="N", help="degree of the cross moments; default degree // 2"
     )
     parser.add_argument("--homogeneous", action="store_true", help="only monomials of exactly that degree")
     parser.add_argument("--out", required=True, metavar="STATE", help="state file to write (.npz)")
@@ -253,7 +257,7 @@ def _moments(options: argparse.Namespace, _: Sequence[str]) -> None:
             homogeneous=options.homogeneous,
         )
     except (ValueError, TypeError) as error:
-        raise UsageError(_one_line(error)) from None
+        raise UsageError(one_line(error)) from None
     _check_state_path(options.out)
     n_dropped = 0
     with _Progress(table.path) as progress:
@@ -286,7 +290,7 @@ def _merge(options: argparse.Namespace, _: Sequence[str]) -> None:
         try:
             total = total + _load_state(Moments, path)
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{path}: {_one_line(error)}") from None
+            raise ValueError(f"{path}: {one_line(error)}") from None
     total.save(options.out)
     _show_state(options, total, {"n_files": len(options.states)})
 
@@ -361,112 +365,9 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--drop-missing", action="store_true", help="leave out rows with missing values")
 
 
-def _integers(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of integers separated by commas") from None
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    widths = _integers(text)
-    if len(widths) < 2 or min(widths) < 1:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} must be at least two positive integers: inputs, hidden layers, outputs"
-        )
-    return tuple(widths)
-
-
-def _positive(text: str) -> int:
-    number = _count(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
-    return number
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a non-negative integer")
-    return int(text)
-
-
-def _seed(text: str) -> int:
-    seed = _count(text)
-    if seed >= 2**64:
-        raise argparse.ArgumentTypeError(f"{text!r} is not below 2^64")
-    return seed
-
-
-def _fraction(text: str) -> float:
-    try:
-        fraction = float(text)
-    except ValueError:
-        fraction = -1.0
-    if not 0 <= fraction < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a fraction with 0 <= fraction < 1")
-    return fraction
-
-
-def _interval(text: str) -> tuple[float, float]:
-    try:
-        low, high = (float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not two numbers separated by a comma") from None
-    return low, high
-
-
-def _activation(text: str, interval: tuple[float, float], n_hidden: int) -> Any:
-    """The ``activation`` of `polycore.MLP`: entries separated by commas outside brackets, one or one a hidden layer."""
-    entries = [_activation_entry(entry, interval) for entry in _split_outside_brackets(text)]
-    if len(entries) == 1:
-        # A tuple per layer says the same without the ambiguity of a list as long as the hidden layers.
-        return tuple(entries * n_hidden) if isinstance(entries[0], list) else entries[0]
-    return tuple(entries)
-
-
-def _activation_entry(text: str, interval: tuple[float, float]) -> Any:
-    if text.startswith("[") and text.endswith("]"):
-        try:
-            return [float(part) for part in text[1:-1].split(",")]
-        except ValueError:
-            raise ValueError(f"--activation: {text!r} is not a list of coefficients") from None
-    name, colon, degree = text.partition(":")
-    if colon:
-        if not degree.isdigit():
-            raise ValueError(f"--activation: {text!r} must be name:degree, as in tanh:5")
-        from .activations import polynomial_activation
-
-        return polynomial_activation(name, int(degree), interval)
-    if not (text.isascii() and text.isdigit()):
-        raise ValueError(
-            f"--activation: {text!r} is neither a power, a coefficient list [0,0,1,1], nor name:degree (tanh:5)"
-        )
-    return int(text)
-
-
-def _split_outside_brackets(text: str) -> list[str]:
-    parts, depth = [""], 0
-    for character in text:
-        depth += {"[": 1, "]": -1}.get(character, 0)
-        if character == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return [part.strip() for part in parts]
-
-
 # --- messages ---------------------------------------------------------------------------------------------------------
 
 
 def _complain(message: str, code: int) -> int:
     print(f"polycore: {'' if code == INTERRUPTED else 'error: '}{message}", file=sys.stderr)
     return code
-
-
-def _one_line(error: BaseException) -> str:
-    """The message without line breaks, and without the errno that OSError puts before it."""
-    if isinstance(error, OSError) and error.strerror:
-        text = error.strerror + (f": {error.filename}" if error.filename else "")
-    else:
-        text = str(error) or type(error).__name__
-    return " ".join(text.split())

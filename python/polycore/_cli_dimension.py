@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The commands about dimensions: ``polycore dim | sweep | fill``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from . import _cli_arguments as _read
+from ._cli_arguments import UsageError, one_line
+
+_LINE = 100
+_LEVEL = "an error bound above this is lowered by more primes; default 1e-9"
+
+
+def add_commands(commands: Any) -> None:
+    """Add the parsers of these commands to the subparsers of `polycore`."""
+    _add_dim(commands)
+    _add_sweep(commands)
+    _add_fill(commands)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--activation", default="2", metavar="P", help=_read.ACTIVATION_HELP)
+    parser.add_argument("--bias", action="store_true", help="give every layer a bias")
+    parser.add_argument("--seed", type=_read.seed, default=0, metavar="N", help="of the random numbers; default 0")
+    parser.add_argument(
+        "--primes", type=_read.positive, default=2, metavar="N", help="primes to try at least; default 2"
+    )
+    parser.add_argument("--max-error", type=_read.probability, default=1e-9, metavar="P", help=_LEVEL)
+    parser.add_argument(
+        "--interval",
+        type=_read.interval,
+        default=(-3.0, 3.0),
+        metavar="LOW,HIGH",
+        help="where name:degree approximates the function; default -3,3 (write --interval=-3,3)",
+    )
+
+
+# --- polycore dim -----------------------------------------------------------------------------------------------------
+
+
+def _add_dim(commands: Any) -> None:
+    parser = commands.add_parser(
+        "dim",
+        help="the dimension of a network's functions, and whether its weights can be identified",
+        description="The dimension of the set of polynomials that a network can represent, exact, and whether its "
+        "parameters are determined by its function.",
+    )
+    parser.add_argument("widths", type=_read.widths, metavar="WIDTHS", help="layer widths: 2,3,4,5,4,6,4,1")
+    _add_common(parser)
+    parser.set_defaults(run=_dim)
+
+
+def _dim(options: argparse.Namespace, _: Sequence[str]) -> None:
+    from .dimension import dimension
+    from .identifiability import identifiability
+    from .networks import MLP
+
+    try:
+        activation = _read.activation(options.activation, options.interval, len(options.widths) - 2)
+        network = MLP(options.widths, activation, options.bias)
+    except (ValueError, TypeError) as error:
+        raise UsageError(one_line(error)) from None
+    settings = {"rng": options.seed, "primes": options.primes, "max_error": options.max_error}
+    identified = identifiability(network, **settings)
+    result = identified.dimension or dimension(network, **settings)
+    if options.json:
+        answer = {
+            **asdict(result),
+            "identifiability": {
+                "verdict": identified.verdict,
+                "proved": identified.proved,
+                "error_bound": identified.error_bound,
+                "reason": identified.reason,
+            },
+        }
+        print(json.dumps(answer, ensure_ascii=False, allow_nan=False))
+        return
+    for line in repr(result).splitlines():
+        print(_folded(line))
+    print(_folded(f"  bound       at most {result.upper_bound}: {result.reason}"))
+    if not result.proved:
+        parts = f"Schwartz–Zippel {result.schwartz_zippel:.2g}, bad prime {result.bad_prime:.2g} for each prime"
+        print(_folded(f"  error       < {result.error_bound:.2g}: {parts}"))
+    print(_folded(f"  primes      {', '.join(map(str, result.primes)) or 'none needed'}; seed {result.seed}"))
+    print(_folded(f"  weights     {identified.verdict}: {identified.reason}"))
+
+
+def _folded(line: str) -> str:
+    """The line in at most three lines of the screen."""
+    return "\n".join(
+        textwrap.wrap(line, _LINE, subsequent_indent=" " * 14, max_lines=3, placeholder=" …", break_on_hyphens=False)
+    )
+
+
+# --- polycore sweep ---------------------------------------------------------------------------------------------------
+
+
+def _add_sweep(commands: Any) -> None:
+    parser = commands.add_parser(
+        "sweep",
+        help="the dimensions of a whole family of networks, in a table",
+        description="The dimension of every network with depths and widths in given ranges, one row each, in a CSV or "
+        "Parquet file. Rows are written as they are found; a sweep that was stopped goes on where it was.",
+    )
+    parser.add_argument("--inputs", required=True, type=_read.ranges, metavar="N..M", help="numbers of inputs: 2, 1..3")
+    parser.add_argument("--outputs", required=True, type=_read.ranges, metavar="N..M", help="numbers of outputs")
+    parser.add_argument(
+        "--depth", required=True, type=_read.depths, metavar="N..M", help="numbers of weight matrices: 3, 2..7, ..7"
+    )
+    parser.add_argument(
+        "--width", required=True, type=_read.ranges, metavar="N..M", help="widths of the hidden layers: ..6, 2,4,6"
+    )
+    _add_common(parser)
+    parser.add_argument("--out", required=True, metavar="FILE", help="table to write (.csv or .parquet)")
+    parser.add_argument(
+        "--timeout", type=_read.seconds, metavar="SECONDS", help="stop the computation of a network after this"
+    )
+    parser.add_argument(
+        "--workers", type=_read.count, default=0, metavar="N", help="processes; default one for every processor"
+    )
+    parser.set_defaults(run=_sweep)
+
+
+def _sweep(options: argparse.Namespace, _: Sequence[str]) -> None:
+    from .activations import as_activation
+    from .architectures import architectures
+    from .sweep import sweep
+
+    try:
+        activation = _read.activation(options.activation, options.interval, 1)
+        if isinstance(activation, tuple) and len(activation) == 1:
+            activation = as_activation(activation[0])  # the same coefficients at every depth
+        family = architectures(
+            inputs=options.inputs,
+            outputs=options.outputs,
+            depth=options.depth,
+            width=options.width,
+            activation=activation,
+            bias=options.bias,
+        )
+    except (ValueError, TypeError) as error:
+        raise UsageError(one_line(error)) from None
+    result = sweep(
+        family,
+        options.out,
+        seed=options.seed,
+        primes=options.primes,
+        max_error=options.max_error,
+        timeout=options.timeout,
+        n_workers=options.workers,
+    )
+    print(json.dumps(result.to_dict()) if options.json else result)
+
+
+# --- polycore fill ----------------------------------------------------------------------------------------------------
+
+
+def _add_fill(commands: Any) -> None:
+    parser = commands.add_parser(
+        "fill",
+        help="the narrowest networks whose functions fill the ambient space",
+        description="All hidden widths such that almost every polynomial is a function of the network (over the "
+        "complex numbers), but no longer if any one width is lowered.",
+    )
+    parser.add_argument("--inputs", required=True, type=_read.positive, metavar="N", help="number of inputs")
+    parser.add_argument("--outputs", required=True, type=_read.positive, metavar="N", help="number of outputs")
+    parser.add_argument("--depth", required=True, type=_read.positive, metavar="N", help="number of weight matrices")
+    _add_common(parser)
+    parser.set_defaults(run=_fill)
+
+
+def _fill(options: argparse.Namespace, _: Sequence[str]) -> None:
+    from .activations import as_activations
+    from .filling import minimal_filling
+
+    try:
+        activation = _read.activation(options.activation, options.interval, options.depth - 1)
+        as_activations(activation, options.depth - 1)
+    except (ValueError, TypeError) as error:
+        raise UsageError(one_line(error)) from None
+    result = minimal_filling(
+        options.inputs,
+        options.outputs,
+        options.depth,
+        activation,
+        bias=options.bias,
+        rng=options.seed,
+        primes=options.primes,
+        max_error=options.max_error,
+    )
+    print(json.dumps(result.to_dict(), ensure_ascii=False) if options.json else result)
