@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _backend, _linalg
-from ._nullspace import RationalKernel, echelon, kernel_vectors
+from . import _linalg
+from ._sampled_rank import SampledMatrix, proven_rank, random_rank
 from ._validation import (
     COMPLEX128,
     FLOAT64,
@@ -38,7 +38,6 @@ from ._validation import (
     check_threads,
 )
 from .bounds import upper_bound
-from .modular import LARGE_PRIMES, WORD_PRIMES
 from .networks import Network
 from .program import Activation, Program
 from .rank import WORD_PRIME, modular_rank
@@ -48,8 +47,6 @@ __all__ = ["JacobianRank", "jacobian_rank"]
 
 Array = NDArray[Any]
 
-# Where this many 31-bit primes would not do, 61-bit ones are drawn.
-_MANY_PRIMES = 32
 # Coefficients held at a time while kernel vectors are checked.
 _COEFFICIENTS_AT_A_TIME = 2**23
 # Above so many entries a numerical rank is taken of sampled rows, whose number does not grow with the monomials.
@@ -288,38 +285,34 @@ def _exact_rank(
     point = _Point(net.program, theta)
     bound, why = point.upper_bound()
     check_size(bound * max(1, net.n_params), 16, "the Jacobian at random points")
-    trials = _Trials(point, bound, max_error)
-    rank, error = 0, 1.0
-    used: list[int] = []
     # A rank that will be proved in another way needs no second prime.
-    while rank < bound and (not used or (error > max_error and not prove)):
-        p = trials.draw_prime(generator)
-        rows = point.sample_rows(p, bound, generator, n_threads)
-        rank = max(rank, int(_backend.kernels().modular_rank(rows, p, overwrite=True, n_threads=n_threads)))
-        used.append(p)
-        error *= trials.error(p)
-    proved = rank == bound
-    if not proved and prove:
-        rank, more, why = _prove(point, rank, bound, why, generator, n_threads)
-        used, proved = used + more, True
-    elif not proved:
-        why = f"rank modulo {len(used)} random prime{'s' * (len(used) > 1)}"
+    found = random_rank(
+        point, bound, generator, max_error=max_error, max_primes=1 if prove else None, n_threads=n_threads
+    )
+    primes = found.primes
+    if found.rank < bound and prove:
+        workspace = 2 * net._workspace
+        check_size(workspace, 8, "the coefficients, which a proof looks at", "exact=False bounds the error instead")
+        found = proven_rank(point, found.rank, bound, generator, n_threads=n_threads)
+        primes, why = primes + found.primes, found.why or why
+    elif found.rank < bound:
+        why = f"rank modulo {len(primes)} random prime{'s' * (len(primes) > 1)}"
     return JacobianRank(
-        rank=rank,
+        rank=found.rank,
         n_params=net.n_params,
         ambient_dimension=net.program.n_outputs * net.program.n_monomials,
         method="exact" if prove else "modular",
-        proved=proved,
-        error_bound=0.0 if proved else error,
+        proved=found.error_bound == 0.0,
+        error_bound=found.error_bound,
         upper_bound=bound,
-        primes=tuple(used),
+        primes=primes,
         seed=seed,
         reason=why,
         network=repr(net),
     )
 
 
-class _Point:
+class _Point(SampledMatrix):
     """A program at exact parameters: what of it moves the function, and how large its derivatives are.
 
     Parameters
@@ -330,16 +323,13 @@ class _Point:
 
     Attributes
     ----------
-    denominators : int
-        Primes that divide this are of no use.
     active : intp array
-        Positions of the parameters whose columns of J are not obviously zero.
-    log2_columns : float array
-        For each of them, log2 of a bound of the 1-norm of its column of d J, d the common denominator.
+        Positions of the parameters whose columns of J are not obviously zero: the columns of this matrix.
     """
 
     def __init__(self, program: Program, theta: Array) -> None:
         self.program, self.theta = program, theta
+        self.row_degree = program.degree + 1  # in the point, and one in the weights of the outputs
         constants = [c for activation in program.activations for c in activation.numbers]
         self.denominators = math.lcm(*(Fraction(q).denominator for q in (*theta, *constants)))
         sizes = _log2_column_bounds(program, theta)
@@ -380,15 +370,6 @@ class _Point:
             if net.jvp(theta, direction, modulus=p, n_threads=n_threads).any():
                 return False
         return True
-
-    def vanishes(self, vector: Sequence[int], modulus: int) -> bool:
-        """Whether J v = 0, given that it is so modulo ``modulus``: d J v is integer, and too small for a multiple."""
-        terms = [size + math.log2(abs(v)) for size, v in zip(self.log2_columns.tolist(), vector) if v]
-        return float(np.logaddexp2.reduce(terms)) + _SLACK < math.log2(modulus)
-
-    def log2_minor(self, size: int) -> float:
-        """log2 of a bound of the minors of d J of at most this size."""
-        return math.fsum(np.sort(self.log2_columns)[-size:].tolist()) if size else 0.0
 
 
 def _log2_column_bounds(program: Program, theta: Array) -> NDArray[np.float64]:
@@ -445,68 +426,6 @@ def _log2_polynomial(coefficients: Sequence[Fraction], z: NDArray[np.float64]) -
 
 def _log2(x: Fraction) -> float:
     return math.log2(abs(x.numerator)) - math.log2(x.denominator) if x else -math.inf
-
-
-class _Trials:
-    """The odds of finding too small a rank: which primes to draw, and what one of them leaves in doubt."""
-
-    def __init__(self, point: _Point, n_rows: int, max_error: float) -> None:
-        self.point, self.n_rows = point, n_rows
-        for self.range in (WORD_PRIMES, LARGE_PRIMES):
-            error = self.error(self.range.low)
-            if not error or (error < 1 and math.log(max_error) / math.log(error) < _MANY_PRIMES):
-                return
-        raise OverflowError(
-            f"primes below 2^61 leave an error of {error:.2g} each: the degree of the network is too high, or `theta` "
-            "has too many digits"
-        )
-
-    def draw_prime(self, generator: np.random.Generator) -> int:
-        return next(p for p in self.range.draw(generator) if self.point.denominators % p)
-
-    def error(self, p: int) -> float:
-        """Bound of the probability that the rank of rows sampled modulo p is too small."""
-        vanishing = self.n_rows * (self.point.program.degree + 1) / p
-        excluded = math.log2(self.point.denominators)
-        bad_prime = self.range.divisor_probability(self.point.log2_minor(self.n_rows), excluded)
-        return min(1.0, vanishing + bad_prime)
-
-
-def _prove(
-    point: _Point, rank: int, bound: int, why: str, generator: np.random.Generator, n_threads: int
-) -> tuple[int, list[int], str]:
-    """The rank for certain, the primes it took, and what proves it.
-
-    Each prime gives vectors that J maps to zero modulo it, checked; so the rank modulo that prime is certain.
-    """
-    workspace = 2 * Network(point.program)._workspace
-    check_size(workspace, 8, "the coefficients, which a proof looks at", "exact=False bounds the error instead")
-    kernel = RationalKernel()
-    seen: list[int] = []
-    product, n_rows, next_attempt = 1, rank + 2, 1
-    for p in WORD_PRIMES.draw(generator):
-        if p in seen or not point.denominators % p:
-            continue
-        while True:
-            pivots, combinations = echelon(point.sample_rows(p, n_rows, generator, n_threads), p)
-            if point.annihilates(kernel_vectors(pivots, combinations, p), p, n_threads):
-                break
-            n_rows += max(2, n_rows // 4)  # the rows do not yet span those of J
-        rank = max(rank, len(pivots))
-        seen.append(p)
-        if rank == bound:
-            return rank, seen, why
-        product *= p
-        if math.log2(product) > point.log2_minor(rank + 1) + _SLACK:
-            words = f"{len(seen)} prime" + ("s, whose product exceeds" if len(seen) > 1 else ", which exceeds")
-            return rank, seen, f"rank modulo {words} all larger minors (Hadamard)"
-        kernel.add(pivots, combinations, p)
-        if len(kernel.primes) >= next_attempt:
-            next_attempt = len(kernel.primes) + max(1, len(kernel.primes) // 2)
-            vectors = kernel.vectors()
-            if vectors is not None and all(point.vanishes(v, kernel.modulus) for v in vectors):
-                return rank, seen, f"{len(vectors)} independent rational vectors of the kernel, verified exactly"
-    raise AssertionError("unreachable: primes do not run out")
 
 
 # --- numerical ranks --------------------------------------------------------------------------------------------------
@@ -582,7 +501,7 @@ def _majorant(program: Program) -> Program:
     At |θ| and |x| its derivatives bound those of the program at θ and x, and what their rounding errors come from.
     """
     instructions = [
-        Activation(i.input, tuple(abs(c) for c in i.numbers)) if isinstance(i, Activation) else i
+        Activation(i.input, tuple(abs(Fraction(c)) for c in i.numbers)) if isinstance(i, Activation) else i
         for i in program.instructions
     ]
     return Program(program.n_inputs, instructions)
