@@ -157,18 +157,18 @@ def dimension(
 
     Notes
     -----
-    Rows are gradients of random combinations of the outputs at random points, as many as the proven upper bound allows
-    the rank to be: a single point would not give as many independent conditions as there are outputs. They are
-    combinations of the rows of the Jacobian of `expand`, and at generic points span what those span. One column is
+    Rows are gradients of random combinations of the outputs at random points, one more than the proven upper bound
+    allows to be independent: a single point would not give as many independent conditions as there are outputs. They
+    are combinations of the rows of the Jacobian of `expand`, and at generic points span what those span. One column is
     dropped for each scaling of a hidden unit: it is a combination of the others.
 
-    With R rows, f of degree d in parameters, inputs and generic coefficients together, and p drawn from [2^30, 2^31)
+    For a rank of at most R, f of degree d in parameters, inputs and generic coefficients together, and p drawn from [2^30, 2^31)
     (from [2^60, 2^61) when the bounds ask for it), a largest minor that is not the zero polynomial has degree at most
     R d, so it vanishes at a random point with probability at most R d / (p − 1). Its coefficients are at most
     Π_rows Σ_columns ‖entry‖₁ <= (T ‖f‖₁)^R, where T is the degree in the parameters, and a non-zero integer below 2^h
     has at most h / 30 prime divisors in the range.
 
-    Complexity O(R n_params) multiplications for the rows and O(R² n_params) for the rank, for each prime;
+    Complexity O(R n_params) multiplications for the R + 1 rows and O(R² n_params) for the rank, for each prime;
     8 R n_params bytes, twice while columns are dropped.
 
     Examples
@@ -189,18 +189,21 @@ def dimension(
     program = net.program
     bound = upper_bound(program)
     kept = np.delete(np.arange(program.n_params), scaled_parameters(program))
-    n_rows = min(bound.value, kept.size)
+    at_most = min(bound.value, kept.size)
+    n_rows = min(at_most + 1, kept.size)  # one more than can be independent: the rank checks the bound, too
     check_size(2 * n_rows * max(1, program.n_params), 8, "the Jacobian at random points")
-    trials = Trials(program, n_rows, largest_error)
+    trials = Trials(program, at_most, largest_error)
 
     rank, error = 0, 1.0
     used: list[int] = []
-    while rank < n_rows and (len(used) < n_primes or error > largest_error):
+    while rank < at_most and (len(used) < n_primes or error > largest_error):
         p = trials.draw_prime(generator)
         rank = max(rank, _sampled_rank(program, p, n_rows, kept, generator, n_threads))
         used.append(p)
         error *= trials.error(p)
-    proved = rank == n_rows
+    if rank > at_most:
+        raise AssertionError(f"{net!r} has rank {rank}, beyond the bound of {at_most} ({bound.reason}): report this")
+    proved = rank == at_most
     ambient = program.n_outputs * program.n_monomials
     expected = expected_dimension(ambient, program.n_params, orbit_dimension(program))
     return DimensionResult(
@@ -218,7 +221,7 @@ def dimension(
         bad_prime=0.0 if proved else trials.bad_prime,
         primes=tuple(used),
         seed=seed,
-        upper_bound=n_rows,
+        upper_bound=at_most,
         reason=bound.reason,
         network=repr(net),
     )
@@ -232,7 +235,7 @@ def _sampled_rank(
         from .rank import modular_rank
 
         theta = generator.integers(1, p, program.n_params, dtype=np.uint64)
-        return modular_rank(program.engine.jacobian(theta, modulus=p, constants=program.constants(p))[:, kept], p)
+        return modular_rank(program.engine.jacobian(theta, modulus=p, constants=program.constants(p, generator))[:, kept], p)
     constants = program.constants(p, generator)
     theta = generator.integers(1, p, program.n_params, dtype=np.uint64)
     X = generator.integers(0, p, (n_rows, program.n_inputs), dtype=np.uint64)
