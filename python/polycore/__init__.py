@@ -17,6 +17,8 @@ from .errors import NumericalError
 from .filling import Decrement, FillingWidths, MinimalFilling, minimal_filling
 from .gram import GramOperator, gram_matrix, gram_operator
 from .identifiability import ActivationThreshold, Identifiability, activation_threshold, identifiability
+from .independence import IndependenceBound, LinearIndependence, linear_independence
+from .jacobian_rank import JacobianRank, jacobian_rank
 from .loss import ConditionWarning, NetworkLoss, QDistance
 from .moments import Moments
 from .monomials import MonomialBasis, count_monomials
@@ -43,7 +45,10 @@ __all__ = [
     "GenericActivation",
     "GramOperator",
     "Identifiability",
+    "IndependenceBound",
     "Indeterminate",
+    "JacobianRank",
+    "LinearIndependence",
     "MinimalFilling",
     "Moments",
     "MonomialBasis",
@@ -69,6 +74,8 @@ __all__ = [
     "gram_matrix",
     "gram_operator",
     "identifiability",
+    "jacobian_rank",
+    "linear_independence",
     "minimal_filling",
     "modular_rank",
     "polynomial_activation",

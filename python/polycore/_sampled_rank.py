@@ -119,10 +119,13 @@ def random_rank(
     used: list[int] = []
     while rank < bound and (max_primes is None or len(used) < max_primes) and (not used or odds > max_error):
         p = next(p for p in primes.draw(generator) if matrix.denominators % p)
-        rows = matrix.sample_rows(p, bound, generator, n_threads)
+        # One row more than can be independent: the rank checks the bound, too.
+        rows = matrix.sample_rows(p, bound + 1, generator, n_threads)
         rank = max(rank, int(_backend.kernels().modular_rank(rows, p, overwrite=True, n_threads=n_threads)))
         odds *= error(p)
         used.append(p)
+    if rank > bound:
+        raise AssertionError(f"a matrix has rank {rank}, beyond the proven bound of {bound}: report this")
     return Rank(rank, 0.0 if rank == bound else odds, tuple(used))
 
 
