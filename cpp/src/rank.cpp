@@ -2,35 +2,187 @@
 #include "polycore/rank.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 #include <stdexcept>
+#include <vector>
 
+#include "detail/workspace.hpp"
+#include "kernels/kernel_table.hpp"
 #include "polycore/parallel.hpp"
 
 namespace polycore {
 
+namespace {
+
+using Entry = std::uint64_t;
+using kernels::kEliminationDepth;
+using kernels::kEliminationLanes;
+using kernels::kEliminationPanel;
+
+// Products with fewer multiplications than this stay on the calling thread.
+constexpr std::size_t kThreadedWork = std::size_t{1} << 21;
+// The part of C that one task updates. The part of B that goes with it, 256 * 256 entries, fits a second-level cache.
+constexpr std::size_t kTaskRows = 384, kTaskColumns = 256;
+
+/// Entries are below 2^31 in absolute value: the kernels multiply their lower halves.
+bool is_small(const Modulus& modulus) { return modulus.p() < Entry{1} << 31; }
+
+kernels::EliminationField field_data(const Modulus& modulus) {
+  const Entry p = modulus.p();
+  kernels::EliminationField field;
+  field.p = p;
+  field.inverse = 1.0 / static_cast<double>(p);
+  if (is_small(modulus)) {
+    const Entry half = p / 2;
+    field.period = ((Entry{1} << 63) - (Entry{1} << 32)) / (half * half);
+  } else {
+    field.period = (~Entry{0} - p + 1) / p + 1;  // floor(2^64 / p)
+    Entry inverse = p;                           // Newton: right modulo 8, and twice as many bits in each step
+    for (int i = 0; i < 5; ++i) inverse *= 2 - p * inverse;
+    field.montgomery_inverse = inverse;
+    const Entry r = (~Entry{0} - p + 1) % p;
+    field.montgomery_square = modulus.multiply(r, r);
+  }
+  field.period = std::min(field.period, kEliminationDepth);
+  return field;
+}
+
+/// Block elimination by halves of the columns: the left half, its effect on the right half, the right half.
+///
+/// Only what is still needed is kept: the columns of -L of a block, next to each other at its beginning, until the
+/// blocks to the right have been updated. U is used up on the way.
+class Elimination {
+ public:
+  Elimination(Entry* matrix, std::size_t rows, std::size_t cols, const Modulus& modulus, int n_threads)
+      : matrix_(matrix),
+        rows_(rows),
+        cols_(cols),
+        field_(field_data(modulus)),
+        kernels_(is_small(modulus) ? kernels::active().balanced : kernels::active().montgomery),
+        transpose_(kernels::active().transpose_f64),
+        n_threads_(n_threads) {}
+
+  std::size_t rank() { return eliminate(0, 0, cols_); }
+
+ private:
+  Entry* at(std::size_t row, std::size_t col) const { return matrix_ + row * cols_ + col; }
+
+  /// Rank of the rows from `row` on in columns [begin, end).
+  std::size_t eliminate(std::size_t row, std::size_t begin, std::size_t end) {
+    if (row == rows_) return 0;
+    if (end - begin <= kEliminationPanel) return eliminate_panel(row, begin, end);
+    const std::size_t panels = (end - begin + kEliminationPanel - 1) / kEliminationPanel;
+    const std::size_t middle = begin + (panels + 1) / 2 * kEliminationPanel;
+    const std::size_t left = eliminate(row, begin, middle);
+    if (left > 0 && row + left < rows_) {
+      solve(row, begin, left, middle, end);
+      update(row + left, rows_, row, begin, left, middle, end);
+    }
+    const std::size_t right = eliminate(row + left, middle, end);
+    if (right > 0 && end < cols_ && begin + left < middle)
+      for (std::size_t i = row + left; i < rows_; ++i)
+        std::memmove(at(i, begin + left), at(i, middle), right * sizeof(Entry));
+    return left + right;
+  }
+
+  std::size_t eliminate_panel(std::size_t row, std::size_t begin, std::size_t end) {
+    poll_interrupt();
+    detail::Workspace::Mark mark = workspace_.mark();
+    const std::size_t rows = rows_ - row, width = end - begin;
+    const std::size_t height = (rows + kEliminationLanes - 1) / kEliminationLanes * kEliminationLanes;
+    Entry* panel = workspace_.take_array<Entry>(height * width);
+    // Bits are moved, not numbers.
+    transpose_(rows, width, reinterpret_cast<const double*>(at(row, begin)), cols_, reinterpret_cast<double*>(panel),
+               height);
+    for (std::size_t k = 0; k < width; ++k) std::fill(panel + k * height + rows, panel + (k + 1) * height, 0);
+    std::size_t exchanges[kEliminationPanel];
+    const std::size_t rank = kernels_.panel(rows, height, width, panel, exchanges, &field_);
+    for (std::size_t k = 0; k < rank; ++k)
+      if (exchanges[k] != k) std::swap_ranges(at(row + k, 0), at(row + k + 1, 0), at(row + exchanges[k], 0));
+    if (rank > 0 && end < cols_)
+      transpose_(rank, rows, reinterpret_cast<const double*>(panel), height, reinterpret_cast<double*>(at(row, begin)),
+                 cols_);
+    workspace_.release(mark);
+    return rank;
+  }
+
+  /// Rows [row, row + n) of columns [begin, end) times the inverse of L, which starts at (row, col).
+  void solve(std::size_t row, std::size_t col, std::size_t n, std::size_t begin, std::size_t end) {
+    if (n <= kEliminationPanel) {
+      const std::size_t step = std::size_t{1} << 14;
+      for (std::size_t j = begin; j < end; j += step) {
+        kernels_.solve(n, std::min(step, end - j), at(row, col), cols_, at(row, j), cols_, &field_);
+        poll_interrupt();
+      }
+      return;
+    }
+    const std::size_t half = (n / 2 + kEliminationPanel - 1) / kEliminationPanel * kEliminationPanel;
+    solve(row, col, half, begin, end);
+    update(row + half, row + n, row, col, half, begin, end);
+    solve(row + half, col + half, n - half, begin, end);
+  }
+
+  /// Rows [first, last) of columns [begin, end) -= L U, with L in the `depth` columns from `col` on, and U in the rows
+  /// from `row` on.
+  void update(std::size_t first, std::size_t last, std::size_t row, std::size_t col, std::size_t depth,
+              std::size_t begin, std::size_t end) {
+    const std::size_t rows = last - first, columns = end - begin;
+    const std::size_t row_tasks = (rows + kTaskRows - 1) / kTaskRows;
+    const std::size_t column_tasks = (columns + kTaskColumns - 1) / kTaskColumns;
+    const auto task = [&](std::size_t index) {
+      const std::size_t i = first + index % row_tasks * kTaskRows, j = begin + index / row_tasks * kTaskColumns;
+      update_block(i, std::min(last, i + kTaskRows), row, col, depth, j, std::min(end, j + kTaskColumns));
+    };
+    const std::size_t n_tasks = row_tasks * column_tasks;
+    if (n_tasks == 1)
+      task(0);
+    else
+      parallel_for(n_tasks, rows * columns * depth < kThreadedWork ? 1 : n_threads_, task);
+  }
+
+  void update_block(std::size_t first, std::size_t last, std::size_t row, std::size_t col, std::size_t depth,
+                    std::size_t begin, std::size_t end) const {
+    detail::Workspace workspace;
+    const std::size_t columns = end - begin, tiles = (columns + kernels_.tile_columns - 1) / kernels_.tile_columns;
+    Entry* packed = workspace.take_array<Entry>(std::min(depth, kEliminationDepth) * tiles * kernels_.tile_columns);
+    for (std::size_t k = 0; k < depth; k += kEliminationDepth) {
+      const std::size_t n = std::min(kEliminationDepth, depth - k);
+      kernels_.pack(n, columns, at(row + k, begin), cols_, packed);
+      kernels_.update(last - first, n, columns, at(first, col + k), cols_, packed, at(first, begin), cols_, &field_);
+    }
+  }
+
+  Entry* matrix_;
+  std::size_t rows_, cols_;
+  kernels::EliminationField field_;
+  const kernels::EliminationKernels& kernels_;
+  decltype(kernels::KernelTable::transpose_f64) transpose_;
+  int n_threads_;
+  detail::Workspace workspace_;
+};
+
+}  // namespace
+
 std::size_t modular_rank(std::span<std::uint64_t> matrix, std::size_t rows, std::size_t cols, const Modulus& modulus,
-                         int) {
+                         int n_threads) {
   if (cols == 0 ? !matrix.empty() : matrix.size() / cols != rows || matrix.size() % cols != 0)
     throw std::invalid_argument("`matrix` must hold rows * cols entries");
-  const std::uint64_t p = modulus.p();
-  std::size_t rank = 0;
-  for (std::size_t column = 0; column < cols && rank < rows; ++column) {
-    std::size_t pivot = rank;
-    while (pivot < rows && matrix[pivot * cols + column] == 0) ++pivot;
-    if (pivot == rows) continue;
-    std::uint64_t* top = matrix.data() + rank * cols;
-    if (pivot != rank) std::swap_ranges(top, top + cols, matrix.data() + pivot * cols);
-    const std::uint64_t inverse = modulus.inverse(top[column]);
-    for (std::size_t i = rank + 1; i < rows; ++i) {
-      std::uint64_t* row = matrix.data() + i * cols;
-      if (row[column] == 0) continue;
-      const std::uint64_t factor = p - modulus.multiply(row[column], inverse);
-      for (std::size_t j = column; j < cols; ++j) row[j] = modulus.add(row[j], modulus.multiply(factor, top[j]));
-      poll_interrupt();
-    }
-    ++rank;
+  if (matrix.empty()) return 0;
+  std::vector<Entry> transposed;
+  if (rows > cols + cols / 2) {
+    // Elimination ends when every row has a pivot, so the shorter side should be the rows.
+    transposed.resize(matrix.size());
+    kernels::active().transpose_f64(rows, cols, reinterpret_cast<const double*>(matrix.data()), cols,
+                                    reinterpret_cast<double*>(transposed.data()), rows);
+    matrix = transposed;
+    std::swap(rows, cols);
   }
-  return rank;
+  if (is_small(modulus)) {
+    const Entry p = modulus.p(), half = p / 2;
+    for (Entry& entry : matrix) entry -= entry > half ? p : 0;
+  }
+  return Elimination(matrix.data(), rows, cols, modulus, n_threads).rank();
 }
 
 }  // namespace polycore

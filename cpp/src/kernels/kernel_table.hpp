@@ -81,6 +81,38 @@ struct RingKernels {
   void (*add)(std::size_t n, const void* x, void* y, const ModulusData* context);
 };
 
+/// GF(p) for elimination, p < 2^31 or p an odd prime below 2^61.
+struct EliminationField {
+  std::uint64_t p = 0;
+  std::size_t period = 0;                // products that may be added up before a sum has to be settled
+  double inverse = 0;                    // 1 / p
+  std::uint64_t montgomery_inverse = 0;  // 1 / p modulo 2^64
+  std::uint64_t montgomery_square = 0;   // 2^128 modulo p
+};
+
+constexpr std::size_t kEliminationPanel = 16;   // columns of a panel, at most
+constexpr std::size_t kEliminationLanes = 8;    // its columns are padded to multiples of this
+constexpr std::size_t kEliminationDepth = 256;  // products in one sum, at most
+
+/// Steps of elimination on row-major matrices of residues. The factor L is stored with its sign changed.
+struct EliminationKernels {
+  std::size_t tile_columns;
+
+  /// B (depth, columns) as `update` wants it: depth entries for every column, rounded up to whole tiles.
+  void (*pack)(std::size_t depth, std::size_t columns, const std::uint64_t* b, std::size_t stride,
+               std::uint64_t* packed);
+  /// C += A B with A (rows, depth), depth <= kEliminationDepth.
+  void (*update)(std::size_t rows, std::size_t depth, std::size_t columns, const std::uint64_t* a, std::size_t a_stride,
+                 const std::uint64_t* packed, std::uint64_t* c, std::size_t c_stride, const EliminationField* field);
+  /// B = L^-1 B with L (n, n) lower triangular, ones on its diagonal, of which -L below the diagonal is read.
+  void (*solve)(std::size_t n, std::size_t columns, const std::uint64_t* l, std::size_t l_stride, std::uint64_t* b,
+                std::size_t b_stride, const EliminationField* field);
+  /// Eliminates the columns of `panel`, each of length `height`, a multiple of kEliminationLanes, with zeros after
+  /// `rows`. Returns the rank; column k < rank holds that of -L, after the exchange of rows k and exchanges[k].
+  std::size_t (*panel)(std::size_t rows, std::size_t height, std::size_t width, std::uint64_t* panel,
+                       std::size_t* exchanges, const EliminationField* field);
+};
+
 /// Everything compiled for one instruction set.
 struct KernelTable {
   const char* isa;
@@ -90,6 +122,8 @@ struct KernelTable {
   RingKernels c128, c128_lanes;
   RingKernels dual, dual_lanes;  // a + b eps, eps^2 = 0, over float64: values and directional derivatives
   RingKernels gfp;
+  EliminationKernels balanced;    // p < 2^31, residues between -p / 2 and p / 2
+  EliminationKernels montgomery;  // odd p < 2^61, residues in [0, p)
 
   /// Rows of monomials in structure-of-arrays form, one multiplication per monomial and sample:
   /// panel[k * stride + s] = panel[parent[k] * stride + s] * x[var[k] * x_stride + s] for first <= k < last, s < n.

@@ -20,6 +20,7 @@ namespace {
 #include "transpose.inl.hpp"
 #include "ring_kernels.inl.hpp"
 #include "data_kernels.inl.hpp"
+#include "elimination.inl.hpp"
 // clang-format on
 
 constexpr KernelTable table = {
@@ -33,6 +34,8 @@ constexpr KernelTable table = {
     ring_kernels<Dual>(),
     ring_kernels<DualLanes>(),
     ring_kernels<ModularRing>(),
+    elimination_kernels<BalancedField>(),
+    elimination_kernels<MontgomeryField>(),
     panel<double>,
     panel<float>,
     transpose<double>,
