@@ -599,6 +599,11 @@ def array_methods() -> dict[str, Case]:
     options: dict[str, Role] = {"dtype": DType(), "modulus": Modulus(None), "n_threads": Threads()}
     return {
         "evaluate": Case(lambda **a: net().evaluate(**a), {"theta": theta, "X": points, **options, "out": Out((3, 1))}),
+        "evaluate_vjp": Case(
+            lambda **a: net().evaluate_vjp(**a),
+            {"theta": theta, "X": points, "dY": Real([[1.0], [2.0], [0.0]], complex_too=True), **options, "out": Out((3, 6))},
+            {"X": "X|dY"},
+        ),
         "expand": Case(lambda **a: net().expand(**a), {"theta": theta, **options, "out": Out((1, 3))}),
         "jacobian": Case(lambda **a: net().jacobian(**a), {"theta": theta, **options, "out": Out((3, 6))}),
         "jvp": Case(lambda **a: net().jvp(**a), {"theta": theta, "dtheta": theta, **options, "out": Out((1, 3))}),

@@ -4,6 +4,7 @@
 #include <pybind11/complex.h>
 #include <pybind11/stl.h>
 
+#include <cmath>
 #include <complex>
 #include <limits>
 #include <optional>
@@ -16,6 +17,16 @@ namespace polycore::bindings {
 
 namespace {
 
+/// Numbers, or None for an indeterminate.
+std::vector<double> coefficients(const py::handle& list) {
+  std::vector<double> result;
+  for (const auto& c : list.cast<std::vector<std::optional<double>>>()) {
+    if (c && std::isnan(*c)) throw std::invalid_argument("`coefficients` must be finite or None");
+    result.push_back(c.value_or(std::numeric_limits<double>::quiet_NaN()));
+  }
+  return result;
+}
+
 Program make_program(int n_inputs, const py::sequence& list) {
   std::vector<Instruction> instructions;
   for (const auto& item : list) {
@@ -24,7 +35,7 @@ Program make_program(int n_inputs, const py::sequence& list) {
     if (kind == "affine" && parts.size() == 4)
       instructions.emplace_back(Affine{parts[1].cast<int>(), parts[2].cast<int>(), parts[3].cast<bool>()});
     else if (kind == "activation" && parts.size() == 3)
-      instructions.emplace_back(Activation{parts[1].cast<int>(), parts[2].cast<std::vector<double>>()});
+      instructions.emplace_back(Activation{parts[1].cast<int>(), coefficients(parts[2])});
     else
       throw std::invalid_argument("`instructions` must hold affine and activation tuples, got '" + kind +
                                   "' of length " + std::to_string(parts.size()));
@@ -107,6 +118,25 @@ py::array evaluate(const Program& p, const py::array& theta, const py::array& X,
                      p.evaluate(field, t, x, result, n_threads);
                    else
                      p.evaluate<T>(t, x, result, n_threads);
+                 });
+}
+
+py::array evaluate_vjp(const Program& p, const py::array& theta, const py::array& X, const py::array& dY,
+                       const OptionalArray& out, std::uint64_t modulus, const OptionalArray& constants, int n_threads) {
+  check_theta(p, theta);
+  require(X.ndim() == 2 && X.shape(1) == p.n_inputs(), "X", "of shape (n_samples, n_inputs)");
+  require(dY.ndim() == 2 && dY.shape(0) == X.shape(0) && dY.shape(1) == p.n_outputs(), "dY",
+          "of shape (n_samples, n_outputs)");
+  const auto n = static_cast<std::size_t>(X.shape(0));
+  checked(batch_of(theta), checked(n, p.n_params()));
+  return compute(theta, out, batch_shape(theta, {n, p.n_params()}), modulus, constants,
+                 [&]<class T>(const Program::Modular& field, std::span<T> result) {
+                   const auto t = input<T>(theta, "theta"), x = input<T>(X, "X"), y = input<T>(dY, "dY");
+                   const py::gil_scoped_release release;
+                   if constexpr (is_exact<T>)
+                     p.evaluate_vjp(field, t, x, y, result, n_threads);
+                   else
+                     p.evaluate_vjp<T>(t, x, y, result, n_threads);
                  });
 }
 
@@ -207,6 +237,8 @@ void bind_program(py::module_& m) {
       .def_property_readonly("n_monomials", &n_monomials)
       .def("evaluate", &evaluate, "theta"_a, "X"_a, "out"_a = no_array, "modulus"_a = 0, "constants"_a = no_array,
            "n_threads"_a = 0)
+      .def("evaluate_vjp", &evaluate_vjp, "theta"_a, "X"_a, "dY"_a, "out"_a = no_array, "modulus"_a = 0,
+           "constants"_a = no_array, "n_threads"_a = 0)
       .def("expand", &expand, "theta"_a, "out"_a = no_array, "modulus"_a = 0, "constants"_a = no_array,
            "n_threads"_a = 0)
       .def("jacobian", &jacobian, "theta"_a, "out"_a = no_array, "modulus"_a = 0, "constants"_a = no_array,

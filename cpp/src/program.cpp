@@ -238,23 +238,24 @@ void jacobian_all(const ProgramPlan& plan, const MakeField& make_field, std::spa
             poll_interrupt();
           }
           if (node.input != 0) {
-            const std::size_t n = static_cast<std::size_t>(node.units_in) * length_y;
-            bar[node.input] = run.workspace.take_zero(n, run.ring);
+            void*& z = bar[node.input];
+            if (z == nullptr) z = run.workspace.take_zero(static_cast<std::size_t>(node.units_in) * length_y, run.ring);
             run.ring.affine(static_cast<std::size_t>(node.units_in), static_cast<std::size_t>(node.units_out), length_y,
-                            run.at(p, node.w_offset), 1, static_cast<std::size_t>(node.units_in), y, bar[node.input],
-                            true, run.context);
+                            run.at(p, node.w_offset), 1, static_cast<std::size_t>(node.units_in), y, z, true,
+                            run.context);
           }
         } else if (node.power >= 1 && node.input != 0) {
           const auto& product = *jacobian.products[k];
           const std::size_t length_p = values.length(node.degree_out - node.degree_in);
-          bar[node.input] =
-              run.workspace.take_zero(static_cast<std::size_t>(node.units_in) * product.size_c(), run.ring);
+          void*& z = bar[node.input];
+          if (z == nullptr)
+            z = run.workspace.take_zero(static_cast<std::size_t>(node.units_in) * product.size_c(), run.ring);
           for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_in); ++i) {
             const void* g = run.at(y, i * length_y);
             const void* derivative = run.at(tape.derivative[k], i * length_p);
             const bool g_first = jacobian.cotangent_first[k];
             product.multiply(run.ring, g_first ? g : derivative, nullptr, g_first ? derivative : g,
-                             run.at(bar[node.input], i * product.size_c()), run.context);
+                             run.at(z, i * product.size_c()), run.context);
           }
         }
       }
@@ -264,57 +265,92 @@ void jacobian_all(const ProgramPlan& plan, const MakeField& make_field, std::spa
   });
 }
 
-/// (rows, columns) to (columns, rows), both contiguous.
+/// The number of rows of X; std::invalid_argument unless they are whole.
+std::size_t n_samples_of(const ProgramPlan& plan, std::size_t X_size) {
+  const auto n_inputs = static_cast<std::size_t>(plan.n_inputs);
+  if (X_size % n_inputs != 0)
+    throw std::invalid_argument("`X` must have shape (n_samples, n_inputs=" + std::to_string(n_inputs) + ")");
+  return X_size / n_inputs;
+}
+
+/// Runs body(run, member, first sample, number of samples) on blocks of samples; `work` multiply-adds per sample.
+template <class Body>
+void for_samples(const ProgramPlan& plan, const Field& field, std::size_t batch, std::size_t n_samples,
+                 std::uint64_t work, int n_threads, const Body& body) {
+  if (work * n_samples * batch < kThreadedWork) n_threads = 1;
+  // Runs of blocks, so that a task is worth its thread and theta stays in cache.
+  const std::size_t blocks = (n_samples + kSampleBlock - 1) / kSampleBlock;
+  const std::size_t run_length = std::max<std::size_t>(1, 16384 / std::max<std::size_t>(work, 1));
+  const std::size_t runs = (blocks + run_length - 1) / run_length;
+  parallel_for(batch * runs, n_threads, [&](std::size_t task) {
+    Workspace workspace;
+    const std::size_t first = task % runs * run_length;
+    for (std::size_t block = first; block < std::min(blocks, first + run_length); ++block) {
+      const auto mark = workspace.mark();
+      Run run{plan, *field.rings.single, field.context, *field.constants, workspace};
+      const std::size_t sample = block * kSampleBlock;
+      body(run, task / runs, sample, std::min(kSampleBlock, n_samples - sample));
+      workspace.release(mark);
+    }
+  });
+}
+
+/// Rows of samples as a block, one row per unit. Floats are checked while they are in cache: `finite` turns false.
 template <class T>
-void transpose(std::size_t rows, std::size_t columns, const T* from, T* to) {
-  if constexpr (std::is_same_v<T, double>) {
-    kernels::active().transpose_f64(rows, columns, from, columns, to, rows);
-  } else {
-    for (std::size_t i = 0; i < rows; ++i)
-      for (std::size_t j = 0; j < columns; ++j) to[j * rows + i] = from[i * columns + j];
-  }
+void* samples_of(Run& run, std::span<const T> rows, std::size_t n_units, std::size_t sample, std::size_t n,
+                 std::atomic<bool>& finite) {
+  T* block = run.workspace.take_array<T>(n_units * n);
+  run.ring.transpose(n, n_units, rows.data() + sample * n_units, n_units, block, n);
+  if constexpr (!std::is_same_v<T, std::uint64_t>)
+    if (!detail::all_finite(detail::as_reals(std::span<const T>(block, n_units * n)))) finite = false;
+  return block;
 }
 
 template <class T, class MakeField>
 void evaluate_all(const ProgramPlan& plan, const MakeField& make_field, std::span<const T> theta, std::span<const T> X,
                   std::span<T> out, int n_threads) {
-  const std::size_t batch = batch_of(plan, theta.size()), P = plan.n_params;
+  const std::size_t batch = batch_of(plan, theta.size()), n_samples = n_samples_of(plan, X.size());
   const auto n_in = static_cast<std::size_t>(plan.n_inputs), n_out = static_cast<std::size_t>(plan.n_outputs());
-  if (X.size() % n_in != 0)
-    throw std::invalid_argument("`X` must have shape (n_samples, n_inputs=" + std::to_string(n_in) + ")");
-  const std::size_t n_samples = X.size() / n_in;
   check_size(out.size(), batch * n_samples * n_out, "out");
-  const std::size_t blocks = (n_samples + kSampleBlock - 1) / kSampleBlock;
   const Field field = make_field(plan, false);
-  const RingKernels& ring = *field.rings.single;
-  if (plan.evaluate_work() * n_samples * batch < kThreadedWork) n_threads = 1;
-  // Samples are checked block by block while they are in cache; the first bad one is looked for afterwards.
   std::atomic<bool> finite{true};
-  // Runs of blocks, so that a task is worth its thread and theta stays in cache.
-  const std::size_t run_length = std::max<std::size_t>(1, 16384 / std::max<std::size_t>(plan.evaluate_work(), 1));
-  const std::size_t runs = (blocks + run_length - 1) / run_length;
-  parallel_for(batch * runs, n_threads, [&](std::size_t task) {
-    const std::size_t member = task / runs;
-    const T* p = theta.data() + member * P;
-    Workspace workspace;
-    for (std::size_t block = task % runs * run_length; block < std::min(blocks, (task % runs + 1) * run_length);
-         ++block) {
-      const auto mark = workspace.mark();
-      Run run{plan, ring, field.context, *field.constants, workspace};
-      const std::size_t s0 = block * kSampleBlock, n = std::min(kSampleBlock, n_samples - s0);
-      T* inputs = workspace.take_array<T>(n_in * n);
-      transpose(n, n_in, X.data() + s0 * n_in, inputs);
-      if constexpr (!std::is_same_v<T, std::uint64_t>)
-        if (!detail::all_finite(detail::as_reals(std::span<const T>(inputs, n_in * n)))) finite = false;
-      NumberValues values(run, n, inputs);
-      const Tape tape = forward(run, values, p, false);
-      transpose(n_out, n, static_cast<const T*>(tape.value[plan.nodes.size()]),
-                out.data() + (member * n_samples + s0) * n_out);
-      workspace.release(mark);
-    }
-  });
+  for_samples(plan, field, batch, n_samples, plan.evaluate_work(), n_threads,
+              [&](Run& run, std::size_t member, std::size_t s, std::size_t n) {
+                NumberValues values(run, n, samples_of(run, X, n_in, s, n, finite));
+                const Tape tape = forward(run, values, theta.data() + member * plan.n_params, false);
+                run.ring.transpose(n_out, n, tape.value[plan.nodes.size()], n,
+                                   out.data() + (member * n_samples + s) * n_out, n_out);
+              });
   if constexpr (!std::is_same_v<T, std::uint64_t>)
     if (!finite) detail::require_finite(X, "X", n_in);
+}
+
+template <class T, class MakeField>
+void evaluate_vjp_all(const ProgramPlan& plan, const MakeField& make_field, std::span<const T> theta,
+                      std::span<const T> X, std::span<const T> dY, std::span<T> out, int n_threads) {
+  const std::size_t batch = batch_of(plan, theta.size()), n_samples = n_samples_of(plan, X.size());
+  const std::size_t P = plan.n_params;
+  const auto n_in = static_cast<std::size_t>(plan.n_inputs), n_out = static_cast<std::size_t>(plan.n_outputs());
+  check_size(dY.size(), n_samples * n_out, "dY");
+  check_size(out.size(), theta.size() * n_samples, "out");
+  const bool all_used = std::ranges::all_of(plan.nodes, &Node::used);
+  const Field field = make_field(plan, false);
+  std::atomic<bool> finite{true};
+  for_samples(plan, field, batch, n_samples, 3 * plan.evaluate_work(), n_threads,
+              [&](Run& run, std::size_t member, std::size_t s, std::size_t n) {
+                const T* p = theta.data() + member * P;
+                T* rows = out.data() + (member * n_samples + s) * P;
+                if (!all_used) std::fill_n(rows, n * P, T{});
+                NumberValues values(run, n, samples_of(run, X, n_in, s, n, finite));
+                const void* cotangent = samples_of(run, dY, n_out, s, n, finite);
+                const Tape tape = forward(run, values, p, true);
+                reverse(run, values, tape, p, cotangent, rows);
+              });
+  if constexpr (!std::is_same_v<T, std::uint64_t>)
+    if (!finite) {
+      detail::require_finite(X, "X", n_in);
+      detail::require_finite(dY, "dY", n_out);
+    }
 }
 
 }  // namespace
@@ -326,6 +362,13 @@ void Program::evaluate(std::span<const T> theta, std::span<const T> X, std::span
   detail::require_finite(theta, "theta");
   evaluate_all<T>(*plan_, FloatField<T>{}, theta, X, out, n_threads);
   detail::require_no_overflow<T>(out, "evaluate");
+}
+template <class T>
+void Program::evaluate_vjp(std::span<const T> theta, std::span<const T> X, std::span<const T> dY, std::span<T> out,
+                           int n_threads) const {
+  detail::require_finite(theta, "theta");
+  evaluate_vjp_all<T>(*plan_, FloatField<T>{}, theta, X, dY, out, n_threads);
+  detail::require_no_overflow<T>(out, "evaluate_vjp");
 }
 template <class T>
 void Program::expand(std::span<const T> theta, std::span<T> out, int n_threads) const {
@@ -354,11 +397,13 @@ void Program::vjp(std::span<const T> theta, std::span<const T> dcoef, std::span<
   detail::require_no_overflow<T>(out, "vjp");
 }
 
-#define POLYCORE_INSTANTIATE(T)                                                                        \
-  template void Program::evaluate<T>(std::span<const T>, std::span<const T>, std::span<T>, int) const; \
-  template void Program::expand<T>(std::span<const T>, std::span<T>, int) const;                       \
-  template void Program::jacobian<T>(std::span<const T>, std::span<T>, int) const;                     \
-  template void Program::jvp<T>(std::span<const T>, std::span<const T>, std::span<T>, int) const;      \
+#define POLYCORE_INSTANTIATE(T)                                                                                    \
+  template void Program::evaluate<T>(std::span<const T>, std::span<const T>, std::span<T>, int) const;             \
+  template void Program::evaluate_vjp<T>(std::span<const T>, std::span<const T>, std::span<const T>, std::span<T>, \
+                                         int) const;                                                               \
+  template void Program::expand<T>(std::span<const T>, std::span<T>, int) const;                                   \
+  template void Program::jacobian<T>(std::span<const T>, std::span<T>, int) const;                                 \
+  template void Program::jvp<T>(std::span<const T>, std::span<const T>, std::span<T>, int) const;                  \
   template void Program::vjp<T>(std::span<const T>, std::span<const T>, std::span<T>, int) const;
 POLYCORE_INSTANTIATE(double)
 POLYCORE_INSTANTIATE(std::complex<double>)
@@ -367,6 +412,10 @@ POLYCORE_INSTANTIATE(std::complex<double>)
 void Program::evaluate(const Modular& field, Residues theta, Residues X, std::span<std::uint64_t> out,
                        int n_threads) const {
   evaluate_all<std::uint64_t>(*plan_, ResidueField(field), theta, X, out, n_threads);
+}
+void Program::evaluate_vjp(const Modular& field, Residues theta, Residues X, Residues dY, std::span<std::uint64_t> out,
+                           int n_threads) const {
+  evaluate_vjp_all<std::uint64_t>(*plan_, ResidueField(field), theta, X, dY, out, n_threads);
 }
 void Program::expand(const Modular& field, Residues theta, std::span<std::uint64_t> out, int n_threads) const {
   expand_all<std::uint64_t>(*plan_, ResidueField(field), theta, out, n_threads);

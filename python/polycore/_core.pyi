@@ -48,6 +48,16 @@ class Program:
         constants: numpy.typing.NDArray[typing.Any] | None = None,
         n_threads: typing.SupportsInt | typing.SupportsIndex = 0,
     ) -> numpy.typing.NDArray[typing.Any]: ...
+    def evaluate_vjp(
+        self,
+        theta: numpy.typing.NDArray[typing.Any],
+        X: numpy.typing.NDArray[typing.Any],
+        dY: numpy.typing.NDArray[typing.Any],
+        out: numpy.typing.NDArray[typing.Any] | None = None,
+        modulus: typing.SupportsInt | typing.SupportsIndex = 0,
+        constants: numpy.typing.NDArray[typing.Any] | None = None,
+        n_threads: typing.SupportsInt | typing.SupportsIndex = 0,
+    ) -> numpy.typing.NDArray[typing.Any]: ...
     def expand(
         self,
         theta: numpy.typing.NDArray[typing.Any],

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Interpretations: what the values in the slots of a program are, and what the reverse sweep carries back.
 
-Numbers at sample points evaluate a network, forms expand it. Going back, linear functionals on forms give gradients,
-and derivatives give the Jacobian.
+Numbers at sample points evaluate a network, forms expand it. Going back, numbers at the samples give the gradients of
+values, linear functionals on forms those of functions of the coefficients, and derivatives give the Jacobian.
 """
 
 from __future__ import annotations
@@ -67,6 +67,22 @@ class Cotangents(Protocol):
     def pull_back(self, m: Array, degree_in: int, y: Array, degree_y: int) -> Array: ...
     def weights(self, m: Array, z: Array, degree: int) -> Array: ...
     def bias(self, m: Array, degree: int) -> Array: ...
+
+
+class SampleCotangents:
+    """Cotangents of numbers at the samples: again one number for each sample, (..., S) for parameters too."""
+
+    def __init__(self, values: Values) -> None:
+        self.values = values
+
+    def pull_back(self, m: Array, degree_in: int, y: Array, degree_y: int) -> Array:
+        return self.values.ring.multiply(m, y)
+
+    def weights(self, m: Array, z: Array, degree: int) -> Array:
+        return self.values.ring.multiply(m[..., :, None, :], z[..., None, :, :])
+
+    def bias(self, m: Array, degree: int) -> Array:
+        return m
 
 
 class DualForms:

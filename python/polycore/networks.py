@@ -389,6 +389,92 @@ class Network:
         what, instead = "the values of the network", "evaluate fewer samples at a time"
         return self._call("evaluate", ring, (values, points), shape, out, n_threads, 0, what, instead)
 
+    def evaluate_vjp(
+        self,
+        theta: ArrayLike,
+        X: ArrayLike,
+        dY: ArrayLike,
+        *,
+        dtype: DTypeLike | None = None,
+        modulus: int | None = None,
+        out: Array | None = None,
+        n_threads: int = 0,
+    ) -> Array:
+        """Gradients of the values at points, one row per point: that of ``dY[s] @ evaluate(theta, X)[s]`` in ``theta``.
+
+        Complex arguments are not conjugated: this is the plain transpose of the derivative.
+
+        Parameters
+        ----------
+        theta : array_like, shape (..., n_params)
+            Parameters.
+        X : array_like, shape (n_samples, n_inputs)
+            Points, one per row; the same for all members of a batch.
+        dY : array_like, shape (n_samples, n_outputs)
+            Weights of the outputs at each point; the same for all members of a batch.
+        dtype, modulus, out, n_threads
+            See `Network`.
+
+        Returns
+        -------
+        ndarray, shape (..., n_samples, n_params)
+
+        Raises
+        ------
+        TypeError, ValueError
+            For arguments of the wrong kind, shape or value; NaN and infinity are refused.
+        OverflowError, MemoryError
+            If the gradients would not fit, before anything is allocated.
+        NumericalError
+            If a result overflows.
+
+        Notes
+        -----
+        One forward and one reverse sweep over numbers: O(n_samples · n_params), without coefficients, however large the
+        degree. With v(x) the monomials of ``net.basis`` at x, the rows add up to
+        ``vjp(theta, dY.T @ veronese(X, net.basis))``, up to rounding and exactly in GF(p); so at n_params random points
+        with random weights they have the rank of the Jacobian, unless very unlucky.
+
+        Examples
+        --------
+        The function is f(x) = 3 (x1 + 2 x2)^2:
+
+        >>> net = MLP((2, 1, 1), activation=2)
+        >>> net.evaluate_vjp([1, 2, 3], [[1, 0], [1, 1]], [[1], [1]])
+        array([[ 6.,  0.,  1.],
+               [18., 18.,  9.]])
+        """
+        if (
+            type(theta) is np.ndarray
+            and type(X) is np.ndarray
+            and type(dY) is np.ndarray
+            and theta.shape == self._theta_shape
+            and theta.dtype is FLOAT64
+            and X.dtype is FLOAT64
+            and dY.dtype is FLOAT64
+            and theta.flags.carray
+            and X.flags.carray
+            and dY.flags.carray
+            and X.ndim == 2
+            and X.shape[1] == self.n_inputs
+            and dY.shape == (len(X), self.n_outputs)
+            and len(X) * self.n_params < _MANY_VALUES
+            and dtype is None
+            and modulus is None
+            and out is None
+            and type(n_threads) is int
+            and 0 <= n_threads <= MAX_THREADS
+        ):
+            return self._engine.evaluate_vjp(theta, X, dY, n_threads=n_threads)  # type: ignore[no-any-return]
+        ring = self._ring(dtype, modulus, theta, X, dY)
+        values = ring.convert(theta, "theta", self._theta_axes)
+        points = ring.convert(X, "X", None)
+        check_samples_shape(points, self.n_inputs, "X", "n_inputs")
+        weights = ring.convert(dY, "dY", (("n_samples", len(points)), ("n_outputs", self.n_outputs)))
+        shape = (*values.shape[:-1], len(points), self.n_params)
+        what, instead = "the gradients at the points", "take fewer samples at a time"
+        return self._call("evaluate_vjp", ring, (values, points, weights), shape, out, n_threads, 0, what, instead)
+
     def expand(
         self,
         theta: ArrayLike,

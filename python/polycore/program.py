@@ -24,7 +24,16 @@ from numpy.typing import NDArray
 
 from . import _backend
 from ._backend import Kernels
-from ._interpretations import Cotangents, Derivatives, DualForms, Forms, Interpretation, Values, compose
+from ._interpretations import (
+    Cotangents,
+    Derivatives,
+    DualForms,
+    Forms,
+    Interpretation,
+    SampleCotangents,
+    Values,
+    compose,
+)
 from ._rings import Array, DualNumbers, Numbers, Ring
 from ._validation import (
     INT32_MAX,
@@ -327,7 +336,7 @@ class Program:
         """The executor of the backend in use: ``_core.Program`` or an `Interpreter` (same methods)."""
         kernels = _backend.kernels()
         # The compiled executor counts the members of a batch by their parameters, so it takes at least one.
-        if _backend.name() == "cpp" and self.n_params and not self.is_generic:
+        if _backend.name() == "cpp" and self.n_params:
             return kernels.Program(self.n_inputs, self._float_tuples())  # type: ignore[attr-defined]
         return Interpreter(self.n_inputs, self.as_tuples(), kernels)
 
@@ -337,10 +346,12 @@ class Program:
         return Interpreter(self.n_inputs, self.as_tuples(), _backend.load("numpy"))
 
     def _float_tuples(self) -> list[tuple[Any, ...]]:
+        """The instructions as the compiled executor takes them: floats, and None for indeterminates."""
         tuples: list[tuple[Any, ...]] = []
         for instruction in self.instructions:
             if isinstance(instruction, Activation):
-                tuples.append((instruction.kind, instruction.input, [_as_float(c) for c in instruction.numbers]))
+                numbers = [None if isinstance(c, Indeterminate) else _as_float(c) for c in instruction.coefficients]
+                tuples.append((instruction.kind, instruction.input, numbers))
             else:
                 tuples.append(instruction.as_tuple())
         return tuples
@@ -422,6 +433,39 @@ class Interpreter:
                 outputs = self._forward(Values(ring, X[samples]), parameters, coefficients)[-1]
                 values[:, samples] = outputs.swapaxes(-1, -2)
             return self._result(values, theta, (len(X), self.n_outputs), out)
+
+    def evaluate_vjp(
+        self,
+        theta: Array,
+        X: Array,
+        dY: Array,
+        out: Array | None = None,
+        modulus: int = 0,
+        constants: Array | None = None,
+        n_threads: int = 0,
+    ) -> Array:
+        """Gradient of <dY[s], f(X[s])> for each point of X (S, n_inputs), with dY (S, O): (..., S, P)."""
+        self._check(theta, "theta", self.n_params)
+        _check_finite(X, "X")
+        check_shape(X, "X", ("n_samples", ("n_inputs", self.n_inputs)))
+        _check_finite(dY, "dY")
+        check_shape(dY, "dY", (("n_samples", len(X)), ("n_outputs", self.n_outputs)))
+        shape = (len(X), self.n_params)
+        ring = self._ring(theta, modulus)
+        check_size(len(X) * theta.size, theta.itemsize, "the gradients")
+        parameters, coefficients = ring.lift(_flat(theta)), self._constants(ring, constants)
+        gradients = ring.zeros((len(parameters), *shape))
+        with _quiet():
+            for start in range(0, len(X), _SAMPLES):
+                samples = slice(start, start + _SAMPLES)
+                values = Values(ring, X[samples])
+                slots = self._forward(values, parameters, coefficients)
+                seed = ring.lift(dY[samples].T[None])
+                cotangents = SampleCotangents(values)
+                for block, bar in self._reverse(values, cotangents, slots, parameters, coefficients, seed):
+                    columns = bar.reshape(len(bar), block.size, bar.shape[-1]).swapaxes(-1, -2)
+                    gradients[:, samples, block.start : block.stop] = columns
+            return self._result(gradients, theta, shape, out)
 
     def expand(
         self,
@@ -551,7 +595,7 @@ class Interpreter:
 
     def _reverse(
         self,
-        forms: Forms,
+        values: Interpretation,
         cotangents: Cotangents,
         slots: list[Array],
         theta: Array,
@@ -559,7 +603,7 @@ class Interpreter:
         seed: Array,
     ) -> Iterator[tuple[ParameterBlock, Array]]:
         """The cotangent of each parameter block that the output depends on, given that of the output."""
-        ring, program = forms.ring, self.program
+        ring, program = values.ring, self.program
         bars: dict[int, Array] = {len(program.instructions): seed}
         activations = iter(reversed(constants))
         for k in reversed(range(len(program.instructions))):
@@ -579,7 +623,7 @@ class Interpreter:
                 if instruction.input == 0 or instruction.degree == 0:
                     continue
                 slope = [ring.scale(j, c) for j, c in enumerate(coefficients)][1:]
-                derivative = compose(forms, slope, z, degree, degree_out - degree)
+                derivative = compose(values, slope, z, degree, degree_out - degree)
                 m = cotangents.pull_back(m, degree, derivative, degree_out - degree)
             bar = bars.get(instruction.input)
             bars[instruction.input] = m if bar is None else ring.add(bar, m)

@@ -469,7 +469,7 @@ TEST(bad_programs_raise) {
   CHECK_THROWS(Program(2, {Affine{-1, 1, false}}), std::invalid_argument);
   CHECK_THROWS(Program(2, {Affine{0, 0, false}}), std::invalid_argument);
   CHECK_THROWS(Program(2, {Activation{0, {}}}), std::invalid_argument);
-  CHECK_THROWS(Program(2, {Activation{0, {1, std::nan("")}}}), std::invalid_argument);
+  CHECK_THROWS(Program(2, {Activation{0, {1, INFINITY}}}), std::invalid_argument);
   CHECK_THROWS(mlp(std::array{2}, 2), std::invalid_argument);
   CHECK_THROWS(mlp(std::array{2, 0, 1}, 2), std::invalid_argument);
   CHECK_THROWS(mlp(std::array{2, 2, 1}, -1), std::invalid_argument);

@@ -27,7 +27,8 @@ struct Affine {
 /// z^r takes r + 1 coefficients, and tables of r^2 / 2 binomials.
 inline constexpr int kMaxActivationDegree = 4095;
 
-/// z -> p(z) entrywise on the values of slot `input`; coefficients of p low to high.
+/// z -> p(z) entrywise on the values of slot `input`; coefficients of p low to high. NaN stands for an indeterminate,
+/// not zero: it has values in GF(p) only, those given with the modulus.
 struct Activation {
   int input;
   std::vector<double> coefficients;
@@ -71,6 +72,11 @@ class Program {
   /// Values at points: X (n_samples, n_inputs), out (batch, n_samples, n_outputs).
   template <class T>
   void evaluate(std::span<const T> theta, std::span<const T> X, std::span<T> out, int n_threads = 0) const;
+  /// Gradients at points: row s of out (batch, n_samples, n_params) is the gradient in theta of the sum over outputs
+  /// of dY[s, o] f_o(X[s]); dY (n_samples, n_outputs). One reverse sweep over numbers.
+  template <class T>
+  void evaluate_vjp(std::span<const T> theta, std::span<const T> X, std::span<const T> dY, std::span<T> out,
+                    int n_threads = 0) const;
   /// Coefficients: out (batch, n_outputs, n_monomials).
   template <class T>
   void expand(std::span<const T> theta, std::span<T> out, int n_threads = 0) const;
@@ -102,6 +108,8 @@ class Program {
   using Residues = std::span<const std::uint64_t>;
   void evaluate(const Modular& field, Residues theta, Residues X, std::span<std::uint64_t> out,
                 int n_threads = 0) const;
+  void evaluate_vjp(const Modular& field, Residues theta, Residues X, Residues dY, std::span<std::uint64_t> out,
+                    int n_threads = 0) const;
   void expand(const Modular& field, Residues theta, std::span<std::uint64_t> out, int n_threads = 0) const;
   void jacobian(const Modular& field, Residues theta, std::span<std::uint64_t> out, int n_threads = 0) const;
   void jvp(const Modular& field, Residues theta, Residues dtheta, std::span<std::uint64_t> out,

@@ -53,7 +53,26 @@ void in_strips(std::size_t n_rows, std::size_t work_per_row, const Body& body) {
   }
 }
 
-/// Values are numbers, one per sample; activations act entrywise.
+/// y (+)= W z on blocks of values of one length, the weights consecutive in memory.
+inline void multiply_weights(const Run& run, const Node& node, std::size_t length, const void* w, const void* z,
+                             void* y, bool accumulate) {
+  const auto n_in = static_cast<std::size_t>(node.units_in), n_out = static_cast<std::size_t>(node.units_out);
+  in_strips(n_out, n_in * length * run.ring.lanes, [&](std::size_t row, std::size_t rows) {
+    run.ring.affine(rows, n_in, length, run.at(w, row * n_in), n_in, 1, z, run.at(y, row * length), accumulate,
+                    run.context);
+  });
+}
+/// z += W^T y
+inline void multiply_transposed_weights(const Run& run, const Node& node, std::size_t length, const void* w,
+                                        const void* y, void* z) {
+  const auto n_in = static_cast<std::size_t>(node.units_in), n_out = static_cast<std::size_t>(node.units_out);
+  in_strips(n_in, n_out * length * run.ring.lanes, [&](std::size_t row, std::size_t rows) {
+    run.ring.affine(rows, n_out, length, run.at(w, row), 1, n_in, y, run.at(z, row * length), true, run.context);
+  });
+}
+
+/// Values are numbers, one per sample; activations act entrywise. So are cotangents, and those of the parameters are
+/// a row of n_params numbers per sample.
 class NumberValues {
  public:
   /// `inputs` is (n_inputs, n_samples).
@@ -66,48 +85,106 @@ class NumberValues {
   void* inputs(const Node& /*reader*/) const { return inputs_; }
 
   void affine(const Node& node, const void* w, const void* z, void* y, bool accumulate) const {
-    const auto n_in = static_cast<std::size_t>(node.units_in);
-    in_strips(static_cast<std::size_t>(node.units_out), n_in * n_, [&](std::size_t row, std::size_t rows) {
-      run_.ring.affine(rows, n_in, n_, run_.at(w, row * n_in), n_in, 1, z, run_.at(y, row * n_), accumulate,
-                       run_.context);
-    });
+    multiply_weights(run_, node, n_, w, z, y, accumulate);
+  }
+  void affine_transpose(const Node& node, const void* w, const void* y, void* z) const {
+    multiply_transposed_weights(run_, node, n_, w, y, z);
+  }
+  /// Each parameter is read by one instruction, so this writes where others add.
+  void affine_gradient(const Node& node, const void* y, const void* z, void* theta_bar) const {
+    const auto n_in = static_cast<std::size_t>(node.units_in), n_out = static_cast<std::size_t>(node.units_out);
+    const std::size_t P = run_.program.n_params;
+    // The products of some pairs of units, one row a pair, which are transposed while they are in cache.
+    const std::size_t n_pairs = std::max<std::size_t>(4, kTransposed / n_);
+    const std::size_t columns = std::min(n_in, n_pairs), rows = std::max<std::size_t>(1, n_pairs / n_in);
+    const auto mark = run_.workspace.mark();
+    void* products = run_.workspace.take(std::min(rows, n_out) * columns * n_, run_.ring);
+    for (std::size_t i = 0; i < n_out; i += rows) {
+      for (std::size_t j = 0; j < n_in; j += columns) {
+        const std::size_t r = std::min(rows, n_out - i), c = std::min(columns, n_in - j);
+        run_.ring.outer(r, c, n_, run_.at(y, i * n_), run_.at(z, j * n_), products, run_.context);
+        run_.ring.transpose(r * c, n_, products, n_, run_.at(theta_bar, node.w_offset + i * n_in + j), P);
+      }
+      if (i % kPolledUnits == kPolledUnits - 1) poll_interrupt();
+    }
+    run_.workspace.release(mark);
+  }
+  void bias_gradient(const Node& node, const void* y, void* theta_bar) const {
+    run_.ring.transpose(static_cast<std::size_t>(node.units_out), n_, y, n_, run_.at(theta_bar, node.b_offset),
+                        run_.program.n_params);
   }
   void add_bias(const Node& node, const void* b, void* y) const {
     for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_out); ++i)
       run_.ring.scale_by(n_, run_.at(b, i), 0, ones_, run_.at(y, i * n_), true, run_.context);
   }
-  /// y = p(z) by repeated squaring for monomials, by Horner's rule otherwise.
-  void activation(std::size_t, const Node& node, const void* z, void* y, void* /*derivative*/) const {
-    const std::size_t n = n_ * static_cast<std::size_t>(node.units_out);
-    const auto& ring = run_.ring;
-    if (node.power == 0) {
+  /// y = p(z), by repeated squaring for monomials, by Horner's rule otherwise, and p'(z) unless `derivative` is null.
+  void activation(std::size_t, const Node& node, const void* z, void* y, void* derivative) const {
+    if (node.power == 0)
       fill(node, y, 0);
-    } else if (node.monomial) {
-      int bit = 1;
-      while (bit * 2 <= node.power) bit *= 2;
-      const void* power = z;  // z^(leading bits of node.power)
-      for (bit /= 2; bit > 0; bit /= 2) {
-        ring.multiply(n, power, power, y, run_.context);
-        if (node.power & bit) ring.multiply(n, y, z, y, run_.context);
-        power = y;
-      }
-      if (node.power == 1) std::memcpy(y, z, n * ring.element_bytes);
-      const std::byte* c = run_.coefficient(node, node.power);
-      if (!std::equal(run_.constants.one.begin(), run_.constants.one.end(), c))
-        ring.scale_by(n, c, 0, y, y, false, run_.context);
-    } else {
-      fill(node, y, node.power);
-      for (int k = node.power - 1; k >= 0; --k) {
-        ring.multiply(n, y, z, y, run_.context);
-        if (run_.is_zero(run_.coefficient(node, k))) continue;
-        for (int i = 0; i < node.units_out; ++i)
-          ring.scale_by(n_, run_.coefficient(node, k), 0, ones_, run_.at(y, static_cast<std::size_t>(i) * n_), true,
-                        run_.context);
-      }
-    }
+    else if (node.monomial)
+      monomial(node, z, y, derivative);
+    else
+      horner(node, z, y, derivative);
+  }
+  /// z += p'(z) y
+  void activation_transpose(std::size_t, const Node& node, const void* derivative, const void* y, void* z) const {
+    if (node.power >= 1) run_.ring.multiply_add(size(node), derivative, y, z, run_.context);
   }
 
  private:
+  static constexpr std::size_t kTransposed = 4096;  // products held at a time
+  static constexpr std::size_t kPolledUnits = 64;
+
+  std::size_t size(const Node& node) const { return n_ * static_cast<std::size_t>(node.units_out); }
+
+  void monomial(const Node& node, const void* z, void* y, void* derivative) const {
+    const auto& ring = run_.ring;
+    const std::size_t n = size(node);
+    const auto scale = [&](const std::byte* c, void* x) {
+      if (!std::equal(run_.constants.one.begin(), run_.constants.one.end(), c))
+        ring.scale_by(n, c, 0, x, x, false, run_.context);
+    };
+    raise(n, z, node.power, y);
+    scale(run_.coefficient(node, node.power), y);
+    if (derivative == nullptr) return;
+    if (node.power == 1) {
+      fill(node, derivative, 1);
+    } else {
+      raise(n, z, node.power - 1, derivative);
+      scale(run_.derivative_coefficient(node, node.power), derivative);
+    }
+  }
+  /// y = z^power, power >= 1
+  void raise(std::size_t n, const void* z, int power, void* y) const {
+    const auto& ring = run_.ring;
+    int bit = 1;
+    while (bit * 2 <= power) bit *= 2;
+    const void* leading = z;  // z^(leading bits of power)
+    for (bit /= 2; bit > 0; bit /= 2) {
+      ring.multiply(n, leading, leading, y, run_.context);
+      if (power & bit) ring.multiply(n, y, z, y, run_.context);
+      leading = y;
+    }
+    if (power == 1) std::memcpy(y, z, n * ring.element_bytes);
+  }
+  /// p' by the derivative of Horner's rule.
+  void horner(const Node& node, const void* z, void* y, void* derivative) const {
+    const auto& ring = run_.ring;
+    const std::size_t n = size(node);
+    fill(node, y, node.power);
+    if (derivative) std::memset(derivative, 0, n * ring.element_bytes);
+    for (int k = node.power - 1; k >= 0; --k) {
+      if (derivative) {
+        ring.multiply(n, derivative, z, derivative, run_.context);
+        ring.add(n, y, derivative, run_.context);
+      }
+      ring.multiply(n, y, z, y, run_.context);
+      if (run_.is_zero(run_.coefficient(node, k))) continue;
+      for (int i = 0; i < node.units_out; ++i)
+        ring.scale_by(n_, run_.coefficient(node, k), 0, ones_, run_.at(y, static_cast<std::size_t>(i) * n_), true,
+                      run_.context);
+    }
+  }
   void fill(const Node& node, void* y, int k) const {
     for (int i = 0; i < node.units_out; ++i)
       run_.ring.scale_by(n_, run_.coefficient(node, k), 0, ones_, run_.at(y, static_cast<std::size_t>(i) * n_), false,
@@ -139,14 +216,7 @@ class FormValues {
 
   void affine(const Node& node, const void* w, const void* z, void* y, bool accumulate) const {
     const auto n_in = static_cast<std::size_t>(node.units_in), n_out = static_cast<std::size_t>(node.units_out);
-    if (node.input != 0) {
-      const std::size_t n = length(node.degree_in);
-      in_strips(n_out, n_in * n * run_.ring.lanes, [&](std::size_t row, std::size_t rows) {
-        run_.ring.affine(rows, n_in, n, run_.at(w, row * n_in), n_in, 1, z, run_.at(y, row * n), accumulate,
-                         run_.context);
-      });
-      return;
-    }
+    if (node.input != 0) return multiply_weights(run_, node, length(node.degree_in), w, z, y, accumulate);
     // Linear forms: row i of W is the coefficient vector of unit i.
     const auto d = static_cast<std::size_t>(d_);
     if (!accumulate) std::memset(y, 0, n_out * d * run_.ring.element_bytes);
@@ -154,13 +224,10 @@ class FormValues {
       run_.ring.add(n_in, run_.at(w, i * n_in), run_.at(y, i * d + first()), run_.context);
   }
   void affine_transpose(const Node& node, const void* w, const void* y, void* z) const {
-    const auto n_in = static_cast<std::size_t>(node.units_in), n_out = static_cast<std::size_t>(node.units_out);
-    const std::size_t n = length(node.degree_in);
-    in_strips(n_in, n_out * n * run_.ring.lanes, [&](std::size_t row, std::size_t rows) {
-      run_.ring.affine(rows, n_out, n, run_.at(w, row), 1, n_in, y, run_.at(z, row * n), true, run_.context);
-    });
+    multiply_transposed_weights(run_, node, length(node.degree_in), w, y, z);
   }
-  void affine_gradient(const Node& node, const void* y, const void* z, void* w) const {
+  void affine_gradient(const Node& node, const void* y, const void* z, void* theta_bar) const {
+    void* w = run_.at(theta_bar, node.w_offset);
     const auto n_in = static_cast<std::size_t>(node.units_in), n_out = static_cast<std::size_t>(node.units_out);
     if (node.input != 0) {
       const std::size_t n = length(node.degree_in);
@@ -178,7 +245,8 @@ class FormValues {
     for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_out); ++i)
       run_.ring.add(1, run_.at(b, i), run_.at(y, i * n), run_.context);
   }
-  void bias_gradient(const Node& node, const void* y, void* b) const {
+  void bias_gradient(const Node& node, const void* y, void* theta_bar) const {
+    void* b = run_.at(theta_bar, node.b_offset);
     const std::size_t n = length(node.degree_in);
     for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_out); ++i)
       run_.ring.add(1, run_.at(y, i * n), run_.at(b, i), run_.context);

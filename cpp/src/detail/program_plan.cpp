@@ -55,8 +55,10 @@ ProgramPlan::ProgramPlan(int inputs, std::vector<Instruction> list)
       const auto& activation = std::get<Activation>(instructions[k]);
       read(activation.input);
       auto a = activation.coefficients;
-      for (const double c : a)
-        if (!std::isfinite(c)) throw std::invalid_argument(position(k) + ": `coefficients` must be finite");
+      for (const double c : a) {
+        if (std::isinf(c)) throw std::invalid_argument(position(k) + ": `coefficients` must be finite");
+        if (std::isnan(c)) generic = true;
+      }
       while (a.size() > 1 && a.back() == 0.0) a.pop_back();
       if (a.empty()) throw std::invalid_argument(position(k) + ": `coefficients` must not be empty");
       if (a.size() > kMaxActivationDegree + 1)
@@ -78,6 +80,12 @@ ProgramPlan::ProgramPlan(int inputs, std::vector<Instruction> list)
     units.push_back(node.units_out);
     degrees.push_back(node.degree_out);
     nodes.push_back(node);
+  }
+  std::vector<bool> read(nodes.size() + 1);
+  read.back() = true;
+  for (std::size_t k = nodes.size(); k-- > 0;) {
+    nodes[k].used = read[k + 1];
+    if (nodes[k].used) read[static_cast<std::size_t>(nodes[k].input)] = true;
   }
 }
 
@@ -254,12 +262,20 @@ std::shared_ptr<const RingConstants> build_float_constants(const std::vector<Nod
 
 }  // namespace
 
+void ProgramPlan::require_concrete() const {
+  if (generic)
+    throw std::invalid_argument(
+        "the program has a generic activation, whose coefficients have values in GF(p) only: those in `constants`");
+}
+
 std::shared_ptr<const RingConstants> ProgramPlan::constants_for(const double*, bool forms) const {
+  require_concrete();
   const std::lock_guard lock(constants_mutex_);
   if (!real_[forms]) real_[forms] = build_float_constants(nodes, d(), constants, forms, 1);
   return real_[forms];
 }
 std::shared_ptr<const RingConstants> ProgramPlan::constants_for(const std::complex<double>*, bool forms) const {
+  require_concrete();
   const std::lock_guard lock(constants_mutex_);
   if (!pair_[forms]) pair_[forms] = build_float_constants(nodes, d(), constants, forms, 2);
   return pair_[forms];

@@ -34,6 +34,7 @@ struct Node {
   bool linear_input = false;  // its input holds linear forms of the inputs: powers in closed form
   std::size_t first_constant = 0;
   std::size_t n_constants = 0;
+  bool used = false;  // the output depends on it
 };
 
 /// z^k as a square or as z z^(k-1).
@@ -90,6 +91,7 @@ class ProgramPlan {
   std::vector<double> constants;
   std::size_t n_params = 0;
   bool homogeneous = true;
+  bool generic = false;  // some coefficient is an indeterminate
 
   /// Variables of the forms.
   int d() const { return homogeneous ? n_inputs : n_inputs + 1; }
@@ -116,6 +118,8 @@ class ProgramPlan {
   std::uint64_t evaluate_work() const;
 
  private:
+  void require_concrete() const;
+
   Lazy<Products> products_;
   Lazy<JacobianPlan> jacobian_;
   mutable std::mutex constants_mutex_;

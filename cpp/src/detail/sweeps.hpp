@@ -67,7 +67,8 @@ void* tangent(Run& run, Values& values, const Tape& tape, const void* theta, con
 }
 
 /// theta_bar += the transposed Jacobian times `cotangent`, a block like the output slot. Cotangents live in the dual
-/// space of the values, so each instruction runs its transpose.
+/// space of the values, so each instruction runs its transpose. How theta_bar is laid out is the interpretation's
+/// choice; what the output does not depend on is left alone.
 template <class Values>
 void reverse(Run& run, Values& values, const Tape& tape, const void* theta, const void* cotangent, void* theta_bar) {
   const auto& nodes = run.program.nodes;
@@ -86,8 +87,8 @@ void reverse(Run& run, Values& values, const Tape& tape, const void* theta, cons
             run.workspace.take_zero(static_cast<std::size_t>(node.units_in) * values.length(node.degree_in), run.ring);
     }
     if (node.is_affine) {
-      values.affine_gradient(node, y, tape.value[node.input], run.at(theta_bar, node.w_offset));
-      if (node.bias) values.bias_gradient(node, y, run.at(theta_bar, node.b_offset));
+      values.affine_gradient(node, y, tape.value[node.input], theta_bar);
+      if (node.bias) values.bias_gradient(node, y, theta_bar);
       if (z) values.affine_transpose(node, run.at(theta, node.w_offset), y, z);
     } else if (z) {
       values.activation_transpose(k, node, tape.derivative[k], y, z);

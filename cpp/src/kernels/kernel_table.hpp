@@ -79,6 +79,13 @@ struct RingKernels {
                    const ModulusData* context);
   /// y[i] += x[i]
   void (*add)(std::size_t n, const void* x, void* y, const ModulusData* context);
+
+  /// w[i * n_in + j, c] = y[i, c] z[j, c]
+  void (*outer)(std::size_t n_out, std::size_t n_in, std::size_t length, const void* y, const void* z, void* w,
+                const ModulusData* context);
+  /// dst[c * dst_stride + r] = src[r * src_stride + c]
+  void (*transpose)(std::size_t rows, std::size_t columns, const void* src, std::size_t src_stride, void* dst,
+                    std::size_t dst_stride);
 };
 
 /// GF(p) for elimination, p < 2^31 or p an odd prime below 2^61.

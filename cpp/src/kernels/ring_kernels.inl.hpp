@@ -88,8 +88,8 @@ inline __attribute__((always_inline)) void affine_tile(std::size_t n_in, std::si
 }
 
 template <class R>
-void affine(std::size_t n_out, std::size_t n_in, std::size_t length, const void* w, std::size_t w_row,
-            std::size_t w_column, const void* z, void* y, bool accumulate, Context k) {
+void affine_in_tiles(std::size_t n_out, std::size_t n_in, std::size_t length, const void* w, std::size_t w_row,
+                     std::size_t w_column, const void* z, void* y, bool accumulate, Context k) {
   using T = typename R::T;
   constexpr int E = kElement<R>, TileRows = R::C == 1 ? 4 : 2, TileColumns = R::C == 1 ? 3 : 2;
   for (int pass = 0; pass < kPasses<R>; ++pass) {
@@ -116,6 +116,12 @@ void affine(std::size_t n_out, std::size_t n_in, std::size_t length, const void*
         affine_tile<R, 1, 1>(n_in, length, wi, w_row, w_column, pz + c * E, yi + c * E, accumulate, k);
     }
   }
+}
+
+template <class R>
+void affine(std::size_t n_out, std::size_t n_in, std::size_t length, const void* w, std::size_t w_row,
+            std::size_t w_column, const void* z, void* y, bool accumulate, Context k) {
+  affine_in_tiles<R>(n_out, n_in, length, w, w_row, w_column, z, y, accumulate, k);
 }
 
 // One member of a batch in float64: the weights are scalars, so the registers run along the coefficients (or samples).
@@ -165,6 +171,79 @@ void affine<F64>(std::size_t n_out, std::size_t n_in, std::size_t length, const 
     affine_rows_along<4>(n_in, length, pw + i * w_row, w_row, w_column, pz, py + i * length, accumulate);
   for (; i < n_out; ++i)
     affine_rows_along<1>(n_in, length, pw + i * w_row, w_row, w_column, pz, py + i * length, accumulate);
+}
+
+// GF(p) for small p, the registers along the coefficients (or samples) too: one reduction of a whole sum of products.
+template <int Rows, int Columns, class Access>
+inline __attribute__((always_inline)) void affine_tile_words(std::size_t n_in, std::size_t length,
+                                                             const std::uint64_t* w, std::size_t w_row,
+                                                             std::size_t w_column, const std::uint64_t* z,
+                                                             std::uint64_t* y, bool accumulate, const SmallField& field,
+                                                             Access access) {
+  Words sum[Rows][Columns];
+  for (int i = 0; i < Rows; ++i)
+    for (int c = 0; c < Columns; ++c) sum[i][c] = accumulate ? access.load(y + i * length + c * kWords) : Words{};
+  const auto add_product = [&](std::size_t j) __attribute__((always_inline)) {
+    Words x[Columns];
+    for (int c = 0; c < Columns; ++c) x[c] = access.load(z + j * length + c * kWords);
+    for (int i = 0; i < Rows; ++i) {
+      const Words a = splat<Words>(w[i * w_row + j * w_column]);
+      for (int c = 0; c < Columns; ++c) sum[i][c] += vmul_low(a, x[c]);
+    }
+  };
+  for (std::size_t j = 0; j < n_in; j += 2) {
+    add_product(j);
+    if (j + 1 < n_in) add_product(j + 1);
+    for (int i = 0; i < Rows; ++i)
+      for (int c = 0; c < Columns; ++c) sum[i][c] = field.fold(sum[i][c]);
+  }
+  for (int i = 0; i < Rows; ++i)
+    for (int c = 0; c < Columns; ++c) access.store(y + i * length + c * kWords, field.reduce_sum(sum[i][c]));
+}
+
+/// Whole registers, and the first `n` lanes of one.
+struct WholeWords {
+  inline __attribute__((always_inline)) Words load(const std::uint64_t* p) const { return vload<Words>(p); }
+  inline __attribute__((always_inline)) void store(std::uint64_t* p, Words v) const { vstore(p, v); }
+};
+struct FirstWords {
+  std::size_t n;
+  inline __attribute__((always_inline)) Words load(const std::uint64_t* p) const { return vload_first(p, n); }
+  inline __attribute__((always_inline)) void store(std::uint64_t* p, Words v) const { vstore_first(p, v, n); }
+};
+
+template <int Rows>
+inline __attribute__((always_inline)) void affine_rows_words(std::size_t n_in, std::size_t length,
+                                                             const std::uint64_t* w, std::size_t w_row,
+                                                             std::size_t w_column, const std::uint64_t* z,
+                                                             std::uint64_t* y, bool accumulate,
+                                                             const SmallField& field) {
+  std::size_t c = 0;
+  for (; c + 2 * kWords <= length; c += 2 * kWords)
+    affine_tile_words<Rows, 2>(n_in, length, w, w_row, w_column, z + c, y + c, accumulate, field, WholeWords{});
+  for (; c + kWords <= length; c += kWords)
+    affine_tile_words<Rows, 1>(n_in, length, w, w_row, w_column, z + c, y + c, accumulate, field, WholeWords{});
+  if (c < length)
+    affine_tile_words<Rows, 1>(n_in, length, w, w_row, w_column, z + c, y + c, accumulate, field,
+                               FirstWords{length - c});
+}
+
+template <>
+void affine<ModularRing>(std::size_t n_out, std::size_t n_in, std::size_t length, const void* w, std::size_t w_row,
+                         std::size_t w_column, const void* z, void* y, bool accumulate, Context k) {
+  if (k->bits > SmallField::kMaxBits)
+    return affine_in_tiles<ModularRing>(n_out, n_in, length, w, w_row, w_column, z, y, accumulate, k);
+  const SmallField field(k);
+  auto* pw = static_cast<const std::uint64_t*>(w);
+  auto* pz = static_cast<const std::uint64_t*>(z);
+  auto* py = static_cast<std::uint64_t*>(y);
+  std::size_t i = 0;
+  for (; i + 4 <= n_out; i += 4)
+    affine_rows_words<4>(n_in, length, pw + i * w_row, w_row, w_column, pz, py + i * length, accumulate, field);
+  for (; i + 2 <= n_out; i += 2)
+    affine_rows_words<2>(n_in, length, pw + i * w_row, w_row, w_column, pz, py + i * length, accumulate, field);
+  for (; i < n_out; ++i)
+    affine_rows_words<1>(n_in, length, pw + i * w_row, w_row, w_column, pz, py + i * length, accumulate, field);
 }
 
 template <class R, int Rows, int Columns>
@@ -332,10 +411,26 @@ inline __attribute__((always_inline)) void for_each(std::size_t n, F f) {
   }
 }
 
+// The same for GF(p): f(i, access) on registers of residues.
+template <class F>
+inline __attribute__((always_inline)) void for_each_words(std::size_t n, F f) {
+  std::size_t i = 0;
+  for (; i + kWords <= n; i += kWords) f(i, WholeWords{});
+  if (i < n) f(i, FirstWords{n - i});
+}
+
 template <class R>
 void multiply(std::size_t n, const void* a, const void* b, void* y, Context k) {
   auto *pa = static_cast<const typename R::T*>(a), *pb = static_cast<const typename R::T*>(b);
   auto* py = static_cast<typename R::T*>(y);
+  if constexpr (R::is_modular) {
+    if (k->bits <= SmallField::kMaxBits) {
+      const SmallField field(k);
+      return for_each_words(n, [&](std::size_t i, auto access) __attribute__((always_inline)) {
+        access.store(py + i, field.reduce(vmul_low(access.load(pa + i), access.load(pb + i))));
+      });
+    }
+  }
   for_each<R>(n, [&](std::size_t i) { R::store(py + i, R::mul(R::load(pa + i), R::load(pb + i), k)); });
 }
 
@@ -353,6 +448,15 @@ template <class R>
 void multiply_add(std::size_t n, const void* a, const void* b, void* y, Context k) {
   auto *pa = static_cast<const typename R::T*>(a), *pb = static_cast<const typename R::T*>(b);
   auto* py = static_cast<typename R::T*>(y);
+  if constexpr (R::is_modular) {
+    if (k->bits <= SmallField::kMaxBits) {
+      const SmallField field(k);
+      return for_each_words(n, [&](std::size_t i, auto access) __attribute__((always_inline)) {
+        const Words product = vmul_low(access.load(pa + i), access.load(pb + i));
+        access.store(py + i, field.reduce(product + access.load(py + i)));
+      });
+    }
+  }
   for_each<R>(n,
               [&](std::size_t i) { R::store(py + i, R::fma(R::load(pa + i), R::load(pb + i), R::load(py + i), k)); });
 }
@@ -372,6 +476,16 @@ template <class R>
 void scale_by(std::size_t n, const void* s, std::size_t s_stride, const void* x, void* y, bool accumulate, Context k) {
   auto *ps = static_cast<const typename R::T*>(s), *px = static_cast<const typename R::T*>(x);
   auto* py = static_cast<typename R::T*>(y);
+  if constexpr (R::is_modular) {
+    if (k->bits <= SmallField::kMaxBits && s_stride == 0) {
+      const SmallField field(k);
+      const Words a = splat<Words>(*ps);
+      return for_each_words(n, [&](std::size_t i, auto access) __attribute__((always_inline)) {
+        const Words product = vmul_low(a, access.load(px + i));
+        access.store(py + i, field.reduce(accumulate ? product + access.load(py + i) : product));
+      });
+    }
+  }
   for (std::size_t i = 0; i < n; ++i) {
     const typename R::V a = R::constant(ps + i * s_stride * R::C);
     for (int pass = 0; pass < kPasses<R>; ++pass) {
@@ -387,6 +501,33 @@ void add(std::size_t n, const void* x, void* y, Context k) {
   auto* px = static_cast<const typename R::T*>(x);
   auto* py = static_cast<typename R::T*>(y);
   for_each<R>(n, [&](std::size_t i) { R::store(py + i, R::add(R::load(py + i), R::load(px + i), k)); });
+}
+
+// ---- one number per sample ----------------------------------------------------------------------
+
+template <class R>
+void outer(std::size_t n_out, std::size_t n_in, std::size_t length, const void* y, const void* z, void* w, Context k) {
+  auto *py = static_cast<const typename R::T*>(y), *pz = static_cast<const typename R::T*>(z);
+  auto* pw = static_cast<typename R::T*>(w);
+  const std::size_t row = length * kElement<R>;
+  for (std::size_t i = 0; i < n_out; ++i)
+    for (std::size_t j = 0; j < n_in; ++j)
+      multiply<R>(length, py + i * row, pz + j * row, pw + (i * n_in + j) * row, k);
+}
+
+template <class R>
+void transpose_elements(std::size_t rows, std::size_t columns, const void* src, std::size_t ss, void* dst,
+                        std::size_t ds) {
+  auto* in = static_cast<const typename R::T*>(src);
+  auto* out = static_cast<typename R::T*>(dst);
+  if constexpr (kElement<R> == 1) {
+    transpose(rows, columns, in, ss, out, ds);
+  } else {
+    for (std::size_t r = 0; r < rows; ++r)
+      for (std::size_t c = 0; c < columns; ++c)
+        __builtin_memcpy(out + (c * ds + r) * kElement<R>, in + (r * ss + c) * kElement<R>,
+                         kElement<R> * sizeof(typename R::T));
+  }
 }
 
 template <class R>
@@ -405,5 +546,7 @@ constexpr RingKernels ring_kernels() {
           multiply_add<R>,
           scale<R>,
           scale_by<R>,
-          add<R>};
+          add<R>,
+          outer<R>,
+          transpose_elements<R>};
 }

@@ -2,8 +2,8 @@
 // The rings: what one register holds and how two of them multiply. Included by kernels.inl.cpp only.
 //
 // A ring policy R has: T (scalar stored in memory), V (registers of one value), C components per value, L lanes in
-// memory, W lanes per pass, and load / store / constant / fma / mul / add. A value occupies C * L scalars,
-// component-major. Kernels loop over the L / W passes.
+// memory, W lanes per pass, whether it is GF(p), and load / store / constant / fma / mul / add. A value occupies C * L
+// scalars, component-major. Kernels loop over the L / W passes.
 
 using Context = const ModulusData*;
 
@@ -12,6 +12,7 @@ struct RealRing {
   using T = T_;
   using V = V_;
   static constexpr int C = 1, L = L_, W = W_;
+  static constexpr bool is_modular = false;
   static inline __attribute__((always_inline)) V load(const T* p) { return vload<V>(p); }
   static inline __attribute__((always_inline)) void store(T* p, V v) { vstore(p, v); }
   static inline __attribute__((always_inline)) V zero() { return V{}; }
@@ -29,6 +30,7 @@ struct PairRing {
     V_ x, y;
   };
   static constexpr int C = 2, L = L_, W = W_;
+  static constexpr bool is_modular = false;
   static inline __attribute__((always_inline)) V load(const T* p) { return {vload<V_>(p), vload<V_>(p + L)}; }
   static inline __attribute__((always_inline)) void store(T* p, V v) {
     vstore(p, v.x);
@@ -54,6 +56,7 @@ struct ModularRing {
   using T = std::uint64_t;
   using V = std::uint64_t;
   static constexpr int C = 1, L = 1, W = 1;
+  static constexpr bool is_modular = true;
   static inline __attribute__((always_inline)) V load(const T* p) { return *p; }
   static inline __attribute__((always_inline)) void store(T* p, V v) { *p = v; }
   static inline __attribute__((always_inline)) V zero() { return 0; }
@@ -77,6 +80,33 @@ struct ModularRing {
     const V s = a + b;
     return s >= k->p ? s - k->p : s;
   }
+};
+
+/// GF(p) for p < 2^31, a register of residues at a time: products of two residues fit 64 bits with room to spare, and
+/// the reduction is that of ModularRing.
+struct SmallField {
+  static constexpr int kMaxBits = 31;
+
+  Words p, two_p, mu;
+  Words limit;  // 2 p 2^bits < 2^63
+  int bits;
+
+  explicit inline __attribute__((always_inline)) SmallField(Context k)
+      : p(splat<Words>(k->p)),
+        two_p(splat<Words>(2 * k->p)),
+        mu(splat<Words>(k->mu)),
+        limit(splat<Words>(k->p << (k->bits + 1))),
+        bits(k->bits) {}
+
+  /// x mod p for x < 2^(2 bits)
+  inline __attribute__((always_inline)) Words reduce(Words x) const {
+    const Words q = vmul_low(x >> (bits - 1), mu) >> (bits + 1);
+    return vsubtract_if(vsubtract_if(x - vmul_low(q, p), two_p), p);
+  }
+  /// Sums of products are kept below `limit`, a multiple of p: that leaves room for two more products.
+  inline __attribute__((always_inline)) Words fold(Words x) const { return vsubtract_if(x, limit); }
+  /// x mod p for x < limit
+  inline __attribute__((always_inline)) Words reduce_sum(Words x) const { return reduce(vsubtract_if(x, limit >> 1)); }
 };
 
 using F32 = RealRing<float, float, 1, 1>;

@@ -8,9 +8,8 @@ inline __attribute__((always_inline)) void transpose_block(const T* src, std::si
 }
 
 #if defined(POLYCORE_ISA_V3)
-template <>
-inline __attribute__((always_inline)) void transpose_block<double>(const double* src, std::size_t ss, double* dst,
-                                                                   std::size_t ds) {
+inline __attribute__((always_inline)) void transpose_words(const double* src, std::size_t ss, double* dst,
+                                                           std::size_t ds) {
   const __m256d r0 = _mm256_loadu_pd(src), r1 = _mm256_loadu_pd(src + ss);
   const __m256d r2 = _mm256_loadu_pd(src + 2 * ss), r3 = _mm256_loadu_pd(src + 3 * ss);
   const __m256d a = _mm256_unpacklo_pd(r0, r1), b = _mm256_unpackhi_pd(r0, r1);
@@ -19,6 +18,17 @@ inline __attribute__((always_inline)) void transpose_block<double>(const double*
   _mm256_storeu_pd(dst + ds, _mm256_permute2f128_pd(b, d, 0x20));
   _mm256_storeu_pd(dst + 2 * ds, _mm256_permute2f128_pd(a, c, 0x31));
   _mm256_storeu_pd(dst + 3 * ds, _mm256_permute2f128_pd(b, d, 0x31));
+}
+template <>
+inline __attribute__((always_inline)) void transpose_block<double>(const double* src, std::size_t ss, double* dst,
+                                                                   std::size_t ds) {
+  transpose_words(src, ss, dst, ds);
+}
+template <>
+inline __attribute__((always_inline)) void transpose_block<std::uint64_t>(const std::uint64_t* src, std::size_t ss,
+                                                                          std::uint64_t* dst, std::size_t ds) {
+  // Registers are loaded and stored whole, whatever their type.
+  transpose_words(reinterpret_cast<const double*>(src), ss, reinterpret_cast<double*>(dst), ds);
 }
 #endif
 
