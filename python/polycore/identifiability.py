@@ -16,6 +16,8 @@ Sources
 [K] J. Kileel, M. Trager, J. Bruna, *On the expressive power of deep polynomial neural networks*, NeurIPS 2019,
     arXiv:1905.12207.
 [A] J. Alexander, A. Hirschowitz, *Polynomial interpolation in several variables*, J. Algebraic Geom. 4 (1995).
+[B] H. Abo, M. C. Brambilla, *On the dimensions of secant varieties of Segre–Veronese varieties*, Ann. Mat. Pura
+    Appl. 192 (2013), and the literature there.
 [C] L. Chiantini, G. Ottaviani, N. Vannieuwenhoven, *On generic identifiability of symmetric tensors of subgeneric
     rank*, Trans. AMS 369 (2017), arXiv:1504.00547.
 
@@ -60,6 +62,10 @@ _PHRASES = {
 _SHOWN_CHECKS = 10
 # Forms of degree r in d variables whose general sum of k powers of linear forms is defective: (d, k, r), see [A].
 _DEFECTIVE = {(3, 5, 4), (4, 9, 4), (5, 14, 4), (5, 7, 3)}
+# (d_0, d_1, d_2, r), see [B]: the exceptions that are not explained by counting. In the first, three quadrics in four
+# variables that are sums of the same five squares make a skew-symmetric matrix of order 12 and rank 10: its Pfaffian
+# vanishes.
+_DEFECTIVE_BLOCKS = {(4, 5, 3, 2), (4, 6, 5, 2), (3, 5, 2, 3)}
 # Fewer powers than the generic rank, and yet two decompositions, see [C].
 _TWO_DECOMPOSITIONS = {(3, 9, 6), (4, 8, 4), (6, 9, 3)}
 
@@ -128,15 +134,13 @@ class Identifiability:
 
     Examples
     --------
-    >>> from polycore import MLP, identifiability
     >>> identifiability(MLP((5, 4, 3, 1), activation=2))
     MLP((5, 4, 3, 1), activation=2)
       verdict     not identifiable, proved
-      theorem     a quadratic layer with one output is invariant under orthogonal maps [K, U]
-      reason      layer 2: r = 2 and d_3 = 1, so the sum of 3 squares is kept by the orthogonal maps: 3 parameters more
+      theorem     a quadratic layer with one output is invariant under orthogonal maps [K]
+      reason      layer 2: r_2 = 2 and d_3 = 1, a sum of 3 squares
       parameters  35, of which 7 scalings
-      checks      necessary for layer 1 [U, section 3.1]: (5, 4, 3) with r = 2 has 28 parameters modulo scalings <= 45 \
-coefficients
+      checks      block 1, a necessary count [U]: (5, 4, 3) with r = 2: 28 parameters modulo scalings <= 45 coefficients
     """
 
     verdict: Verdict
@@ -199,9 +203,9 @@ class ActivationThreshold:
     Attributes
     ----------
     threshold : int or None
-        The least r0 >= 1 such that MLP(widths, activation=r) has the expected dimension for all r >= r0. (So it does
-        for all r > r0 − 1, and r0 − 1, if positive, is the last degree at which it does not.) None if there is no such
-        r0, or if it was not found, see ``exists``.
+        The least r0 >= 1 such that MLP(widths, activation=r) has the expected dimension for all r >= r0; r0 − 1, if
+        positive, is the last degree at which it does not. None if there is no such r0, or if it was not found, see
+        ``exists``.
     exists : bool
         Whether there is one.
     at_most : int or None
@@ -224,7 +228,6 @@ class ActivationThreshold:
 
     Examples
     --------
-    >>> from polycore import activation_threshold
     >>> activation_threshold((2, 4, 3, 2)).threshold
     5
     >>> activation_threshold((2, 1, 2, 2)).exists
@@ -325,17 +328,20 @@ def identifiability(
 
     Examples
     --------
-    >>> from polycore import MLP, identifiability
     >>> identifiability(MLP((3, 4, 3), activation=3)).verdict
     'global'
     >>> result = identifiability(MLP((2, 3, 3, 1), activation=3))
     >>> result.verdict, result.proved
     ('not', True)
-    >>> result.reason
-    'the dimension is at most 10 < 12 = 18 parameters − 6 scalings: ambient dimension'
-    >>> identifiability(MLP((2, 4, 3, 2), activation=5))
-    MLP((2, 4, 3, 2), activation=5)
-      verdict     finitely identifiable, proved
+    >>> result.reason[:66]
+    'the dimension is at most 10 < 12 = 18 parameters − 6 scalings: the'
+    >>> result = identifiability(MLP((2, 4, 3, 2), activation=5))
+    >>> result.verdict, result.theorem
+    ('finite', 'localisation [U, theorem 11]')
+    >>> for reason in result.reason.split("; "):
+    ...     print(reason)
+    layer 1: (2, 4, 3) by r = 5 >= (2·4 − min(4, 3)) / (min(4, 2) − 1) = 5
+    layer 2: (2, 3, 2) by r = 5 >= (2·3 − min(3, 2)) / (min(3, 2) − 1) = 4
     """
     if not isinstance(net, Network):
         raise TypeError(f"`net` must be a polycore network, got {_describe(net)}")
@@ -350,6 +356,7 @@ def identifiability(
             if check.establishes in ("global", "not"):
                 break
     # "not" and "global" end the list; of the theorems that establish "finite" the most special one comes first.
+    n_theorems = len(checks)
     deciding = [check for check in checks if check.establishes]
     decisive = next((check for check in deciding if check.establishes != "finite"), deciding[0] if deciding else None)
     result: DimensionResult | None = None
@@ -359,10 +366,11 @@ def identifiability(
     verdict: Verdict = decisive.establishes if decisive and decisive.establishes else "undecided"
     scalings = _count_scalings(program, chain)
     fibre = None if result is None else result.fibre_dimension
-    if decisive is None:
-        error, reason = 1.0, checks[-1].statement if checks else "no theorem applies"
-    else:
+    if decisive is not None:
         reason = decisive.statement
+    else:
+        error = 1.0
+        reason = "; ".join(check.statement for check in checks[n_theorems:]) or "no theorem decides"
     return Identifiability(
         verdict=verdict,
         proved=decisive is not None and error == 0.0,
@@ -418,6 +426,10 @@ def _by_rank(
         statement = f"the Jacobian has rank {count} at a random point modulo {result.primes[-1]}"
         checks.append(Check("rank certificate", statement, True, "finite"))
         return checks[-1], result, 0.0
+    if chain is None:
+        statement = f"the rank is {result.dimension} < {count}, but other symmetries than scalings may be known"
+        checks.append(Check("rank of the Jacobian", statement, False))
+        return None, result, 0.0
     fibres = f"generic fibres have dimension {result.fibre_dimension}, not {scalings}"
     statement = f"the dimension is {result.dimension} < {count}: {fibres}"
     checks.append(Check("rank of the Jacobian", statement, False, "not"))
@@ -479,21 +491,21 @@ class _Chain:
 
     @classmethod
     def from_program(cls, program: Program) -> _Chain | None:
-        """The chain that leads to the output, or None if the program has another form."""
+        """The chain that leads to the output, or None if activations follow each other that are not powers."""
         path = _path(program)
         affines = [k for k, instruction in enumerate(path) if isinstance(instruction, Affine)]
-        if not affines:
-            return None
         biases = tuple(instruction.bias for instruction in path if isinstance(instruction, Affine))
         hidden = []
         for layer, (k, following) in enumerate(pairwise(affines)):
-            if following - k > 2:
+            between = [a.coefficients for a in path[k + 1 : following] if isinstance(a, Activation)]
+            if len(between) > 1 and not all(_is_power(coefficients) for coefficients in between):
                 return None
-            between = path[k + 1]
-            coefficients = between.coefficients if isinstance(between, Activation) else (0, 1)
-            hidden.append(_as_hidden(coefficients, biases[layer], biases[layer + 1]))
+            degree = prod(len(coefficients) - 1 for coefficients in between)
+            combined = between[0] if len(between) == 1 else (*(0,) * degree, 1)
+            hidden.append(_as_hidden(combined, biases[layer], biases[layer + 1]))
         widths = (program.n_inputs, *(instruction.n_out for instruction in path if isinstance(instruction, Affine)))
-        return cls(widths, tuple(hidden), biases, affines[0] == 0 and affines[-1] == len(path) - 1)
+        plain = affines[:1] == [0] and affines[-1] == len(path) - 1
+        return cls(widths, tuple(hidden), biases, plain)
 
     @property
     def is_homogeneous(self) -> bool:
@@ -505,6 +517,10 @@ class _Chain:
         """Whether the theorems of [U] speak of it: powers, and biases everywhere or nowhere."""
         powers = all(hidden.power is not None for hidden in self.hidden)
         return self.plain and powers and len(set(self.biases)) == 1
+
+    @property
+    def n_params(self) -> int:
+        return sum(b * (a + bias) for (a, b), bias in zip(pairwise(self.widths), self.biases))
 
     @property
     def localisation_source(self) -> str:
@@ -552,6 +568,10 @@ def _path(program: Program) -> list[Instruction]:
     return path[::-1]
 
 
+def _is_power(coefficients: Sequence[Coefficient]) -> bool:
+    return coefficients[-1] != 0 and all(c == 0 for c in coefficients[:-1])
+
+
 def _as_hidden(coefficients: tuple[Coefficient, ...], biased: bool, biased_after: bool) -> _Hidden:
     support = tuple(i for i, c in enumerate(coefficients) if c != 0)
     shifted_power = _as_shifted_power(coefficients)
@@ -587,29 +607,36 @@ def _count_forms(n_vars: int, degree: int, cap: int) -> int:
 
 
 def _theorems(program: Program, chain: _Chain | None) -> Iterator[Check]:
-    """The conditions that apply, evaluated; after one that establishes "not" or "global" no more are of interest."""
-    used = {id(instruction) for instruction in _path(program)}
-    unused = sum(block.size for block in program.parameters if id(program.instructions[block.instruction]) not in used)
+    """The conditions that apply, evaluated, up to one that establishes "not" or "global"."""
+    found = False
+    for check in _conditions(program, chain):
+        yield check
+        if check.establishes in ("global", "not"):
+            return
+        found |= check.establishes is not None
+    if not found:
+        yield _bound_check(program, chain)
+
+
+def _conditions(program: Program, chain: _Chain | None) -> Iterator[Check]:
     if program.n_params == 0:
         yield Check("there are no parameters", "n_params = 0", True, "global")
-    if unused:
+    if chain is None:
+        return
+    if program.n_params > chain.n_params:
+        unused = program.n_params - chain.n_params
         yield Check("unused parameters", f"{unused} parameters have no influence on the output", False, "not")
-    found = False
-    if chain is not None:
-        yield from _necessary_conditions(chain)
-        if chain.in_scope:
-            for check in _sufficient_conditions(chain):
-                found |= check.establishes is not None
-                yield check
-    if not found:
-        yield _bound_check(program, _count_scalings(program, chain))
+    yield from _necessary_conditions(chain)
+    if chain.in_scope:
+        yield from _sufficient_conditions(chain)
 
 
-def _bound_check(program: Program, scalings: int) -> Check:
-    bound, needed = upper_bound(program), program.n_params - scalings
+def _bound_check(program: Program, chain: _Chain | None) -> Check:
+    bound, scalings = upper_bound(program), _count_scalings(program, chain)
+    needed = program.n_params - scalings
     name = "upper bound of the dimension"
-    if bound.value >= needed:
-        return Check(name, f"at most {bound.value}, {needed} would be identifiable", True)
+    if bound.value >= needed or chain is None:
+        return Check(name, f"at most {bound.value}, {needed} would be identifiable", bound.value >= needed)
     count = f"{needed} = {program.n_params} parameters − {scalings} scalings"
     return Check(name, f"the dimension is at most {bound.value} < {count}: {bound.reason}", False, "not")
 
@@ -628,7 +655,7 @@ def _width_one(chain: _Chain) -> Iterator[Check]:
     start = d.index(1)
     if max(d[start + 1 : n_layers], default=1) == 1:
         return
-    tail = sum(a * b for a, b in zip(d[start:], d[start + 1 :])) - sum(d[start + 1 : n_layers])
+    tail = _count_modulo_scalings(d[start:])
     yield Check(
         "nothing wider may follow a width of one [F]",
         f"d_{start} = 1 makes {d[start:]} no more than w · t^D: {d[n_layers]} coefficients for {tail} "
@@ -658,8 +685,10 @@ def _defects(chain: _Chain, layer: int) -> Iterator[Check]:
         )
     if r == 1 and biased and biased_after:
         yield no("a linear layer is invariant under shifts", "the next bias undoes a shift of the units")
+    n_features = width + biased_after
     for start in range(layer - 1, -1, -1):
-        n_features = width + biased_after
+        if start < layer - 1 and prod(chain.degrees[start:layer]) >= n_features:
+            break  # degree + 1 monomials in two variables are enough, and more layers give more
         n_terms = chain.count_terms(start, layer, n_features)
         if n_terms < n_features:
             constant = " and the constant" if biased_after else ""
@@ -673,11 +702,17 @@ def _defects(chain: _Chain, layer: int) -> Iterator[Check]:
             "a quadratic layer with one output is invariant under orthogonal maps [K]",
             f"r_{layer} = 2 and d_{layer + 1} = 1, a sum of {width} squares",
         )
-    if hidden.power and not biased and after == 1 and (before, width, r) in _DEFECTIVE:
-        yield no(
-            "exceptions of Alexander and Hirschowitz [A]",
-            f"sums of {width} powers of degree {r} in {before} variables are defective",
-        )
+    if hidden.power and not biased:
+        if after == 1 and (before, width, r) in _DEFECTIVE:
+            yield no(
+                "exceptions of Alexander and Hirschowitz [A]",
+                f"sums of {width} powers of degree {r} in {before} variables are defective",
+            )
+        if (before, width, after, r) in _DEFECTIVE_BLOCKS:
+            yield no(
+                "defective Segre–Veronese varieties [B]",
+                f"block {(before, width, after)} with r = {r} has one dimension less than expected",
+            )
 
 
 def _block_count(chain: _Chain, layer: int) -> Check:
@@ -691,9 +726,9 @@ def _block_count(chain: _Chain, layer: int) -> Check:
     coefficients = min(cap, after * chain.count_terms(layer - 1, layer, cap))
     fits = needed <= coefficients
     shown = f"{'<=' if fits else '>'} {coefficients}" if coefficients < cap else "< 10^12"
-    name = f"block {layer} must be identifiable [U, section 3.1]"
+    name = f"block {layer}, a necessary count [U]"
     modulo = " modulo scalings" if hidden.power else ""
-    statement = f"block {block} with r = {hidden.degree} has {needed} parameters{modulo} {shown} coefficients"
+    statement = f"{block} with r = {hidden.degree}: {needed} parameters{modulo} {shown} coefficients"
     return Check(name, statement, fits, None if fits else "not")
 
 
@@ -829,18 +864,17 @@ def activation_threshold(
     dimension is that of (d_0, ..., d_b) plus d_L − 1 for every r, and there is no threshold. Hidden layers of width one
     at the end do no harm, see `identifiability`.
 
-    Source: [F] for the notion, which asks for all r > r0 − 1; [U] for the bound.
+    Source: [F] for the notion and the existence, [U] for the bound.
 
     Examples
     --------
-    >>> from polycore import activation_threshold
     >>> activation_threshold((4, 4, 4, 4)).threshold  # [F]: 1 for all equal widths >= 2
     1
     >>> result = activation_threshold((2, 4, 3, 2))
     >>> result.threshold, result.theorem_bound, result.proved
-    (5, 6, True)
+    (5, 5, True)
     >>> result.computed
-    (r = 5: 19 of 19 (rank), r = 4: <= 18 of 19 (bound))
+    (r = 4: <= 18 of 19 (bound),)
     """
     ranks = _Ranks.from_arguments(rng, primes, max_error, n_threads)
     d = MLP(widths, activation=1).widths
@@ -931,14 +965,15 @@ def _threshold_step(d: tuple[int, ...], r: int, ranks: _Ranks) -> ThresholdStep:
     net = MLP(d, activation=r)
     chain = _Chain.from_program(net.program)
     assert chain is not None
-    if any(check.establishes in ("finite", "global") for check in _theorems(net.program, chain)):
+    verdicts = {check.establishes for check in _theorems(net.program, chain)}
+    if verdicts & {"finite", "global"}:
         return ThresholdStep(r, whole, expected, True, "theorem", True)
     bound = upper_bound(net.program).value
     if bound < expected:
         return ThresholdStep(r, bound, expected, False, "bound", True)
     result = ranks.dimension(net)
     reached = result.dimension == expected
-    proved = reached or result.proved
+    proved = reached or result.proved or ("not" in verdicts and expected == whole)
     return ThresholdStep(r, result.dimension, expected, reached, "rank", proved, 0.0 if proved else result.error_bound)
 
 
