@@ -242,7 +242,7 @@ def _sampled_rank(
     weights = generator.integers(0, p, (n_rows, program.n_outputs), dtype=np.uint64)
     rows = program.engine.evaluate_vjp(theta, X, weights, modulus=p, constants=constants, n_threads=n_threads)
     if kept.size < program.n_params:
-        rows = rows[:, kept]
+        rows = np.ascontiguousarray(rows[:, kept])
     return int(_backend.kernels().modular_rank(rows, p, overwrite=True, n_threads=n_threads))
 
 
