@@ -278,7 +278,7 @@ def identifiability(
     max_error: float = 1e-9,
     n_threads: int = 0,
 ) -> Identifiability:
-    """Whether the parameters of a network can be read off its function, up to permutations and scalings of hidden units.
+    """Whether the parameters of a network can be read off its function, up to permutations and scalings of units.
 
     Parameters
     ----------
