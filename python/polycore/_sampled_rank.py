@@ -113,7 +113,7 @@ def random_rank(
             break
     else:
         raise OverflowError(
-            f"primes below 2^61 leave an error of {first:.2g} each: a degree is too high, or numbers have too many digits"
+            f"primes below 2^61 leave an error of {first:.2g} each: a degree or the numbers are too large"
         )
     rank, odds = 0, 1.0
     used: list[int] = []

@@ -28,8 +28,9 @@ Other constants that have been published, quoted beside the answer: r > 8 (k −
 variable, as cited by L. N. Vaserstein, E. R. Wheland, *Vanishing polynomial sums*, Comm. Algebra; B. Finkel, J. I.
 Rodriguez, C. Wu, T. Yahl, *Activation degree thresholds and expressiveness of polynomial neural networks*, Algebraic
 Statistics 16 (2025), arXiv:2408.04569, carry such bounds to several variables and to networks; r > max(k C(k − 1, 2),
-2), A. Crăciun, *Linear independence of powers for polynomials*, arXiv:2507.10163. Generic activations are those of V. Shahverdi, G. L. Marchetti, K. Kohn,
-*Learning on a razor's edge: identifiability and singularity of polynomial neural networks*, arXiv:2505.11846.
+2), A. Crăciun, *Linear independence of powers for polynomials*, arXiv:2507.10163. Generic activations are those of
+V. Shahverdi, G. L. Marchetti, K. Kohn, *Learning on a razor's edge: identifiability and singularity of polynomial
+neural networks*, arXiv:2505.11846.
 
 **Corollaries.** (a) Degrees <= 1: r >= k − 1 is enough, and necessary on a line: the r-th powers of k pairwise
 non-proportional binary forms a_i t + b_i s are the rows of a Vandermonde matrix. (b) A *generic* σ of degree

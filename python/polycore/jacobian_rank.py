@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -264,6 +265,8 @@ def _as_point(theta: object, n_params: int, exact: bool) -> Array:
 def _dyadic(entry: Any, position: int) -> Any:
     """A float as the dyadic rational it is; anything else as it is."""
     if isinstance(entry, (float, np.floating)):
+        if isinstance(entry, np.longdouble):
+            raise TypeError("`theta` must have at most double precision, got longdouble")
         if not math.isfinite(entry):
             raise ValueError(f"`theta` must be finite, got {entry} at index {position}")
         return Fraction(*entry.as_integer_ratio())
@@ -344,7 +347,8 @@ class _Point(SampledMatrix):
         if moving and self.denominators % WORD_PRIME:
             # The rank of the tangents modulo a prime is at most their rank.
             residues = as_residues(self.theta, WORD_PRIME, "theta").astype(np.int64)
-            fixed = modular_rank(infinitesimal_action(self.program, residues)[:, self.active])
+            with suppress(MemoryError):  # wide linear layers have many: go without
+                fixed = modular_rank(infinitesimal_action(self.program, residues)[:, self.active])
         if moving - fixed >= generic.value:
             return generic.value, f"meets the bound of the dimension: {generic.reason}"
         words = f"meets the bound at this point: {moving} parameter{'s' * (moving != 1)} that move the function"
