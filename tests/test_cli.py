@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import json
 import os
@@ -10,11 +11,14 @@ import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import polycore as pc
 from polycore import cli, config
 from polycore.moments import Moments
 
@@ -261,6 +265,200 @@ class TestMoments:
             assert not out.exists()
 
 
+class TestDim:
+    def test_summary_fits_one_screen(self, capsys: pytest.CaptureFixture[str]) -> None:
+        for arguments in (
+            ("2,3,4,5,4,6,4,1",),
+            ("2,3,4,5,4,6,4,1", "--activation", "2", "--bias"),
+            ("3,5,2", "--activation", "3"),
+            ("2,3,3,2", "--activation", "generic:3"),
+            ("2," + "3," * 10 + "2", "--activation", "[0,1,1]"),
+            ("3,2",),
+        ):
+            assert run("dim", *arguments) == 0
+            printed = capsys.readouterr().out
+            assert len(printed.splitlines()) <= 24
+            assert max(map(len, printed.splitlines())) <= 100
+            for word in ("dimension", "ambient", "expected", "bound", "primes", "seed", "weights"):
+                assert word in printed
+
+    def test_json_is_what_dimension_says(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("dim", "2,4,3,2", "--activation", "3", "--seed", 4, "--primes", 3, "--json") == 0
+        printed = json.loads(capsys.readouterr().out)
+        net = pc.MLP((2, 4, 3, 2), 3)
+        result, identified = pc.dimension(net, 4, 3), pc.identifiability(net, 4, 3)
+        for name in ("dimension", "ambient_dimension", "expected_dimension", "defect", "proved", "seed", "reason"):
+            assert printed[name] == getattr(result, name)
+        assert printed["dimension"] == 15
+        assert printed["identifiability"]["verdict"] == identified.verdict
+        assert printed["identifiability"]["reason"] == identified.reason
+
+    @pytest.mark.parametrize(
+        ("activation", "expected"),
+        [
+            ("2", 2),
+            ("2,3", (2, 3)),
+            ("[0,0,1,1]", ([0, 0, 1, 1],) * 2),
+            ("[0,1/3,1],2", ([0, Fraction(1, 3), 1], 2)),
+            ("generic:3", pc.GenericActivation(3)),
+        ],
+    )
+    def test_activations(self, capsys: pytest.CaptureFixture[str], activation: str, expected: Any) -> None:
+        assert run("dim", "2,3,3,2", "--activation", activation, "--bias", "--json") == 0
+        printed = json.loads(capsys.readouterr().out)
+        assert printed["network"] == repr(pc.MLP((2, 3, 3, 2), expected, bias=True))
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "message"),
+        [
+            ([], 2, "WIDTHS"),
+            (["2,0,1"], 2, "at least two positive integers"),
+            (["2,-3,1"], 2, "positive integers"),
+            (["2,x,1"], 2, "not a list of integers"),
+            (["2"], 2, "at least two"),
+            (["2,3,1", "--activation", "-2"], 2, "activation"),
+            (["2,3,1", "--activation", "1.5"], 2, "neither a power"),
+            (["2,3,1", "--activation", "2,3"], 2, "one entry per hidden layer"),
+            (["2,3,1", "--activation", "generic:x"], 2, "name:degree"),
+            (["2,3,1", "--primes", "0"], 2, "not a positive integer"),
+            (["2,3,1", "--max-error", "2"], 2, "not a probability"),
+            (["2,3,1", "--seed", str(2**64)], 2, "2^64"),
+            (["100000,100000,100000"], 1, "GiB"),
+        ],
+    )
+    def test_bad_input(self, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str) -> None:
+        assert run("dim", *arguments) == code
+        printed = capsys.readouterr()
+        assert message in the_line(printed.err)
+        assert printed.out == ""
+
+
+class TestSweep:
+    FAMILY = ("--inputs", "2", "--outputs", "1", "--depth", "..4", "--width", "..3")
+
+    def test_table(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        out = tmp_path / "x.csv"
+        assert run("sweep", *self.FAMILY, "--out", out, "--workers", 1) == 0
+        printed = capsys.readouterr()
+        assert printed.out == f"Sweep: 39 architectures in {out}; 0 timed out, 0 failed\n"
+        assert printed.err == ""
+        family = pc.architectures(inputs=2, outputs=1, depth=(2, 3, 4), width=(1, 2, 3))
+        pc.sweep(family, tmp_path / "y.csv", n_workers=1)
+        assert out.read_bytes() == (tmp_path / "y.csv").read_bytes()
+        assert run("sweep", *self.FAMILY, "--out", out, "--json") == 0
+        assert json.loads(capsys.readouterr().out) == {
+            "path": str(out),
+            "n_rows": 39,
+            "n_found": 39,
+            "n_written": 0,
+            "n_timeouts": 0,
+            "n_failures": 0,
+        }
+
+    @pytest.mark.parametrize("activation", ["3", "2,3", "[0,0,1,1]", "[0,1,1],2", "generic:3"])
+    def test_activations(self, tmp_path: Path, activation: str) -> None:
+        """What stands in the table is what was asked for, and `polycore dim` reads it."""
+        out = tmp_path / "x.csv"
+        family = ("--inputs", "2", "--outputs", "1,2", "--depth", "3", "--width", "2")
+        assert run("sweep", *family, "--activation", activation, "--bias", "--out", out, "--workers", 1) == 0
+        with out.open(newline="", encoding="utf-8") as file:
+            found = list(csv.DictReader(file))
+        assert [(row["widths"], row["activation"], row["bias"]) for row in found] == [
+            ("2-2-2-1", activation, "true"),
+            ("2-2-2-2", activation, "true"),
+        ]
+
+    def test_coefficients_at_several_depths(self, tmp_path: Path) -> None:
+        out = tmp_path / "x.csv"
+        assert run("sweep", *self.FAMILY, "--activation", "[0,1,1]", "--out", out, "--workers", 1) == 0
+        with out.open(newline="", encoding="utf-8") as file:
+            assert {row["activation"] for row in csv.DictReader(file)} == {"[0,1,1]"}
+
+    def test_another_sweep_is_refused(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        out = tmp_path / "x.csv"
+        assert run("sweep", *self.FAMILY, "--out", out, "--workers", 1) == 0
+        before = out.read_bytes()
+        capsys.readouterr()
+        for option in (("--seed", 1), ("--primes", 3), ("--activation", 3), ("--bias",), ("--max-error", 1e-12)):
+            assert run("sweep", *self.FAMILY, "--out", out, *option) == 1
+            assert "x.csv was made" in the_line(capsys.readouterr().err)
+            assert out.read_bytes() == before
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "message"),
+        [
+            (["--depth", "0"], 2, "'0' is not a range"),
+            (["--depth", "5..2"], 2, "ascending"),
+            (["--width", "..0"], 2, "'..0' is not a range"),
+            (["--width", "x"], 2, "3, 2..7, ..6 or 2,4,6"),
+            (["--width", "-3"], 2, "width"),
+            (["--width", "1..1000000000"], 2, "from 1 to"),
+            (["--inputs", "2.."], 2, "not a range"),
+            (["--outputs", ""], 2, "not a range"),
+            (["--activation", "2,3"], 2, "one entry per hidden layer"),
+            (["--activation", "two"], 2, "neither a power"),
+            (["--timeout", "0"], 2, "positive number of seconds"),
+            (["--timeout", "nan"], 2, "positive number of seconds"),
+            (["--workers", "-1"], 2, "workers"),
+            (["--out", "x.txt"], 1, ".csv or .parquet"),
+            (["--out", "none/x.csv"], 1, "no such directory"),
+        ],
+    )
+    def test_bad_input(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str
+    ) -> None:
+        assert run("sweep", *self.FAMILY, "--out", tmp_path / "x.csv", *arguments) == code
+        printed = capsys.readouterr()
+        assert message in the_line(printed.err)
+        assert printed.out == ""
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="signals")
+    def test_interrupt(self, tmp_path: Path) -> None:
+        """Ctrl-C: one line, exit code 130, whole rows, from which the same command goes on."""
+        out = tmp_path / "x.csv"
+        family = ["--inputs", "2", "--outputs", "1", "--depth", "8", "--width", "..6", "--out", str(out)]
+        command = [sys.executable, "-m", "polycore", "sweep", *family, "--workers", "2"]
+        child = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        while child.poll() is None and (not out.exists() or out.stat().st_size < 2000):
+            time.sleep(0.01)
+        child.send_signal(signal.SIGINT)
+        printed, errors = child.communicate()
+        assert child.returncode == 130
+        assert the_line(errors) == "polycore: interrupted\n"
+        assert printed == ""
+        assert out.read_bytes().endswith(b",ok\n")
+
+
+class TestFill:
+    def test_summary(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("fill", "--inputs", 2, "--outputs", 2, "--depth", 3, "--activation", 3) == 0
+        printed = capsys.readouterr().out
+        assert printed == repr(pc.minimal_filling(2, 2, 3, 3)) + "\n"
+        assert "2-3-5-2" in printed
+        assert "2-4-4-2" in printed
+
+    def test_json(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("fill", "--inputs", 1, "--outputs", 1, "--depth", 3, "--bias", "--seed", 3, "--json") == 0
+        printed = json.loads(capsys.readouterr().out)
+        assert printed == pc.minimal_filling(1, 1, 3, bias=True, rng=3).to_dict() | {"activation": [2, 2]}
+        assert printed["seed"] == 3
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "message"),
+        [
+            (["--depth", "0"], 2, "not a positive integer"),
+            (["--inputs", "-1"], 2, "inputs"),
+            (["--activation", "2,2,2"], 2, "one entry per hidden layer"),
+            (["--activation", "x"], 2, "neither a power"),
+            (["--inputs", "80", "--depth", "5"], 1, "filling network"),
+        ],
+    )
+    def test_bad_input(self, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str) -> None:
+        assert run("fill", "--inputs", 2, "--outputs", 1, "--depth", 3, *arguments) == code
+        assert message in the_line(capsys.readouterr().err)
+
+
 class TestInfo:
     def test_info(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("info") == 0
@@ -327,7 +525,7 @@ class TestCommandLine:
         assert run(*arguments) == 2
         assert "--help" in the_line(capsys.readouterr().err)
 
-    @pytest.mark.parametrize("arguments", [["--help"], ["report", "--help"], ["moments", "--help"], ["--version"]])
+    @pytest.mark.parametrize("arguments", [["--help"], ["report", "--help"], ["sweep", "--help"], ["--version"]])
     def test_help(self, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
         with pytest.raises(SystemExit) as end:
             run(*arguments)

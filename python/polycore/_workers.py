@@ -24,6 +24,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -188,7 +189,9 @@ class _Pool:
         """A worker has gone. If it had one task, that one is to blame; else each is tried again, alone."""
         self._workers.remove(worker)
         if not worker.ready:
-            raise RuntimeError(f"a worker process cannot start: {worker.last_words()}")
+            words = worker.last_words()
+            worker.kill()
+            raise RuntimeError(f"a worker process cannot start: {words}")
         if len(worker.running) == 1:
             number = worker.running[0]
             self._store(number, self._failed(self._tasks[number], reason))
@@ -326,9 +329,13 @@ def serve() -> None:
     threading.Thread(target=_read_requests, args=(requests, desk), daemon=True).start()
     threading.Thread(target=_tick, args=(desk,), daemon=True).start()
     desk.report(force=True)
-    while True:
-        number, task = desk.next()
-        desk.finish(number, function(task))
+    try:
+        while True:
+            number, task = desk.next()
+            desk.finish(number, function(task))
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)  # an ordinary end would wait for the threads, one of which waits for the parent
 
 
 class _Desk:

@@ -54,6 +54,9 @@ class Decrement:
 class FillingWidths:
     """A minimal filling architecture.
 
+    It is shown with the dimensions that one unit less in the first hidden layer, the second, ... leaves: "?" after
+    those that are not proved, "–" where there is one unit only.
+
     Attributes
     ----------
     widths : tuple of int
@@ -69,10 +72,12 @@ class FillingWidths:
     decrements: tuple[Decrement, ...]
 
     def __repr__(self) -> str:
-        words = ", ".join(
-            f"{_dashes(lower.widths)}: {lower.dimension}{'' if lower.proved else '?'}" for lower in self.decrements
-        )
-        return f"{_dashes(self.widths)} ({self.witness.n_params} parameters{'; lowered ' * bool(words)}{words})"
+        words = f"{_dashes(self.widths)}  {self.witness.n_params} parameters"
+        if not self.decrements:
+            return words
+        lower = {entry.widths: f"{entry.dimension}{'' if entry.proved else '?'}" for entry in self.decrements}
+        dimensions = [lower.get(_with(self.widths, i, self.widths[i] - 1), "–") for i in range(1, len(self.widths) - 1)]
+        return f"{words}, with one unit less: {' '.join(dimensions)}"
 
 
 @dataclass(frozen=True)
@@ -239,9 +244,12 @@ def minimal_filling(
     Examples
     --------
     >>> from polycore import minimal_filling
-    >>> minimal_filling(2, 1, depth=4, activation=2)
-    2 minimal filling architectures of depth 4, 2 to 1, ambient dimension 9, proved complete
-      2-2-4-3-1 (27 parameters; lowered 2-1-4-3-1: 2, 2-2-3-3-1: 8, 2-2-4-2-1: 8)
+    >>> minimal_filling(2, 2, depth=3, activation=3)
+    2 minimal filling architectures of depth 3, 2 to 2, ambient dimension 20, proved complete
+      2-3-5-2  31 parameters, with one unit less: 10 19
+      2-4-4-2  32 parameters, with one unit less: 19 15
+    >>> [item.widths for item in minimal_filling(2, 1, depth=5)]
+    [(2, 3, 3, 3, 2, 1)]
     """
     search = _Search(
         as_index(n_inputs, "n_inputs", 1, INT32_MAX),

@@ -26,6 +26,7 @@ from ._validation import INT32_MAX, INT64_MAX, _describe, as_flag, as_index, as_
 from ._workers import map_in_workers
 from .architectures import Architecture, Architectures, as_architecture
 from .dimension import dimension
+from .networks import MLP
 
 __all__ = ["SweepResult", "sweep"]
 
@@ -170,12 +171,12 @@ def sweep(
 
     Examples
     --------
-    >>> import tempfile
+    >>> import pathlib, tempfile
     >>> from polycore import architectures, sweep
     >>> family = architectures(inputs=2, outputs=1, depth=(2, 3), width=(1, 2))
     >>> with tempfile.TemporaryDirectory() as directory:
     ...     result = sweep(family, f"{directory}/x.csv", n_workers=1)
-    ...     text = open(f"{directory}/x.csv").read()
+    ...     text = pathlib.Path(result.path).read_text()
     >>> result.n_written
     6
     >>> print(text.splitlines()[2])
@@ -272,6 +273,8 @@ def _computed(
 def _make_worker(setup: dict[str, Any]) -> Callable[[Any], str]:
     """What a worker process runs on each architecture."""
     settings = _Settings(**setup)
+    # What is only loaded or compiled at first use must not count as time of the first architecture.
+    dimension(MLP((2, 2, 1), 2), settings.seed, settings.primes, max_error=settings.max_error, n_threads=1)
     return lambda message: _line(_row(Architecture(*message), settings))
 
 
@@ -361,6 +364,7 @@ class _Table:
         self._journal.append(lines)
 
     def _begin(self) -> None:
+        """Make the journal hold all rows that there are."""
         self._written = True
         n_lines = self._journal.begin()
         for line in islice(self._parquet_lines(), n_lines, None):
@@ -372,7 +376,7 @@ class _Table:
             self._journal.begin()
             return
         if self._journal.size or not self._path.exists():
-            self._journal.begin()
+            self._begin()
             write_atomically(self._path, _parquet_bytes(self._journal))
         self._journal.delete()
 
