@@ -272,7 +272,7 @@ class TestDim:
             ("2,3,4,5,4,6,4,1", "--activation", "2", "--bias"),
             ("3,5,2", "--activation", "3"),
             ("2,3,3,2", "--activation", "generic:3"),
-            ("2," + "3," * 10 + "2", "--activation", "[0,1,1]"),
+            ("1," + "3," * 11 + "2", "--activation", "[0,1,1]"),
             ("3,2",),
         ):
             assert run("dim", *arguments) == 0
