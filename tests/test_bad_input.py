@@ -467,8 +467,8 @@ class Out(Role):
 class PathRole(Role):
     refusals = (*REFUSALS, OSError)
 
-    def __init__(self) -> None:
-        super().__init__(saved)
+    def __init__(self, good: Any = None) -> None:
+        super().__init__(good or saved)
 
     def attacks(self) -> Iterator[Attack]:
         for value in (None, 5, b"bytes.npz", [], {}, object(), True, 2.5, "a\0b", "x" * 5000, "", "."):
@@ -500,6 +500,54 @@ class Coefficients(Role):
 class Text(Role):
     def attacks(self) -> Iterator[Attack]:
         for value in (5, b"abc", ["abc"], True, object()):
+            yield repr(value), value, REFUSED
+
+
+class Integers(Role):
+    """An integer that is not below 1, or several of them."""
+
+    def attacks(self) -> Iterator[Attack]:
+        bad = (None, 0, -1, 2.5, 2.0, True, "2", b"2", 10**30, {}, {2: 1}, 1j, object(), [None], [[1, 2]], range(0))
+        for value in (*bad, [], [0], [2, -1], [2, 2.5], [2, "3"], [2, True], range(10**9), range(-1, 3), np.ones(2)):
+            yield repr(value), value, REFUSED
+        yield "list", [self._good], SAME
+        yield "array", np.array([self._good], dtype=np.uint8), SAME
+
+
+class Probability(Role):
+    def attacks(self) -> Iterator[Attack]:
+        for value in (None, "x", 0, 0.0, -0.1, 1, 1.0, 2, math.nan, math.inf, 1j, [0.1], True, object()):
+            yield repr(value), value, REFUSED
+
+
+class Seconds(Role):
+    def attacks(self) -> Iterator[Attack]:
+        for value in ("x", 0, -1.0, math.nan, math.inf, 1j, [1.0], True, object()):
+            yield repr(value), value, REFUSED
+
+
+class ArchitectureList(Role):
+    def attacks(self) -> Iterator[Attack]:
+        good = self._good[0]
+        bad = (None, 5, "2-2-1", b"", {"widths": (2, 2, 1)}, net(), good, object(), [None], [(2, 2, 1)], [good, 5])
+        entries = (((2, 0, 1), 2), ((2, 2, 1), -2), ((2, 2, 1), None), ((2, 2, 1), 2, 1), (2, 2), ("221", 2), {}, [])
+        for value in (*bad, *([entry] for entry in entries)):
+            yield repr(value), value, REFUSED
+        yield "tuple", tuple(self._good), SAME
+        yield "generator", iter(self._good), SAME
+        yield "networks", [pc.MLP(*entry) for entry in self._good], SAME
+
+
+class TablePath(PathRole):
+    def attacks(self) -> Iterator[Attack]:
+        yield from super().attacks()
+        for value in ("x", "x.txt", ".csv", "x.csv/y.csv", "a\0b.csv", "no/such/x.parquet", "x" * 5000 + ".csv"):
+            yield repr(value)[:30], value, REFUSED
+
+
+class Progress(Role):
+    def attacks(self) -> Iterator[Attack]:
+        for value in (0, 1, 1.0, "no", [True], (), object()):
             yield repr(value), value, REFUSED
 
 
@@ -601,7 +649,13 @@ def array_methods() -> dict[str, Case]:
         "evaluate": Case(lambda **a: net().evaluate(**a), {"theta": theta, "X": points, **options, "out": Out((3, 1))}),
         "evaluate_vjp": Case(
             lambda **a: net().evaluate_vjp(**a),
-            {"theta": theta, "X": points, "dY": Real([[1.0], [2.0], [0.0]], complex_too=True), **options, "out": Out((3, 6))},
+            {
+                "theta": theta,
+                "X": points,
+                "dY": Real([[1.0], [2.0], [0.0]], complex_too=True),
+                **options,
+                "out": Out((3, 6)),
+            },
             {"X": "X|dY"},
         ),
         "expand": Case(lambda **a: net().expand(**a), {"theta": theta, **options, "out": Out((1, 3))}),
@@ -633,6 +687,18 @@ def loss_methods() -> dict[str, Case]:
     }
     cases["hessian_product"] = Case(of("hessian_product"), {"theta": theta, "v": theta, "n_threads": threads})
     return cases
+
+
+def small_sweep(**arguments: Any) -> bytes:
+    """The table of a sweep; nothing is left of it, or of one that is refused."""
+    out = arguments["out"]
+    try:
+        pc.sweep(**arguments)
+        return Path(out).read_bytes()
+    finally:
+        if out == "x.csv":
+            Path(out).unlink(missing_ok=True)
+        assert os.listdir() == []
 
 
 def cases() -> dict[str, Case]:
@@ -824,6 +890,41 @@ def cases() -> dict[str, Case]:
                 "drop_missing": Flag(False),
                 "progress": Flag(False),
                 **{name: Text(None) for name in ("delimiter", "title", "command")},
+            },
+        ),
+        "architectures": Case(
+            lambda **a: [pc.MLP(*entry) for entry in pc.architectures(**a)],
+            {
+                **{name: Integers(2) for name in ("inputs", "outputs", "depth", "width")},
+                "activation": Activation(2),
+                "bias": Flag(False),
+            },
+        ),
+        "sweep": Case(
+            small_sweep,
+            {
+                "architectures": ArchitectureList([((2, 2, 1), 2), ((2, 3, 1), 2)]),
+                "out": TablePath("x.csv"),
+                "seed": Rng(0),
+                "primes": Count(2, 1),
+                "max_error": Probability(1e-9),
+                "timeout": Seconds(None),
+                "n_workers": Count(1),
+                "progress": Progress(False),
+                "resume": Flag(True),
+            },
+        ),
+        "minimal_filling": Case(
+            lambda **a: pc.minimal_filling(**a),
+            {
+                "n_inputs": Count(2, 1),
+                "n_outputs": Count(1, 1),
+                "depth": Count(2, 1),
+                "activation": Activation(2),
+                "bias": Flag(False),
+                "rng": Rng(0),
+                "primes": Count(2, 1),
+                "max_error": Probability(1e-9),
             },
         ),
         "get_config": Case(lambda: None, {}),
@@ -1029,7 +1130,8 @@ def public_callables() -> dict[str, Any]:
 
 
 # Results, made by functions of this table and not by hand; and the report's own methods, attacked below.
-RESULTS = {"PolynomialActivation", "Report", "Report.model", "Report.save"}
+RESULTS = {"Architectures", "Decrement", "FillingWidths", "MinimalFilling", "SweepResult"}
+RESULTS |= {"PolynomialActivation", "Report", "Report.model", "Report.save"}
 
 
 def test_every_public_callable_is_attacked() -> None:

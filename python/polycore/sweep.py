@@ -195,6 +195,8 @@ def sweep(
     as_flag(resume, "resume")
     if not (progress is None or callable(progress)):
         as_flag(progress, "progress")
+    if not isinstance(out, (str, os.PathLike)):
+        raise TypeError(f"`out` must be a path, got {_describe(out)}")
     path = Path(out)
     _check_path(path)
     tasks, total = _as_tasks(architectures)
@@ -237,14 +239,14 @@ def _as_tasks(architectures: object) -> tuple[Iterator[Architecture], int | None
 
 def _check_path(path: Path) -> None:
     """Errors that opening the file would not tell, or tell late."""
-    if path.suffix not in (".csv", ".parquet"):
+    if path.suffix not in (".csv", ".parquet") or "\0" in path.name:
         raise ValueError(f"`out` must end in .csv or .parquet, got {os.fspath(path)!r}")
     if path.exists() and not stat.S_ISREG(path.stat().st_mode):
         raise ValueError(f"`out` must name a regular file, got {os.fspath(path)!r}")
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"no such directory: {path.parent}")
+        raise FileNotFoundError(f"`out`: no such directory: {path.parent}")
     if not os.access(path.parent, os.W_OK) and (path.suffix == ".parquet" or not path.exists()):
-        raise PermissionError(f"the directory {path.parent} cannot be written")
+        raise PermissionError(f"`out`: the directory {path.parent} cannot be written")
     if path.suffix == ".parquet":
         _import_pyarrow()
 
