@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _backend
-from .modular import LARGE_PRIMES, WORD_PRIMES
+from .modular import LARGE_PRIMES, WORD_PRIMES, PrimeRange
 
 # Where this many 31-bit primes would not do, 61-bit ones are drawn.
 _MANY_PRIMES = 32
@@ -31,27 +31,43 @@ _MANY_PRIMES = 32
 _SLACK = 1e-9
 
 
-class SampledMatrix(ABC):
-    """A rational matrix J, given by what it does modulo primes.
+class RandomRows(ABC):
+    """A rational matrix J, given by random rows modulo primes.
 
     Attributes
     ----------
     denominators : int
         Primes that divide this are of no use.
     row_degree : int
-        The entries of a sampled row are polynomials of at most this degree in uniformly random elements of GF(p).
-    log2_columns : float array
-        For each column at least log2 of the 1-norm of that column of d J, not negative, where d > 0 is an integer that
-        makes d J integral and has no prime divisors but those of ``denominators``.
+        The entries of a sampled row are polynomials of at most this degree in random elements of GF(p), which are
+        uniform over all of them or over the non-zero ones.
     """
 
     denominators: int
     row_degree: int
-    log2_columns: NDArray[np.float64]
 
     @abstractmethod
     def sample_rows(self, p: int, n_rows: int, generator: np.random.Generator, n_threads: int) -> NDArray[np.uint64]:
         """Rows over GF(p) that are combinations of those of J; as polynomials in the random elements they span J's."""
+
+    @abstractmethod
+    def log2_minor(self, size: int) -> float:
+        """log2 of a bound of the coefficients of the minors of d J of at most this size, as polynomials.
+
+        Here d > 0 is an integer that makes d J integral and has no prime divisors but those of ``denominators``.
+        """
+
+
+class SampledMatrix(RandomRows):
+    """A rational matrix J without parameters, given by what it does modulo primes.
+
+    Attributes
+    ----------
+    log2_columns : float array
+        For each column at least log2 of the 1-norm of that column of d J, not negative.
+    """
+
+    log2_columns: NDArray[np.float64]
 
     @abstractmethod
     def annihilates(self, vectors: NDArray[np.uint64], p: int, n_threads: int) -> bool:
@@ -71,8 +87,9 @@ class SampledMatrix(ABC):
 class Rank:
     """A rank: at least ``rank``, and more with probability at most ``error_bound``, which is 0.0 for a proof.
 
-    ``why`` says what proves it, "" where the given bound was met; ``kernel`` is an integer basis of the kernel if the
-    proof came by one.
+    The error is the product over the primes of ``schwartz_zippel`` + ``bad_prime``, given for the worst of them.
+    ``why`` says what proves the rank, "" where the given bound was met; ``kernel`` is an integer basis of the kernel if
+    the proof came by one.
     """
 
     rank: int
@@ -80,53 +97,78 @@ class Rank:
     primes: tuple[int, ...]
     why: str = ""
     kernel: tuple[tuple[int, ...], ...] | None = None
+    schwartz_zippel: float = 0.0
+    bad_prime: float = 0.0
 
 
 def random_rank(
-    matrix: SampledMatrix,
+    matrix: RandomRows,
     bound: int,
     generator: np.random.Generator,
     *,
     max_error: float,
+    min_primes: int = 1,
     max_primes: int | None = None,
     n_threads: int = 0,
 ) -> Rank:
     """Rank modulo random primes, until it meets a proven upper bound or the odds of error are small.
 
     A prime misses the rank R <= bound if a minor of size R of the sampled rows vanishes, which has degree at most
-    bound · row_degree in random elements (Schwartz–Zippel), or if it divides all minors of d J of size R; an integer
-    below 2^h has few prime divisors in the range of the primes.
+    bound · row_degree in random elements (Schwartz–Zippel), or if it divides all coefficients of the minors of d J of
+    size R; an integer below 2^h has few prime divisors in the range of the primes.
 
     Raises
     ------
     OverflowError
-        If no prime below 2^61 leaves odds below 1.
+        If no prime below 2^61 exceeds the degree, or none leaves odds below 1.
     """
-
-    def error(p: int) -> float:
-        divides = primes.divisor_probability(matrix.log2_minor(bound), excluded=math.log2(matrix.denominators))
-        return min(1.0, bound * matrix.row_degree / p + divides)
-
-    for primes in (WORD_PRIMES, LARGE_PRIMES):
-        first = error(primes.low)
-        if not first or (first < 1 and math.log(max_error) / math.log(first) < _MANY_PRIMES):
-            break
-    else:
+    characteristics = [primes for primes in (WORD_PRIMES, LARGE_PRIMES) if primes.low > matrix.row_degree]
+    if not characteristics:
         raise OverflowError(
-            f"primes below 2^61 leave an error of {first:.2g} each: a degree or the numbers are too large"
+            f"the degree is about 10^{math.log10(matrix.row_degree):.0f}, but the characteristic p < 2^61 of the field "
+            "must be larger"
         )
-    rank, odds = 0, 1.0
-    used: list[int] = []
-    while rank < bound and (max_primes is None or len(used) < max_primes) and (not used or odds > max_error):
+    rank, error = 0, 1.0
+    vanishes, divides = 0.0, 0.0
+    primes, used = characteristics[0], list[int]()
+    while rank < bound and (max_primes is None or len(used) < max_primes):
+        if len(used) >= min_primes and error <= max_error:
+            break
+        if len(used) == 1:
+            primes = _strong_enough(matrix, bound, characteristics, max_error)
         p = next(p for p in primes.draw(generator) if matrix.denominators % p)
         # One row more than can be independent: the rank checks the bound, too.
         rows = matrix.sample_rows(p, bound + 1, generator, n_threads)
         rank = max(rank, int(_backend.kernels().modular_rank(rows, p, overwrite=True, n_threads=n_threads)))
-        odds *= error(p)
         used.append(p)
+        if rank < bound:
+            odds = _odds(matrix, bound, primes, p)
+            error *= min(1.0, sum(odds))
+            vanishes, divides = max(vanishes, odds[0]), max(divides, odds[1])
     if rank > bound:
         raise AssertionError(f"a matrix has rank {rank}, beyond the proven bound of {bound}: report this")
-    return Rank(rank, 0.0 if rank == bound else odds, tuple(used))
+    if rank == bound:
+        return Rank(rank, 0.0, tuple(used))
+    return Rank(rank, error, tuple(used), schwartz_zippel=vanishes, bad_prime=divides)
+
+
+def _odds(matrix: RandomRows, bound: int, primes: PrimeRange, p: int) -> tuple[float, float]:
+    """Bounds of the probabilities that a minor vanishes at a random point, and that p divides its coefficients."""
+    divides = primes.divisor_probability(matrix.log2_minor(bound), excluded=math.log2(matrix.denominators))
+    return min(1.0, bound * matrix.row_degree / (p - 1)), divides
+
+
+def _strong_enough(
+    matrix: RandomRows, bound: int, characteristics: Sequence[PrimeRange], max_error: float
+) -> PrimeRange:
+    """The smallest primes of which a few will do."""
+    for primes in characteristics:
+        odds = min(1.0, sum(_odds(matrix, bound, primes, primes.low)))
+        if odds**_MANY_PRIMES <= max_error or (primes is characteristics[-1] and odds < 1):
+            return primes
+    raise OverflowError(
+        f"primes below 2^61 leave an error of {odds:.2g} each: a degree is too high, or numbers have too many digits"
+    )
 
 
 def proven_rank(

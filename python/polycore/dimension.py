@@ -16,16 +16,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _backend
+from ._sampled_rank import RandomRows, random_rank
 from ._validation import _describe, as_index, as_real, as_rng, check_size, check_threads
 from .bounds import upper_bound
-from .modular import LARGE_PRIMES, WORD_PRIMES
 from .networks import Network
 from .program import Affine, Indeterminate, Number, Program
 from .symmetries import expected_dimension, orbit_dimension, scaled_parameters
@@ -33,8 +32,6 @@ from .symmetries import expected_dimension, orbit_dimension, scaled_parameters
 __all__ = ["DimensionResult", "dimension"]
 
 _DEFINITION = "min(ambient dimension, parameters − dimension of a generic orbit of the known continuous symmetries)"
-# Where this many 31-bit primes would not do, 61-bit ones are drawn.
-_MANY_PRIMES = 32
 
 
 @dataclass(frozen=True)
@@ -162,11 +159,11 @@ def dimension(
     are combinations of the rows of the Jacobian of `expand`, and at generic points span what those span. One column is
     dropped for each scaling of a hidden unit: it is a combination of the others.
 
-    For a rank of at most R, f of degree d in parameters, inputs and generic coefficients together, and p drawn from [2^30, 2^31)
-    (from [2^60, 2^61) when the bounds ask for it), a largest minor that is not the zero polynomial has degree at most
-    R d, so it vanishes at a random point with probability at most R d / (p − 1). Its coefficients are at most
-    Π_rows Σ_columns ‖entry‖₁ <= (T ‖f‖₁)^R, where T is the degree in the parameters, and a non-zero integer below 2^h
-    has at most h / 30 prime divisors in the range.
+    For a rank of at most R, f of degree d in parameters, inputs and generic coefficients together, and p drawn from
+    [2^30, 2^31) (from [2^60, 2^61) where the bounds ask for it), a largest minor that is not the zero polynomial has
+    degree at most R d, so it vanishes at a random point with probability at most R d / (p − 1). Its coefficients are at
+    most Π_rows Σ_columns ‖entry‖₁ <= (T ‖f‖₁)^R, where T is the degree in the parameters, and a non-zero integer below
+    2^h has at most h / 30 prime divisors in the range.
 
     Complexity O(R n_params) multiplications for the R + 1 rows and O(R² n_params) for the rank, for each prime;
     8 R n_params bytes, twice while columns are dropped.
@@ -184,26 +181,16 @@ def dimension(
     largest_error = as_real(max_error, "max_error")
     if not 0 < largest_error < 1:
         raise ValueError(f"`max_error` must be between 0 and 1, got {max_error}")
-    check_threads(n_threads)
     generator, seed = as_rng(rng)
     program = net.program
     bound = upper_bound(program)
-    kept = np.delete(np.arange(program.n_params), scaled_parameters(program))
-    at_most = min(bound.value, kept.size)
-    n_rows = min(at_most + 1, kept.size)  # one more than can be independent: the rank checks the bound, too
-    check_size(2 * n_rows * max(1, program.n_params), 8, "the Jacobian at random points")
-    trials = Trials(program, at_most, largest_error)
-
-    rank, error = 0, 1.0
-    used: list[int] = []
-    while rank < at_most and (len(used) < n_primes or error > largest_error):
-        p = trials.draw_prime(generator)
-        rank = max(rank, _sampled_rank(program, p, n_rows, kept, generator, n_threads))
-        used.append(p)
-        error *= trials.error(p)
-    if rank > at_most:
-        raise AssertionError(f"{net!r} has rank {rank}, beyond the bound of {at_most} ({bound.reason}): report this")
-    proved = rank == at_most
+    jacobian = _GenericJacobian(program)
+    at_most = min(bound.value, jacobian.kept.size)
+    check_size(2 * (at_most + 1) * max(1, program.n_params), 8, "the Jacobian at random points")
+    found = random_rank(
+        jacobian, at_most, generator, max_error=largest_error, min_primes=n_primes, n_threads=check_threads(n_threads)
+    )
+    rank = found.rank
     ambient = program.n_outputs * program.n_monomials
     expected = expected_dimension(ambient, program.n_params, orbit_dimension(program))
     return DimensionResult(
@@ -215,11 +202,11 @@ def dimension(
         defect=expected - rank,
         fibre_dimension=program.n_params - rank,
         filling=rank == ambient,
-        proved=proved,
-        error_bound=0.0 if proved else error,
-        schwartz_zippel=0.0 if proved else max(map(trials.schwartz_zippel, used)),
-        bad_prime=0.0 if proved else trials.bad_prime,
-        primes=tuple(used),
+        proved=rank == at_most,
+        error_bound=found.error_bound,
+        schwartz_zippel=found.schwartz_zippel,
+        bad_prime=found.bad_prime,
+        primes=found.primes,
         seed=seed,
         upper_bound=at_most,
         reason=bound.reason,
@@ -227,73 +214,42 @@ def dimension(
     )
 
 
-def _sampled_rank(
-    program: Program, p: int, n_rows: int, kept: NDArray[np.intp], generator: np.random.Generator, n_threads: int
-) -> int:
-    """Rank over GF(p) of gradients of random combinations of the outputs at random points and parameters."""
-    if not hasattr(program.engine, "evaluate_vjp"):  # TEMPORARY
-        from .rank import modular_rank
+class _GenericJacobian(RandomRows):
+    """The Jacobian of a program at random parameters, without one column for each scaling of a hidden unit.
 
-        theta = generator.integers(1, p, program.n_params, dtype=np.uint64)
-        return modular_rank(program.engine.jacobian(theta, modulus=p, constants=program.constants(p, generator))[:, kept], p)
-    constants = program.constants(p, generator)
-    theta = generator.integers(1, p, program.n_params, dtype=np.uint64)
-    X = generator.integers(0, p, (n_rows, program.n_inputs), dtype=np.uint64)
-    weights = generator.integers(0, p, (n_rows, program.n_outputs), dtype=np.uint64)
-    rows = program.engine.evaluate_vjp(theta, X, weights, modulus=p, constants=constants, n_threads=n_threads)
-    if kept.size < program.n_params:
-        rows = np.ascontiguousarray(rows[:, kept])
-    return int(_backend.kernels().modular_rank(rows, p, overwrite=True, n_threads=n_threads))
-
-
-class Trials:
-    """The odds of finding too small a rank: which primes to draw, and what one of them leaves in doubt.
-
-    Parameters
-    ----------
-    program : Program
-    n_rows : int
-        A proven upper bound of the rank.
-    max_error : float
-        Of all primes together.
-
-    Raises
-    ------
-    OverflowError
-        If the degree of the program is 2^60 or more.
+    Rows are gradients of random combinations of the outputs at random points.
     """
 
-    def __init__(self, program: Program, n_rows: int, max_error: float) -> None:
-        self._denominators = math.lcm(*(_ActivationSize.of(a.coefficients).common for a in program.activations))
-        self.size = polynomial_size(program)
-        self.n_rows = n_rows
-        for self.range in (WORD_PRIMES, LARGE_PRIMES):
-            if program.degree < self.range.low and self.error(self.range.low) ** _MANY_PRIMES <= max_error:
-                return
-        if program.degree >= self.range.low:
-            raise OverflowError(
-                f"the degree of the network is {_short(program.degree)}, but the characteristic p < 2^61 of the field "
-                "must be larger than the degree"
-            )
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        kept = np.ones(program.n_params, dtype=np.bool_)
+        kept[scaled_parameters(program)] = False
+        self.kept = np.flatnonzero(kept)
+        self.denominators = math.lcm(*(_ActivationSize.of(a.coefficients).common for a in program.activations))
 
-    def draw_prime(self, generator: np.random.Generator) -> int:
-        """A prime of the range that divides no denominator of an activation coefficient."""
-        return next(p for p in self.range.draw(generator) if self._denominators % p)
-
-    def schwartz_zippel(self, p: int) -> float:
-        """Degree of a minor over the number of values of a parameter."""
-        return min(1.0, self.n_rows * self.size.degree / (p - 1))
+    @cached_property
+    def size(self) -> PolynomialSize:
+        """Of the entries, as polynomials."""
+        return polynomial_size(self.program)
 
     @property
-    def bad_prime(self) -> float:
-        """Bound of the probability that the prime divides all coefficients of a minor."""
-        return self.range.divisor_probability(
-            self.n_rows * self.size.log2_row_norm, excluded=math.log2(self._denominators)
-        )
+    def row_degree(self) -> int:  # type: ignore[override]
+        """In the parameters, the point, the combination and generic coefficients."""
+        return self.size.degree
 
-    def error(self, p: int) -> float:
-        """Bound of the probability that the rank modulo p at a random point is too small."""
-        return min(1.0, self.schwartz_zippel(p) + self.bad_prime)
+    def sample_rows(self, p: int, n_rows: int, generator: np.random.Generator, n_threads: int) -> NDArray[np.uint64]:
+        """Shape (n_rows, number of kept columns). No parameter is 0: a column is dropped only where its unit scales."""
+        program = self.program
+        constants = program.constants(p, generator)
+        theta = generator.integers(1, p, program.n_params, dtype=np.uint64)
+        X = generator.integers(0, p, (n_rows, program.n_inputs), dtype=np.uint64)
+        weights = generator.integers(0, p, (n_rows, program.n_outputs), dtype=np.uint64)
+        rows = program.engine.evaluate_vjp(theta, X, weights, modulus=p, constants=constants, n_threads=n_threads)
+        return np.ascontiguousarray(rows[:, self.kept]) if self.kept.size < program.n_params else rows
+
+    def log2_minor(self, size: int) -> float:
+        """A determinant is at most the product of the 1-norms of its rows, also as a polynomial."""
+        return size * self.size.log2_row_norm
 
 
 @dataclass(frozen=True)
