@@ -299,8 +299,8 @@ def _rank(family: _Family, max_error: float, generator: np.random.Generator, n_t
     else:
         try:
             family.check_expansions()
-        except (MemoryError, OverflowError) as error:
-            no_relations = f"no relation was verified: {error}"
+        except (MemoryError, OverflowError) as too_large:
+            no_relations = f"no relation was verified: {too_large}"
         else:
             proof = proven_rank(family, first.rank, bound, generator, needs_kernel=True, n_threads=n_threads)
             primes = first.primes + proof.primes
@@ -309,14 +309,14 @@ def _rank(family: _Family, max_error: float, generator: np.random.Generator, n_t
             count = family.k - proof.rank
             words = "a rational relation" if count == 1 else f"{count} independent rational relations"
             return Rank(proof.rank, 0.0, primes, kernel=proof.kernel), f"{words}, verified exactly"
-    if first.rank == bound:
-        return first, f"meets the bound: {why}"
-    more = random_rank(family, bound, generator, max_error=max_error, n_threads=n_threads)
-    primes = first.primes + more.primes
-    rank = max(first.rank, more.rank)
+    rank, error, primes = first.rank, first.error_bound, first.primes
+    if error > max_error:
+        more = random_rank(family, bound, generator, max_error=max_error / error, n_threads=n_threads)
+        rank, error, primes = max(rank, more.rank), error * more.error_bound, primes + more.primes
     if rank == bound:
         return Rank(rank, 0.0, primes), f"meets the bound: {why}"
-    return Rank(rank, more.error_bound, primes), f"rank modulo {len(primes)} random primes; {no_relations}"
+    words = f"rank modulo {len(primes)} random prime{'s' * (len(primes) > 1)}"
+    return Rank(rank, error, primes), f"{words}; {no_relations}"
 
 
 # --- the polynomials --------------------------------------------------------------------------------------------------
