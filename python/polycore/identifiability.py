@@ -333,8 +333,8 @@ def identifiability(
     >>> result = identifiability(MLP((2, 3, 3, 1), activation=3))
     >>> result.verdict, result.proved
     ('not', True)
-    >>> result.reason[:66]
-    'the dimension is at most 10 < 12 = 18 parameters − 6 scalings: the'
+    >>> result.reason.split(":")[0]
+    'the dimension is at most 10 < 12 = 18 parameters − 6 scalings'
     >>> result = identifiability(MLP((2, 4, 3, 2), activation=5))
     >>> result.verdict, result.theorem
     ('finite', 'localisation [U, theorem 11]')
@@ -962,6 +962,9 @@ def _threshold_step(d: tuple[int, ...], r: int, ranks: _Ranks) -> ThresholdStep:
     expected = min(whole, d[-1] * _count_forms(d[0], r ** (len(d) - 2), whole))
     if r > MAX_ACTIVATION_DEGREE:
         raise OverflowError(f"activations have degree at most {MAX_ACTIVATION_DEGREE}")
+    if len(d) == 3 and d[2] == 1 and r >= 3:  # sums of powers of linear forms: [A] has the dimension of all of them
+        as_expected = (d[0], d[1], r) not in _DEFECTIVE
+        return ThresholdStep(r, expected - (not as_expected), expected, as_expected, "theorem", True)
     net = MLP(d, activation=r)
     chain = _Chain.from_program(net.program)
     assert chain is not None
