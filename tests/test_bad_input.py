@@ -551,6 +551,31 @@ class Progress(Role):
             yield repr(value), value, REFUSED
 
 
+class Polynomials(Role):
+    """Coefficients of several polynomials in a basis of two monomials."""
+
+    def attacks(self) -> Iterator[Attack]:
+        good = np.array(self._good)
+        yield from not_numbers(good.shape)
+        for bad in (good + 1j, good.astype(np.longdouble) / 3, good[:, :1], good[:0], good[0], good[None], [good], 5):
+            yield repr(bad), bad, REFUSED
+        for value in (math.nan, math.inf, -math.inf):
+            yield repr(value), np.where(good == 0, value, good), REFUSED
+        yield "dicts", [{(1, 0): 1}], REFUSED
+        for dtype in (np.int8, ">i8", object, float, np.float32, ">f8"):
+            yield str(dtype), good.astype(dtype), SAME
+        yield "Fractions", good.astype(object) * Fraction(1), SAME
+        yield "lists", good.tolist(), SAME
+        yield "Fortran order", np.asfortranarray(good), SAME
+        yield "beyond 2^64", (good.astype(object) * 10**30).tolist(), EITHER
+
+
+class OptionalBasis(Role):
+    def attacks(self) -> Iterator[Attack]:
+        for value in (5, 2.5, "abc", b"", [], {}, (1, 2), np.ones(3), object(), pc.MonomialBasis, True):
+            yield repr(value), value, REFUSED
+
+
 class Anything(Role):
     """An argument that is only looked at, such as text for a page."""
 
@@ -900,6 +925,29 @@ def cases() -> dict[str, Case]:
                 "bias": Flag(False),
             },
         ),
+        "jacobian_rank": Case(
+            lambda **a: pc.jacobian_rank(**a).rank,
+            {
+                "net": Kind(net),
+                "theta": Real([1, 2, 2, 4, 1, 1], complex_too=True, objects_too=True),
+                "exact": Flag(False),
+                "tol": Tolerance(),
+                "rng": Rng(0),
+                "max_error": Probability(1e-9),
+                "n_threads": Threads(),
+            },
+        ),
+        "linear_independence": Case(
+            lambda **a: pc.linear_independence(**a),
+            {
+                "polynomials": Polynomials([[1, 0], [0, 1], [1, 1], [1, -1]]),
+                "activation": Activation(2),
+                "basis": OptionalBasis(pc.MonomialBasis(2, 1, homogeneous=True)),
+                "rng": Rng(0),
+                "max_error": Probability(1e-9),
+                "n_threads": Threads(),
+            },
+        ),
         "sweep": Case(
             small_sweep,
             {
@@ -1131,6 +1179,7 @@ def public_callables() -> dict[str, Any]:
 
 # Results, made by functions of this table and not by hand; and the report's own methods, attacked below.
 RESULTS = {"Architectures", "Decrement", "FillingWidths", "MinimalFilling", "SweepResult"}
+RESULTS |= {"IndependenceBound", "JacobianRank", "LinearIndependence"}
 RESULTS |= {"PolynomialActivation", "Report", "Report.model", "Report.save"}
 
 

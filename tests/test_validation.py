@@ -194,7 +194,7 @@ def test_more_lossless_conversions():
 
 @pytest.mark.parametrize("value", NOT_NUMBERS, ids=repr)
 def test_not_numbers(value):
-    for convert in (v.as_real_array, v.as_complex_array, v.as_exact_array):
+    for convert in (v.as_real_array, v.as_complex_array, v.as_exact_array, v.as_rational_array):
         with pytest.raises(TypeError, match="`a`"):
             convert(value, "a")
     with pytest.raises(TypeError, match="`a`"):
@@ -341,6 +341,22 @@ def test_exact_arrays():
     assert v.as_exact_array([-1, 2**63], "a").tolist() == [-1, 2**63]
     with pytest.raises(TypeError, match=r"got None \(NoneType\) at index \(1, 0\)"):
         v.as_exact_array(np.array([[1], [None]], dtype=object), "a")
+
+
+def test_rational_arrays_take_floats_as_what_they_are():
+    mixed = v.as_rational_array([0.1, 2**60 + 1, Fraction(1, 3), np.float32(0.5), np.int8(-1), True], "a")
+    assert mixed.tolist() == [Fraction(0.1), 2**60 + 1, Fraction(1, 3), Fraction(1, 2), -1, 1]
+    assert all(type(entry) in (int, Fraction) for entry in mixed)
+    assert v.as_rational_array(np.array([[0.5, 1.0]], ">f4"), "a", ("k", 2)).tolist() == [[Fraction(1, 2), 1]]
+    assert v.as_rational_array(np.arange(3, dtype=np.uint8), "a").tolist() == [0, 1, 2]
+    for bad in (np.nan, -np.inf):
+        with pytest.raises(ValueError, match="`a` must be finite"):
+            v.as_rational_array([1.0, bad], "a")
+    for value in (np.ones(2, np.longdouble), [np.longdouble(1), Fraction(1)], np.ones(2, complex), [1j, Fraction(1)]):
+        with pytest.raises(TypeError, match="`a`"):
+            v.as_rational_array(value, "a")
+    with pytest.raises(ValueError, match="`a` must have shape"):
+        v.as_rational_array([0.5], "a", ("k", 2))
 
 
 # --- out --------------------------------------------------------------------------------------------------------------

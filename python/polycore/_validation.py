@@ -314,6 +314,24 @@ def as_exact_array(value: object, name: str, shape: Shape | None = None) -> Arra
     return array
 
 
+def as_rational_array(value: object, name: str, shape: Shape | None = None) -> Array:
+    """An array of Python ints and Fractions (dtype object) that also takes floats: they *are* dyadic rationals.
+
+    TypeError for complex numbers and longdouble, ValueError for NaN and infinity.
+    """
+    array = _to_array(value, name)
+    if array.dtype.kind == "c":
+        raise TypeError(f"`{name}` must be real, got dtype {array.dtype}")
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        raise TypeError(f"`{name}` must have at most double precision, got dtype {array.dtype}")
+    if array.dtype.kind in "fO":
+        # A list mixing floats with ints beyond 2^53 or Fractions must not become an array of floats.
+        original = array if isinstance(value, np.ndarray) else _object_array(value, array)
+        array = np.empty(array.shape, dtype=object)
+        array.reshape(-1)[:] = [_dyadic(entry, name) for entry in original.reshape(-1)]
+    return as_exact_array(array, name, shape).astype(object)
+
+
 def check_shape(array: Array, name: str, shape: Shape) -> None:
     """ValueError unless ``array.shape`` matches ``shape`` (see the module docstring for how shapes are written)."""
     axes = shape[1:] if shape and shape[0] is ... else shape
@@ -571,6 +589,14 @@ def _exact_number(entry: object, name: str, position: int, shape: tuple[int, ...
         raise TypeError(
             f"`{name}` must hold integers or Fractions for exact arithmetic, got {_describe(entry)} at index {index}"
         ) from None
+
+
+def _dyadic(entry: object, name: str) -> object:
+    if not isinstance(entry, (float, np.floating)) or isinstance(entry, np.longdouble):
+        return entry
+    if not math.isfinite(entry):
+        raise ValueError(f"`{name}` must be finite, got {entry}")
+    return Fraction(*entry.as_integer_ratio())
 
 
 def _residue(entry: int | Fraction, modulus: int, name: str) -> int:

@@ -64,6 +64,7 @@ from ._validation import (
     _to_array,
     as_exact_array,
     as_index,
+    as_rational_array,
     as_real,
     as_residues,
     as_rng,
@@ -71,7 +72,7 @@ from ._validation import (
     check_size,
     check_threads,
 )
-from .activations import ActivationPolynomial, as_activation
+from .activations import ActivationPolynomial, as_activations
 from .monomials import MonomialBasis, count_monomials
 from .networks import NetworkPolynomial
 
@@ -261,7 +262,7 @@ def linear_independence(
     >>> linear_independence([[1, 0, -1], [0, 2], [1, 0, 1]], activation=2).relation
     (1, 1, -1)
     """
-    sigma = as_activation(activation)
+    (sigma,) = as_activations(activation, 1)
     largest_error = as_real(max_error, "max_error")
     if not 0 < largest_error < 1:
         raise ValueError(f"`max_error` must be between 0 and 1, got {max_error}")
@@ -554,11 +555,11 @@ def _as_polynomials(polynomials: object, basis: MonomialBasis | None) -> tuple[A
     if isinstance(polynomials, NetworkPolynomial):
         if basis is not None:
             raise ValueError("`basis` is for arrays of coefficients; a NetworkPolynomial has its own")
-        return _exact(polynomials.coef, "polynomials"), polynomials.basis
+        return as_rational_array(polynomials.coef, "polynomials"), polynomials.basis
     if basis is not None:
         array = _to_array(polynomials, "polynomials")
         check_shape(array, "polynomials", ("k", ("n_monomials", basis.n_monomials)))
-        coef, result = _exact(polynomials if array.dtype.kind == "f" else array, "polynomials"), basis
+        coef, result = as_rational_array(polynomials, "polynomials"), basis
     else:
         entries = list(polynomials) if isinstance(polynomials, (Sequence, np.ndarray)) else None
         if entries is None or isinstance(polynomials, (str, bytes)):
@@ -580,7 +581,7 @@ def _from_univariate(entries: Sequence[object]) -> tuple[Array, MonomialBasis]:
     for i, entry in enumerate(entries):
         if isinstance(entry, ABCPolyBase):
             entry = entry.convert(kind=Polynomial).coef
-        row = _exact(entry, f"polynomials[{i}]")
+        row = as_rational_array(entry, f"polynomials[{i}]")
         check_shape(row, f"polynomials[{i}]", ("n_coefficients",))
         rows.append(row)
     degree = max([0, *(len(row) - 1 for row in rows)])
@@ -608,28 +609,8 @@ def _from_dicts(entries: Sequence[Any]) -> tuple[Array, MonomialBasis]:
     coef = np.zeros((len(terms), basis.n_monomials), dtype=object)
     for i, polynomial in enumerate(terms):
         for key, value in polynomial.items():
-            coef[i, basis.index(key)] = _exact([value], f"polynomials[{i}]")[0]
+            coef[i, basis.index(key)] = as_rational_array([value], f"polynomials[{i}]")[0]
     return coef, basis
-
-
-def _exact(values: object, name: str) -> Array:
-    """Ints and Fractions, dtype object; floats become the dyadic rationals they are."""
-    array = _to_array(values, name)
-    if array.dtype.kind == "c":
-        raise TypeError(f"`{name}` must be real, got complex numbers")
-    if array.dtype.kind in "fO":
-        original = array if isinstance(values, np.ndarray) else np.array(values, dtype=object)
-        array = np.empty(array.shape, dtype=object)
-        array.reshape(-1)[:] = [_dyadic(entry, name) for entry in original.reshape(-1)]
-    return as_exact_array(array, name).astype(object)
-
-
-def _dyadic(entry: Any, name: str) -> Any:
-    if isinstance(entry, (float, np.floating)):
-        if not math.isfinite(entry):
-            raise ValueError(f"`{name}` must be finite, got {entry}")
-        return Fraction(*entry.as_integer_ratio())
-    return entry
 
 
 def _positive(relation: tuple[int, ...]) -> tuple[int, ...]:

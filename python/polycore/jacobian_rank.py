@@ -30,6 +30,7 @@ from ._validation import (
     _to_array,
     as_exact_array,
     as_flag,
+    as_rational_array,
     as_real,
     as_real_array,
     as_residues,
@@ -181,8 +182,8 @@ def jacobian_rank(
     TypeError
         If ``net`` is not a network, or ``theta`` does not hold numbers.
     ValueError
-        If ``theta`` is not one vector of n_params finite numbers, ``max_error`` is not between 0 and 1, ``tol`` is
-        negative or given for exact input, or the network has a `GenericActivation`, which has values nowhere:
+        If ``theta`` is not one vector of n_params finite numbers, ``max_error`` is not between 0 and 1, ``tol`` is not
+        in [0, 1) or given for exact input, or the network has a `GenericActivation`, which has no values:
         ``net.specialize(rng)`` gives it some.
     OverflowError, MemoryError
         If the matrix of the rank does not fit, or the coefficients that a proof has to look at.
@@ -233,6 +234,8 @@ def jacobian_rank(
     if not 0 < largest_error < 1:
         raise ValueError(f"`max_error` must be between 0 and 1, got {max_error}")
     relative = None if tol is None else as_real(tol, "tol", 0.0)
+    if relative is not None and relative >= 1:
+        raise ValueError(f"`tol` must be less than 1, got {tol}")
     threads = check_threads(n_threads)
     net.program.require_concrete()
     generator, seed = as_rng(rng)
@@ -254,23 +257,7 @@ def _as_point(theta: object, n_params: int, exact: bool) -> Array:
         return as_real_array(theta, "theta", dtype=COMPLEX128)
     if array.dtype.kind == "f" and not exact:
         return as_real_array(theta, "theta")
-    if exact and array.dtype.kind in "fO":
-        original = array if isinstance(theta, np.ndarray) else np.array(theta, dtype=object)
-        exact_point = np.empty(n_params, dtype=object)
-        exact_point[:] = [_dyadic(entry, i) for i, entry in enumerate(original)]
-        return as_exact_array(exact_point, "theta")
-    return as_exact_array(theta, "theta").astype(object)
-
-
-def _dyadic(entry: Any, position: int) -> Any:
-    """A float as the dyadic rational it is; anything else as it is."""
-    if isinstance(entry, (float, np.floating)):
-        if isinstance(entry, np.longdouble):
-            raise TypeError("`theta` must have at most double precision, got longdouble")
-        if not math.isfinite(entry):
-            raise ValueError(f"`theta` must be finite, got {entry} at index {position}")
-        return Fraction(*entry.as_integer_ratio())
-    return entry
+    return as_rational_array(theta, "theta") if exact else as_exact_array(theta, "theta").astype(object)
 
 
 # --- exact ranks ------------------------------------------------------------------------------------------------------
