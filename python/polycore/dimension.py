@@ -184,11 +184,15 @@ def dimension(
     generator, seed = as_rng(rng)
     program = net.program
     bound = upper_bound(program)
-    jacobian = _GenericJacobian(program)
-    at_most = min(bound.value, jacobian.kept.size)
+    at_most = bound.value
     check_size(2 * (at_most + 1) * max(1, program.n_params), 8, "the Jacobian at random points")
     found = random_rank(
-        jacobian, at_most, generator, max_error=largest_error, min_primes=n_primes, n_threads=check_threads(n_threads)
+        _GenericJacobian(program),
+        at_most,
+        generator,
+        max_error=largest_error,
+        min_primes=n_primes,
+        n_threads=check_threads(n_threads),
     )
     rank = found.rank
     ambient = program.n_outputs * program.n_monomials
@@ -222,10 +226,14 @@ class _GenericJacobian(RandomRows):
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        kept = np.ones(program.n_params, dtype=np.bool_)
-        kept[scaled_parameters(program)] = False
-        self.kept = np.flatnonzero(kept)
         self.denominators = math.lcm(*(_ActivationSize.of(a.coefficients).common for a in program.activations))
+
+    @cached_property
+    def kept(self) -> NDArray[np.intp]:
+        """The parameters of the columns."""
+        mask = np.ones(self.program.n_params, dtype=np.bool_)
+        mask[scaled_parameters(self.program)] = False
+        return np.flatnonzero(mask)
 
     @cached_property
     def size(self) -> PolynomialSize:
@@ -245,7 +253,7 @@ class _GenericJacobian(RandomRows):
         X = generator.integers(0, p, (n_rows, program.n_inputs), dtype=np.uint64)
         weights = generator.integers(0, p, (n_rows, program.n_outputs), dtype=np.uint64)
         rows = program.engine.evaluate_vjp(theta, X, weights, modulus=p, constants=constants, n_threads=n_threads)
-        return np.ascontiguousarray(rows[:, self.kept]) if self.kept.size < program.n_params else rows
+        return rows if self.kept.size == program.n_params else np.ascontiguousarray(rows[:, self.kept])
 
     def log2_minor(self, size: int) -> float:
         """A determinant is at most the product of the 1-norms of its rows, also as a polynomial."""
