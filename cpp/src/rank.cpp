@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstring>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "detail/workspace.hpp"
@@ -88,10 +89,10 @@ class Elimination {
 
   std::size_t eliminate_panel(std::size_t row, std::size_t begin, std::size_t end) {
     poll_interrupt();
-    detail::Workspace::Mark mark = workspace_.mark();
+    detail::Workspace workspace;
     const std::size_t rows = rows_ - row, width = end - begin;
     const std::size_t height = (rows + kEliminationLanes - 1) / kEliminationLanes * kEliminationLanes;
-    Entry* panel = workspace_.take_array<Entry>(height * width);
+    Entry* panel = workspace.take_array<Entry>(height * width);
     // Bits are moved, not numbers.
     transpose_(rows, width, reinterpret_cast<const double*>(at(row, begin)), cols_, reinterpret_cast<double*>(panel),
                height);
@@ -103,7 +104,6 @@ class Elimination {
     if (rank > 0 && end < cols_)
       transpose_(rank, rows, reinterpret_cast<const double*>(panel), height, reinterpret_cast<double*>(at(row, begin)),
                  cols_);
-    workspace_.release(mark);
     return rank;
   }
 
@@ -159,7 +159,6 @@ class Elimination {
   const kernels::EliminationKernels& kernels_;
   decltype(kernels::KernelTable::transpose_f64) transpose_;
   int n_threads_;
-  detail::Workspace workspace_;
 };
 
 }  // namespace
@@ -168,6 +167,8 @@ std::size_t modular_rank(std::span<std::uint64_t> matrix, std::size_t rows, std:
                          int n_threads) {
   if (cols == 0 ? !matrix.empty() : matrix.size() / cols != rows || matrix.size() % cols != 0)
     throw std::invalid_argument("`matrix` must hold rows * cols entries");
+  if (!is_small(modulus) && modulus.p() % 2 == 0)
+    throw std::invalid_argument("`modulus` must be prime, got " + std::to_string(modulus.p()));
   if (matrix.empty()) return 0;
   std::vector<Entry> transposed;
   if (rows > cols + cols / 2) {
