@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Expansion of a network with python-flint: one sparse polynomial over GF(p) a unit, network by network."""
+"""With python-flint: expansion of a network, one sparse polynomial over GF(p) a unit, network by network; matrices."""
 
 from __future__ import annotations
 
@@ -44,6 +44,11 @@ def _expand(ctx: Any, weights: Matrices, power: Callable[[Any], Any]) -> list[An
         z = [power(unit) for unit in z]
         z = [sum((w * q for w, q in zip(row[1:], z[1:])), row[0] * z[0]) for row in matrix]
     return z
+
+
+def matrix(entries: np.ndarray, p: int) -> Any:
+    """A matrix over GF(p)."""
+    return flint.nmod_mat(*entries.shape, entries.reshape(-1).tolist(), p)
 
 
 def as_matrices(net: Any, theta: np.ndarray) -> Matrices:

@@ -28,6 +28,7 @@ MODULES = (
     "bench_loss",
     "bench_gram",
     "bench_evaluate",
+    "bench_rank",
     "bench_dimension",
     "bench_paths",
 )

@@ -35,6 +35,7 @@ PEERS = {
     "loss_gradient_samples": ["jax"],
     "gram_product": [],
     "evaluate": ["jax"],
+    "modular_rank": ["flint"],
     "dimension_of_many": [],
     "dimension_of_a_large_network": [],
     "isa_paths": [],

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _backend
-from ._validation import as_residues, check_modulus, check_threads
+from ._validation import UINT64, as_residues, check_modulus, check_threads
 
 # The largest prime below 2^31: a product of two residues plus a residue fits in an int64.
 WORD_PRIME = 2**31 - 1
@@ -53,8 +53,22 @@ def modular_rank(matrix: object, modulus: int = WORD_PRIME, *, n_threads: int = 
     (2, 1)
     """
     p, threads = check_modulus(modulus), check_threads(n_threads)
+    if _holds_residues(matrix, p):
+        return _backend.kernels().modular_rank(matrix, p, overwrite=False, n_threads=threads)
     residues = as_residues(matrix, p, "matrix", shape=("n_rows", "n_cols"))
     return _backend.kernels().modular_rank(residues, p, overwrite=True, n_threads=threads)
+
+
+def _holds_residues(matrix: object, p: int) -> TypeGuard[NDArray[np.uint64]]:
+    """Whether a kernel takes this matrix as it is."""
+    return (
+        type(matrix) is np.ndarray
+        and matrix.dtype == UINT64
+        and matrix.ndim == 2
+        and matrix.flags.c_contiguous
+        and matrix.flags.aligned
+        and (matrix.size == 0 or int(matrix.max()) < p)
+    )
 
 
 def compress_rows(matrix: NDArray[Any], n_rows: int, modulus: int, rng: np.random.Generator) -> NDArray[np.int64]:
