@@ -200,6 +200,33 @@ def test_larger_matrices_of_planted_rank(path: str, rank: Rank, rng: np.random.G
         assert ranks == {expected}
 
 
+# -- echelon form and kernel ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", FEW_PRIMES)
+def test_reduced_echelon_form(path: str, rng: np.random.Generator, p: int) -> None:
+    for n_rows, n_cols, inner in [(1, 1, 1), (6, 9, 4), (9, 6, 6), (20, 33, 17), (33, 20, 20), (4, 7, 0)]:
+        matrix = product(draw(rng, p, n_rows, inner), draw(rng, p, inner, n_cols), p)
+        reduced, rank = flint.nmod_mat(n_rows, n_cols, matrix.reshape(-1).tolist(), p).rref()
+        pivots = _backend.load(path).modular_echelon(matrix, p)
+        assert pivots.dtype == np.int64
+        assert matrix.reshape(-1).tolist() == [int(x) for x in reduced.entries()]
+        assert pivots.tolist() == [int(np.flatnonzero(row)[0]) for row in matrix[:rank]]
+
+
+@pytest.mark.parametrize("p", FEW_PRIMES)
+def test_kernel(on_backend: str, rng: np.random.Generator, p: int) -> None:
+    for n_rows, n_cols, inner in [(1, 1, 1), (5, 9, 4), (12, 9, 9), (30, 41, 20), (3, 4, 0)]:
+        matrix = product(draw(rng, p, n_rows, inner), draw(rng, p, inner, n_cols), p)
+        before, vectors = matrix.copy(), pc.modular_kernel(matrix, p)
+        assert np.array_equal(matrix, before)
+        assert vectors.shape == (n_cols - oracle(matrix, p), n_cols)
+        assert not product(matrix, np.ascontiguousarray(vectors.T), p).any()
+        assert (len(vectors) == 0) or oracle(vectors, p) == len(vectors)
+    assert pc.modular_kernel(np.zeros((0, 3), dtype=np.int64), p).tolist() == np.eye(3).tolist()
+    assert pc.modular_kernel(np.zeros((3, 0), dtype=np.int64), p).shape == (0, 0)
+
+
 # -- the public function ----------------------------------------------------------------------------------------------
 
 

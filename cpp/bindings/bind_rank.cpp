@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <vector>
 
 #include "arrays.hpp"
 #include "bindings.hpp"
@@ -60,6 +61,24 @@ void bind_rank(py::module_& m) {
                          : rank_of_copy(entries, rows, cols, field, n_threads);
       },
       "matrix"_a, "modulus"_a, "overwrite"_a = false, "n_threads"_a = 1);
+  m.def(
+      "modular_echelon",
+      [](py::array matrix, std::uint64_t modulus) {
+        const Modulus field(modulus);
+        const auto work = output<std::uint64_t>(matrix, "matrix");
+        require(matrix.ndim() == 2, "matrix", "two-dimensional");
+        const auto rows = static_cast<std::size_t>(matrix.shape(0)), cols = static_cast<std::size_t>(matrix.shape(1));
+        std::vector<std::size_t> pivots;
+        {
+          const py::gil_scoped_release release;
+          require_residues(work, modulus);
+          pivots = modular_echelon(work, rows, cols, field);
+        }
+        py::array_t<std::int64_t> result(static_cast<py::ssize_t>(pivots.size()));
+        std::copy(pivots.begin(), pivots.end(), result.mutable_data());
+        return result;
+      },
+      "matrix"_a, "modulus"_a);
 }
 
 }  // namespace polycore::bindings

@@ -49,6 +49,30 @@ kernels::EliminationField field_data(const Modulus& modulus) {
   return field;
 }
 
+void check_arguments(std::span<const Entry> matrix, std::size_t rows, std::size_t cols, const Modulus& modulus) {
+  if (cols == 0 ? !matrix.empty() : matrix.size() / cols != rows || matrix.size() % cols != 0)
+    throw std::invalid_argument("`matrix` must hold rows * cols entries");
+  if (!is_small(modulus) && modulus.p() % 2 == 0)
+    throw std::invalid_argument("`modulus` must be prime, got " + std::to_string(modulus.p()));
+}
+
+const kernels::EliminationKernels& kernels_for(const Modulus& modulus) {
+  return is_small(modulus) ? kernels::active().balanced : kernels::active().montgomery;
+}
+
+/// From residues in [0, p) to those of the kernels.
+void balance(std::span<Entry> entries, const Modulus& modulus) {
+  if (!is_small(modulus)) return;
+  const Entry p = modulus.p(), half = p / 2;
+  for (Entry& entry : entries) entry -= entry > half ? p : 0;
+}
+
+/// And back.
+void unbalance(std::span<Entry> entries, const Modulus& modulus) {
+  if (!is_small(modulus)) return;
+  for (Entry& entry : entries) entry += entry >> 63 ? modulus.p() : 0;
+}
+
 /// Block elimination by halves of the columns: the left half, its effect on the right half, the right half.
 ///
 /// Only what is still needed is kept: the columns of -L of a block, next to each other at its beginning, until the
@@ -60,7 +84,7 @@ class Elimination {
         rows_(rows),
         cols_(cols),
         field_(field_data(modulus)),
-        kernels_(is_small(modulus) ? kernels::active().balanced : kernels::active().montgomery),
+        kernels_(kernels_for(modulus)),
         transpose_(kernels::active().transpose_f64),
         n_threads_(n_threads) {}
 
@@ -161,14 +185,84 @@ class Elimination {
   int n_threads_;
 };
 
+/// Gauss-Jordan elimination, a row operation at a time.
+class Reduction {
+ public:
+  Reduction(Entry* matrix, std::size_t rows, std::size_t cols, const Modulus& modulus)
+      : matrix_(matrix),
+        rows_(rows),
+        cols_(cols),
+        modulus_(modulus),
+        field_(field_data(modulus)),
+        kernels_(kernels_for(modulus)),
+        packed_((cols + kernels_.tile_columns) / kernels_.tile_columns * kernels_.tile_columns),
+        factors_(rows) {}
+
+  std::vector<std::size_t> pivots() {
+    std::vector<std::size_t> found;
+    for (std::size_t column = 0; column < cols_ && found.size() < rows_; ++column)
+      if (eliminate(found.size(), column)) found.push_back(column);
+    return found;
+  }
+
+ private:
+  Entry* at(std::size_t row, std::size_t column) const { return matrix_ + row * cols_ + column; }
+
+  /// Makes `column` a unit vector with its 1 in row `rank`, unless it is zero from there on.
+  bool eliminate(std::size_t rank, std::size_t column) {
+    poll_interrupt();
+    std::size_t pivot = rank;
+    while (pivot < rows_ && *at(pivot, column) == 0) ++pivot;
+    if (pivot == rows_) return false;
+    if (pivot != rank) std::swap_ranges(at(rank, 0), at(rank, 0) + cols_, at(pivot, 0));
+    factors_[rank] = left_factor(modulus_.inverse(residue(*at(rank, column))));
+    pack(rank, column);
+    std::fill(at(rank, column), at(rank, 0) + cols_, 0);
+    add_multiples(rank, rank + 1, column);
+    pack(rank, column);
+    for (std::size_t i = 0; i < rows_; ++i) {
+      const Entry x = residue(*at(i, column));
+      factors_[i] = left_factor(x == 0 ? 0 : modulus_.p() - x);
+    }
+    add_multiples(0, rank, column);
+    add_multiples(rank + 1, rows_, column);
+    return true;
+  }
+
+  void pack(std::size_t row, std::size_t column) {
+    kernels_.pack(1, cols_ - column, at(row, column), cols_, packed_.data());
+  }
+  /// To rows [first, last), their factors times the packed row.
+  void add_multiples(std::size_t first, std::size_t last, std::size_t column) {
+    if (first < last)
+      kernels_.update(last - first, 1, cols_ - column, &factors_[first], 1, packed_.data(), at(first, column), cols_,
+                      &field_);
+  }
+
+  Entry residue(Entry x) const {
+    unbalance({&x, 1}, modulus_);
+    return x;
+  }
+  /// A residue as the kernels want it in a left factor: in Montgomery form, x 2^64.
+  Entry left_factor(Entry x) const {
+    if (!is_small(modulus_)) return modulus_.multiply(x, (~Entry{0} - modulus_.p() + 1) % modulus_.p());
+    balance({&x, 1}, modulus_);
+    return x;
+  }
+
+  Entry* matrix_;
+  std::size_t rows_, cols_;
+  const Modulus& modulus_;
+  kernels::EliminationField field_;
+  const kernels::EliminationKernels& kernels_;
+  std::vector<Entry> packed_, factors_;
+};
+
 }  // namespace
 
 std::size_t modular_rank(std::span<std::uint64_t> matrix, std::size_t rows, std::size_t cols, const Modulus& modulus,
                          int n_threads) {
-  if (cols == 0 ? !matrix.empty() : matrix.size() / cols != rows || matrix.size() % cols != 0)
-    throw std::invalid_argument("`matrix` must hold rows * cols entries");
-  if (!is_small(modulus) && modulus.p() % 2 == 0)
-    throw std::invalid_argument("`modulus` must be prime, got " + std::to_string(modulus.p()));
+  check_arguments(matrix, rows, cols, modulus);
   if (matrix.empty()) return 0;
   std::vector<Entry> transposed;
   if (rows > cols + cols / 2) {
@@ -179,11 +273,18 @@ std::size_t modular_rank(std::span<std::uint64_t> matrix, std::size_t rows, std:
     matrix = transposed;
     std::swap(rows, cols);
   }
-  if (is_small(modulus)) {
-    const Entry p = modulus.p(), half = p / 2;
-    for (Entry& entry : matrix) entry -= entry > half ? p : 0;
-  }
+  balance(matrix, modulus);
   return Elimination(matrix.data(), rows, cols, modulus, n_threads).rank();
+}
+
+std::vector<std::size_t> modular_echelon(std::span<std::uint64_t> matrix, std::size_t rows, std::size_t cols,
+                                         const Modulus& modulus) {
+  check_arguments(matrix, rows, cols, modulus);
+  if (matrix.empty()) return {};
+  balance(matrix, modulus);
+  const auto pivots = Reduction(matrix.data(), rows, cols, modulus).pivots();
+  unbalance(matrix, modulus);
+  return pivots;
 }
 
 }  // namespace polycore

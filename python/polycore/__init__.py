@@ -25,7 +25,7 @@ from .monomials import MonomialBasis, count_monomials
 from .networks import MLP, Network, NetworkPolynomial
 from .product import correlation, graded_product
 from .program import Activation, Affine, Indeterminate, Program
-from .rank import modular_rank
+from .rank import modular_kernel, modular_rank
 from .report import Report, report
 from .sweep import SweepResult, sweep
 from .veronese import veronese
@@ -77,6 +77,7 @@ __all__ = [
     "jacobian_rank",
     "linear_independence",
     "minimal_filling",
+    "modular_kernel",
     "modular_rank",
     "polynomial_activation",
     "report",

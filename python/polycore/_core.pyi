@@ -7,6 +7,7 @@ The compiled kernels of polycore. Arguments are checked in polycore._validation,
 from __future__ import annotations
 import collections.abc
 import numpy.typing
+import numpy.typing
 import typing
 
 class Moments:
@@ -160,6 +161,9 @@ def hankel_product(
     n_threads: typing.SupportsInt | typing.SupportsIndex,
 ) -> None: ...
 def isa() -> str: ...
+def modular_echelon(
+    matrix: numpy.typing.NDArray[typing.Any], modulus: typing.SupportsInt | typing.SupportsIndex
+) -> numpy.typing.NDArray[numpy.int64]: ...
 def modular_rank(
     matrix: numpy.typing.NDArray[typing.Any],
     modulus: typing.SupportsInt | typing.SupportsIndex,

@@ -272,10 +272,21 @@ def _correlation_montgomery(
 
 def modular_rank(matrix: Array, modulus: int, overwrite: bool = False, n_threads: int = 1) -> int:
     """Rank over GF(modulus) of a matrix of canonical residues, which is the workspace with ``overwrite``."""
-    work = matrix if overwrite else matrix.copy()
+    return len(_eliminate(matrix if overwrite else matrix.copy(), modulus, False))
+
+
+def modular_echelon(matrix: Array, modulus: int) -> NDArray[np.int64]:
+    """Pivot columns, ascending; the matrix is replaced by its reduced row echelon form over GF(modulus)."""
+    return _eliminate(matrix, modulus, True)
+
+
+def _eliminate(work: Array, modulus: int, reduced: bool) -> NDArray[np.int64]:
+    pivots = np.empty(min(work.shape), dtype=np.int64)
     if modulus < NATIVE_MODULUS:
-        return int(_rank_small(work, np.uint64(modulus)))
-    return int(_rank_montgomery(work, *_montgomery(modulus)))
+        rank = _eliminate_small(work, np.uint64(modulus), reduced, pivots)
+    else:
+        rank = _eliminate_montgomery(work, *_montgomery(modulus), reduced, pivots)
+    return pivots[:rank]
 
 
 @_compile
@@ -291,7 +302,7 @@ def _bring_pivot_up(work: Array, rank: int, column: int) -> bool:
 
 
 @_compile
-def _rank_small(work: Array, p: Any) -> int:
+def _eliminate_small(work: Array, p: Any, reduced: bool, pivots: Array) -> int:
     n_rows, n_cols = work.shape
     rank = 0
     for column in range(n_cols):
@@ -304,38 +315,46 @@ def _rank_small(work: Array, p: Any) -> int:
             if exponent & np.uint64(1):
                 inverse = inverse * base % p
             base, exponent = base * base % p, exponent >> np.uint64(1)
-        for i in range(rank + 1, n_rows):
-            if work[i, column] != 0:
-                factor = p - work[i, column] * inverse % p
+        for j in range(column, n_cols):
+            work[rank, j] = work[rank, j] * inverse % p
+        for i in range(0 if reduced else rank + 1, n_rows):
+            if i != rank and work[i, column] != 0:
+                factor = p - work[i, column]
                 for j in range(column, n_cols):
                     work[i, j] = (work[i, j] + factor * work[rank, j]) % p
+        pivots[rank] = column
         rank += 1
     return rank
 
 
 @_compile
-def _rank_montgomery(work: Array, p: Any, inverse: Any, square: Any) -> int:
+def _eliminate_montgomery(work: Array, p: Any, inverse: Any, square: Any, reduced: bool, pivots: Array) -> int:
     n_rows, n_cols = work.shape
-    one = _reduced_product(np.uint64(1), square, p, inverse)  # R mod p
     rank = 0
     for column in range(n_cols):
         if rank == n_rows:
             break
         if not _bring_pivot_up(work, rank, column):
             continue
-        # The inverse of the pivot, times R^2: one R for each of the two products it enters.
-        power, base, exponent = one, _reduced_product(work[rank, column], square, p, inverse), p - np.uint64(2)
+        # The inverse of the pivot, times R.
+        power, base, exponent = (
+            _reduced_product(np.uint64(1), square, p, inverse),
+            _reduced_product(work[rank, column], square, p, inverse),
+            p - np.uint64(2),
+        )
         while exponent:
             if exponent & np.uint64(1):
                 power = _reduced_product(power, base, p, inverse)
             base, exponent = _reduced_product(base, base, p, inverse), exponent >> np.uint64(1)
-        power = _reduced_product(power, square, p, inverse)
-        for i in range(rank + 1, n_rows):
-            if work[i, column] != 0:
-                factor = p - _reduced_product(work[i, column], power, p, inverse)
+        for j in range(column, n_cols):
+            work[rank, j] = _reduced_product(work[rank, j], power, p, inverse)
+        for i in range(0 if reduced else rank + 1, n_rows):
+            if i != rank and work[i, column] != 0:
+                factor = _reduced_product(p - work[i, column], square, p, inverse)
                 for j in range(column, n_cols):
                     total = work[i, j] + _reduced_product(factor, work[rank, j], p, inverse)
                     work[i, j] = min(total, total - p)
+        pivots[rank] = column
         rank += 1
     return rank
 

@@ -143,26 +143,38 @@ def _monomial_columns(x: Array, degree: int, homogeneous: bool, n_monomials: int
 def modular_rank(matrix: Array, modulus: int, overwrite: bool = False, n_threads: int = 1) -> int:
     """Rank over GF(modulus) of a matrix of canonical residues, which is the workspace with ``overwrite``."""
     work = _working(matrix, modulus)
-    if work is matrix and not overwrite:
-        work = matrix.copy()
-    n_rows, n_cols = work.shape
-    rank = 0
-    for column in range(n_cols):
-        pivots = np.flatnonzero(work[rank:, column])
-        if pivots.size == 0:
+    return len(_eliminate(matrix.copy() if work is matrix and not overwrite else work, modulus, reduced=False))
+
+
+def modular_echelon(matrix: Array, modulus: int) -> NDArray[np.int64]:
+    """Pivot columns, ascending; the matrix is replaced by its reduced row echelon form over GF(modulus)."""
+    work = _working(matrix, modulus)
+    pivots = _eliminate(work, modulus, reduced=True)
+    matrix[...] = work
+    return np.array(pivots, dtype=np.int64)
+
+
+def _eliminate(work: Array, modulus: int, reduced: bool) -> list[int]:
+    """Pivot columns of a matrix that becomes an echelon form, a reduced one if wanted."""
+    pivots: list[int] = []
+    for column in range(work.shape[1]):
+        rank = len(pivots)
+        if rank == len(work):
+            break
+        candidates = np.flatnonzero(work[rank:, column])
+        if candidates.size == 0:
             continue
-        pivot = rank + int(pivots[0])
+        pivot = rank + int(candidates[0])
         if pivot != rank:
             work[[rank, pivot]] = work[[pivot, rank]]
-        inverse = pow(int(work[rank, column]), -1, modulus)
-        below = rank + pivots[1:]
+        work[rank, column:] = work[rank, column:] * pow(int(work[rank, column]), -1, modulus) % modulus
+        others = np.flatnonzero(work[:, column])
+        others = others[others != rank] if reduced else others[others > rank]
         # The negative of each factor, so that sums stay below (modulus - 1) modulus.
-        factors = (modulus - work[below, column] * inverse % modulus)[:, None]
-        work[below, column:] = (work[below, column:] + factors * work[rank, column:]) % modulus
-        rank += 1
-        if rank == n_rows:
-            break
-    return rank
+        factors = (modulus - work[others, column])[:, None]
+        work[others, column:] = (work[others, column:] + factors * work[rank, column:]) % modulus
+        pivots.append(column)
+    return pivots
 
 
 # -- where products of monomials land --------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _backend
-from ._validation import UINT64, as_residues, check_modulus, check_threads
+from ._validation import UINT64, as_residues, check_modulus, check_size, check_threads
 
 # The largest prime below 2^31: a product of two residues plus a residue fits in an int64.
 WORD_PRIME = 2**31 - 1
@@ -57,6 +57,50 @@ def modular_rank(matrix: object, modulus: int = WORD_PRIME, *, n_threads: int = 
         return _backend.kernels().modular_rank(matrix, p, overwrite=False, n_threads=threads)
     residues = as_residues(matrix, p, "matrix", shape=("n_rows", "n_cols"))
     return _backend.kernels().modular_rank(residues, p, overwrite=True, n_threads=threads)
+
+
+def modular_kernel(matrix: object, modulus: int = WORD_PRIME) -> NDArray[np.uint64]:
+    """Basis over GF(modulus) of the vectors v with ``matrix @ v = 0``.
+
+    Parameters
+    ----------
+    matrix : (n_rows, n_cols) array-like of integers or Fractions
+        Entries of any size and sign; they are reduced first.
+    modulus : int
+        A prime below 2^61.
+
+    Returns
+    -------
+    (n_cols - rank, n_cols) uint64 array
+        One vector a row, with entries in [0, modulus). Each has a 1 in one of the columns that are combinations of
+        columns before them, where the other vectors have 0, and nothing after it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `modular_rank`.
+
+    Notes
+    -----
+    Read off the reduced row echelon form. Complexity O(n_rows · n_cols · rank), one thread.
+
+    Examples
+    --------
+    >>> modular_kernel([[1, 2, 3], [2, 4, 6]], 7)
+    array([[5, 1, 0],
+           [4, 0, 1]], dtype=uint64)
+    """
+    p = check_modulus(modulus)
+    echelon = as_residues(matrix, p, "matrix", shape=("n_rows", "n_cols"))
+    pivots = _backend.kernels().modular_echelon(echelon, p)
+    n_cols = echelon.shape[1]
+    free = np.delete(np.arange(n_cols), pivots)
+    check_size(len(free) * n_cols, 8, "the kernel")
+    vectors = np.zeros((len(free), n_cols), dtype=np.uint64)
+    combinations = echelon[: len(pivots), free].T
+    vectors[:, pivots] = np.where(combinations == 0, combinations, np.uint64(p) - combinations)
+    vectors[np.arange(len(free)), free] = 1
+    return vectors
 
 
 def _holds_residues(matrix: object, p: int) -> TypeGuard[NDArray[np.uint64]]:

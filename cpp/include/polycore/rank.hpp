@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "polycore/modular.hpp"
 
@@ -15,5 +16,11 @@ namespace polycore {
 /// std::invalid_argument when the span is not rows * cols long.
 std::size_t modular_rank(std::span<std::uint64_t> matrix, std::size_t rows, std::size_t cols, const Modulus& modulus,
                          int n_threads = 0);
+
+/// Replaces `matrix` by its reduced row echelon form over GF(p), in which rows of zeros come last, and returns the
+/// pivot columns, ascending. O(rows cols rank) operations, on the calling thread. std::invalid_argument when the span
+/// is not rows * cols long.
+std::vector<std::size_t> modular_echelon(std::span<std::uint64_t> matrix, std::size_t rows, std::size_t cols,
+                                         const Modulus& modulus);
 
 }  // namespace polycore
