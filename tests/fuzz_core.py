@@ -159,7 +159,9 @@ def instructions(r: random.Random) -> list[Any]:
                 (
                     "activation",
                     number(r),
-                    r.choice([[], [np.nan], [1e308] * 3, None, "x", [0.0] * 300 + [1.0], [0.0] * 10**4]),
+                    r.choice(
+                        [[], [np.nan], [None], [0, None], [1e308] * 3, None, "x", [0.0] * 300 + [1.0], [0.0] * 10**4]
+                    ),
                 ),
                 ("affine",),
                 (),
@@ -182,11 +184,12 @@ def programs(r: random.Random) -> None:
     n_params, n_outputs, n_inputs, modulus = p.n_params, p.n_outputs, p.n_inputs, r.choice(MODULI)
     n_monomials = attempt(lambda: p.n_monomials) or 3
     dtype = "u8" if modulus else r.choice(["f8", "c16"])
-    theta, coef, X = array(r), array(r), array(r)
+    theta, coef, X, dY = array(r), array(r), array(r), array(r)
     if n_params * n_outputs * n_monomials < 10**6 and n_params < 10**5 and n_inputs < 10**4:
         lead = r.choice([(), (1,), (2,), (9,), (0,), (2, 3)])
         theta, coef = np.ones((*lead, n_params), dtype), np.ones((*lead, n_outputs, n_monomials), dtype)
         X = np.ones((r.choice([0, 1, 5, 200]), n_inputs), dtype)
+        dY = np.ones((len(X), n_outputs), dtype)
     n_constants = sum(len(i[2]) for i in listed if isinstance(i, tuple) and len(i) == 3 and isinstance(i[2], list))
     options: dict[str, Any] = {"modulus": modulus, "n_threads": r.choice([-1, 0, 1, 2])}
     if r.random() < 0.9:
@@ -194,6 +197,7 @@ def programs(r: random.Random) -> None:
     if r.random() < 0.2:
         options["out"] = nearly(r, coef)
     attempt(p.evaluate, nearly(r, theta), nearly(r, X), **options)
+    attempt(p.evaluate_vjp, nearly(r, theta), nearly(r, X), nearly(r, dY), **options)
     attempt(p.expand, nearly(r, theta), **options)
     attempt(p.jacobian, nearly(r, theta), **options)
     attempt(p.jvp, nearly(r, theta), nearly(r, theta), **options)

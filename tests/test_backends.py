@@ -185,6 +185,7 @@ def test_executors_agree(make_executor, rng, program, ring):
     X, dcoef, ddcoef = draw(rng, ring, 9, program.n_inputs), draw(rng, ring, 2, O, N), draw(rng, ring, 2, O, N)
     methods = {
         "evaluate": (theta, X),
+        "evaluate_vjp": (theta, X, draw(rng, ring, 9, O)),
         "expand": (theta,),
         "jacobian": (theta,),
         "jvp": (theta, dtheta),

@@ -76,6 +76,14 @@ def evaluate() -> Callable[[], object]:
 
 
 @operation
+def evaluate_vjp() -> Callable[[], object]:
+    net = pc.MLP((300, 300, 300, 10), 2)
+    theta, X, dY = net.random_params(), data(800, 300) / 20, data(800, 10)
+    out = np.empty((800, net.n_params))
+    return lambda: net.evaluate_vjp(theta, X, dY, out=out)
+
+
+@operation
 def update_of_moments() -> Callable[[], object]:
     m, X = pc.Moments(6, 8), data(1_000_000, 6)
     m.update(X[:700])

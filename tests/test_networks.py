@@ -24,6 +24,7 @@ from polycore.loss import QDistance
 from polycore.monomials import MonomialBasis
 from polycore.networks import MLP, Network
 from polycore.program import Activation, Affine, Indeterminate, Program
+from polycore.rank import modular_rank
 from polycore.veronese import veronese
 
 P61 = 2**61 - 1
@@ -252,6 +253,50 @@ def test_evaluate_is_veronese_times_coefficients(on_backend, net):
 
 
 @networks
+def test_evaluate_vjp_adds_up_to_vjp(on_backend, net):
+    net = fresh(net)
+    rng = np.random.default_rng(9)
+    theta, X = net.random_params(1, batch=(2,)), rng.standard_normal((11, net.n_inputs))
+    dY = rng.standard_normal((11, net.n_outputs))
+    total = net.vjp(theta, dY.T @ veronese(X, net.basis))
+    np.testing.assert_allclose(net.evaluate_vjp(theta, X, dY).sum(axis=1), total, rtol=1e-11, atol=1e-12)
+    total = net.vjp(1j * theta, dY.T @ veronese(X, net.basis))
+    np.testing.assert_allclose(net.evaluate_vjp(1j * theta, X, dY).sum(axis=1), total, rtol=1e-11, atol=1e-12)
+    theta, X = integers(net), rng.integers(-5, 6, size=(3, net.n_inputs))
+    dY = rng.integers(-5, 6, size=(3, net.n_outputs))
+    powers = np.prod(X.astype(object)[:, None, :] ** net.basis.exponents.astype(object), axis=-1)
+    for options in ({"modulus": 10007}, {"modulus": 2**31 - 1}, {"dtype": object}):
+        rows = net.evaluate_vjp(theta, X, dY, **options).astype(object)
+        total = net.vjp(theta, dY.astype(object).T @ powers, **options).astype(object)
+        sums = rows.sum(axis=0)
+        np.testing.assert_array_equal(sums % options["modulus"] if "modulus" in options else sums, total)
+
+
+def test_evaluate_vjp_by_hand(on_backend):
+    """f = W2 (W1 x)², g = 2 W2 (W1 x) x for W1 and (W1 x)² for W2."""
+    net = MLP((2, 2, 1), 2)
+    W1, W2 = np.array([[1, 2], [3, 4]]), np.array([5, 6])
+    theta, x = net.pack(W1=W1, W2=W2[None]), np.array([2, -1])
+    z = W1 @ x
+    expected = np.concatenate([np.outer(2 * W2 * z, x).reshape(-1), z**2])
+    assert net.evaluate_vjp(theta, x[None], [[1]]).tolist() == [expected.tolist()]
+    assert net.evaluate_vjp(theta, x[None], [[Fraction(1, 3)]], dtype=object).tolist() == [
+        [Fraction(int(e), 3) for e in expected]
+    ]
+    assert net.evaluate_vjp(theta, x[None], [[-3]], modulus=7).tolist() == [(-3 * expected % 7).tolist()]
+
+
+def test_gradients_at_points_span_what_the_jacobian_spans():
+    """As many random points as parameters: the rows have the rank of the Jacobian of the coefficients."""
+    net = MLP((2, 2, 2, 2), 2)  # dimension 8 of 12 parameters
+    rng, n = np.random.default_rng(3), net.n_params
+    theta = net.random_params(rng=3, modulus=P61)
+    X, dY = (rng.integers(0, P61, size=(n, m), dtype=np.uint64) for m in (net.n_inputs, net.n_outputs))
+    rows = net.evaluate_vjp(theta, X, dY, modulus=P61)
+    assert modular_rank(rows, P61) == modular_rank(net.jacobian(theta, modulus=P61), P61) == 8
+
+
+@networks
 def test_jacobian_against_complex_step(on_backend, net):
     # The coefficients are polynomials in theta with real coefficients, so a step of 1e-200 i has no truncation error.
     net = fresh(net)
@@ -312,6 +357,7 @@ def calls(net):
     dcoef = rng.standard_normal((2, 9, net.n_outputs, len(net.basis)))
     X = rng.standard_normal((40, net.n_inputs))
     yield "evaluate", lambda i: (theta[i], X)
+    yield "evaluate_vjp", lambda i: (theta[i], X, np.sin(X[:, :1] + np.arange(net.n_outputs)))
     yield "expand", lambda i: (theta[i],)
     yield "jacobian", lambda i: (theta[i],)
     yield "jvp", lambda i: (theta[i], dtheta[i])
@@ -331,10 +377,11 @@ def test_batch_threads_and_dtypes_have_the_bits_of_single_calls(spec):
             np.testing.assert_array_equal(method(*arguments(i)), batch[i])
         # Residues, complex numbers.
         whole = [np.round(100 * a).astype(int) for a in arguments(...)]
-        single = [a[1, 4] if name != "evaluate" or k == 0 else a for k, a in enumerate(whole)]
+        at_points = name.startswith("evaluate")  # the points are the same for all members
+        single = [a if at_points and k > 0 else a[1, 4] for k, a in enumerate(whole)]
         np.testing.assert_array_equal(method(*single, modulus=p), method(*whole, modulus=p)[1, 4])
         complexes = [a * (1 + 0.3j) for a in arguments(...)]
-        single = [a[1, 4] if name != "evaluate" or k == 0 else a for k, a in enumerate(complexes)]
+        single = [a if at_points and k > 0 else a[1, 4] for k, a in enumerate(complexes)]
         np.testing.assert_array_equal(method(*single), method(*complexes, n_threads=2)[1, 4])
 
 
@@ -397,6 +444,8 @@ def test_empty_batches_and_no_samples(on_backend):
     assert net.jvp(none, none).shape == (0, 1, 3)
     assert net.evaluate(none, np.empty((4, 2))).shape == (0, 4, 1)
     assert net.evaluate(np.zeros((3, 6)), np.empty((0, 2))).shape == (3, 0, 1)
+    assert net.evaluate_vjp(none, np.empty((4, 2)), np.empty((4, 1))).shape == (0, 4, 6)
+    assert net.evaluate_vjp(np.zeros((3, 6)), np.empty((0, 2)), np.empty((0, 1))).shape == (3, 0, 6)
     assert net.expand(none.astype(int), modulus=7).shape == (0, 1, 3)
     assert net.expand(none.astype(int), dtype=object).shape == (0, 1, 3)
     assert net.random_params(0, batch=0).shape == (0, 6)
@@ -782,6 +831,7 @@ def test_latex_of_networks():
 NET = MLP((2, 2, 1), 2)
 GOOD = {
     "evaluate": {"theta": np.arange(6.0), "X": np.ones((3, 2))},
+    "evaluate_vjp": {"theta": np.arange(6.0), "X": np.ones((3, 2)), "dY": np.arange(3.0).reshape(3, 1)},
     "expand": {"theta": np.arange(6.0)},
     "jacobian": {"theta": np.arange(6.0)},
     "jvp": {"theta": np.arange(6.0), "dtheta": np.arange(6.0)},
@@ -919,6 +969,16 @@ def test_large_integers_become_residues():
         MLP((2, 2, 1), [0.5, 0, 1]).expand([1] * 6, modulus=2)
 
 
+def test_hints_for_weights_of_the_wrong_shape():
+    theta, X = np.ones(6), np.ones((3, 2))
+    for shape in ((), (3,), (1, 3), (2, 1), (3, 2), (1, 3, 1)):
+        with pytest.raises(ValueError, match=r"`dY` must have shape \(n_samples=3, n_outputs=1\)"):
+            NET.evaluate_vjp(theta, X, np.ones(shape))
+    large = MLP((2, 200_000, 1), 2)
+    with pytest.raises(MemoryError, match=r"gradients at the points.*fewer samples"):
+        large.evaluate_vjp(np.ones(large.n_params), np.ones((10**6, 2)), np.ones((10**6, 1)))
+
+
 def test_hints_for_points_of_the_wrong_shape():
     with pytest.raises(ValueError, match=r"`X` must have shape \(n_samples, n_inputs=2\), got \(2,\).*X\[None, :\]"):
         NET.evaluate(np.ones(6), np.ones(2))
@@ -938,6 +998,7 @@ def test_overflow_is_an_error(on_backend):
         ("jvp", (theta,)),
         ("vjp", (np.full((1, 3), 1e200),)),
         ("evaluate", (np.ones((1, 2)),)),
+        ("evaluate_vjp", (np.ones((1, 2)), np.full((1, 1), 1e200))),
     ):
         with pytest.raises(NumericalError, match="overflow"):
             getattr(net, method)(theta, *arguments)
@@ -1002,3 +1063,9 @@ def test_networks_too_large_to_expand_still_evaluate(on_backend, widths, r):
     np.testing.assert_allclose(net.evaluate(theta, X), expected, rtol=1e-9)
     whole = np.arange(net.n_params) % 7
     assert net.evaluate(whole, X.astype(int), modulus=101).shape == (5, 1)
+    # The weights of the last layer are the gradient's outer factor.
+    rows = net.evaluate_vjp(theta, X, np.ones((5, 1)))
+    hidden = X
+    for layer in range(1, len(widths) - 1):
+        hidden = (hidden @ weights[f"W{layer}"].T) ** r
+    np.testing.assert_allclose(rows[:, -widths[-2] :], hidden, rtol=1e-9)

@@ -12,7 +12,7 @@ import pytest
 
 from polycore.errors import NumericalError
 from polycore.monomials import MonomialBasis
-from polycore.program import Activation, Affine, Indeterminate, ParameterBlock, Program
+from polycore.program import Activation, Affine, Indeterminate, Interpreter, ParameterBlock, Program
 
 POWER2, POWER3 = (0, 0, 1), (0, 0, 0, 1)
 
@@ -48,6 +48,17 @@ PROGRAMS = {
     "activation first": Program(2, [Activation(0, POWER2), Affine(1, 3)]),
     "activation last": Program(2, [Affine(0, 2), Activation(1, (1, 1, 1))]),
     "unused slots": Program(2, [Affine(0, 3, True), Affine(0, 2), Activation(1, POWER3), Activation(2, POWER2)]),
+    "slots read twice": Program(
+        2,
+        [
+            Affine(0, 2, True),
+            Activation(1, POWER3),  # not used
+            Affine(1, 2),
+            Activation(3, (1, 2, 1)),
+            Affine(3, 3),  # not used
+            Affine(4, 2, True),
+        ],
+    ),
     "widths of one": mlp((1, 1, 1, 1), [POWER2, POWER2]),
 }
 
@@ -397,6 +408,131 @@ def test_jacobian_against_differences_of_exact_expansions():
         assert jacobian[:, k].tolist() == derivative.reshape(-1).tolist()
 
 
+def monomials(program, X):
+    """Values of the basis at the points, exact: (S, N)."""
+    exponents = np.array(list(program.basis), dtype=object).reshape(program.n_monomials, program.n_inputs)
+    return np.prod(X.astype(object)[:, None, :] ** exponents, axis=-1)
+
+
+@pytest.mark.parametrize("p", [2, 7, 65537, 2**31 - 1, 2**31 + 11, 2**61 - 1])
+def test_evaluate_vjp_in_finite_fields(make_executor, program, rng, p):
+    """Row s is the Jacobian's transpose applied to dY[s] ⊗ v(x_s), so the rows add up to one product of vjp."""
+    theta = rng.integers(0, p, size=(2, program.n_params), dtype=np.uint64)
+    X = rng.integers(0, p, size=(7, program.n_inputs), dtype=np.uint64)
+    dY = rng.integers(0, p, size=(7, program.n_outputs), dtype=np.uint64)
+    if p == 2 and any(Fraction(c).denominator % 2 == 0 for a in program.activations for c in a.coefficients):
+        return
+    executor, ring = make_executor(program), {"modulus": p, "constants": program.constants(p)}
+    rows = executor.evaluate_vjp(theta, X, dY, **ring)
+    assert rows.shape == (2, 7, program.n_params)
+    assert rows.dtype == np.uint64
+    dcoef = dY.astype(object)[:, :, None] * monomials(program, X)[:, None, :] % p
+    for member, jacobian in zip(rows, executor.jacobian(theta, **ring).astype(object)):
+        assert member.tolist() == (dcoef.reshape(7, -1).dot(jacobian) % p).tolist()
+    total = np.broadcast_to((dcoef.sum(axis=0) % p).astype(np.uint64), (2, program.n_outputs, program.n_monomials))
+    gradient = executor.vjp(theta, np.ascontiguousarray(total), **ring)
+    assert np.array_equal(rows.astype(object).sum(axis=1) % p, gradient)
+
+
+def test_evaluate_vjp_of_exact_numbers(program, rng):
+    theta = np.array([Fraction(int(n), 1 + k % 3) for k, n in enumerate(rng.integers(-9, 10, program.n_params))])
+    X, dY = (rng.integers(-3, 4, size=(3, n)).astype(object) for n in (program.n_inputs, program.n_outputs))
+    theta = theta.astype(object)
+    rows = program.reference.evaluate_vjp(theta, X, dY)
+    dcoef = dY[:, :, None] * monomials(program, X)[:, None, :]
+    assert rows.tolist() == dcoef.reshape(3, -1).dot(program.reference.jacobian(theta)).tolist()
+    # A secant over a step of 10^-40 differs from the tangent by about the step.
+    values, step = (program.reference.evaluate(theta, X) * dY).sum(axis=1), Fraction(1, 10**40)
+    for k in range(program.n_params):
+        moved = theta.copy()
+        moved[k] += step
+        secant = ((program.reference.evaluate(moved, X) * dY).sum(axis=1) - values) / step
+        assert all(abs(difference) < Fraction(1, 10**25) for difference in secant - rows[:, k])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+def test_evaluate_vjp_is_the_derivative_of_evaluate(make_executor, program, rng, dtype):
+    theta, X, dY = (rng.normal(size=s) for s in (program.n_params, (5, program.n_inputs), (5, program.n_outputs)))
+    executor, step = make_executor(program), 1e-40
+    steps = theta + 1j * step * np.eye(program.n_params)
+    slopes = (executor.evaluate(steps, X.astype(complex)) * dY).sum(axis=-1).imag.T / step
+    rows = executor.evaluate_vjp(theta.astype(dtype), X.astype(dtype), dY.astype(dtype))
+    assert rows.dtype == dtype
+    assert close(rows, slopes)
+    if dtype is np.complex128:
+        turned = executor.evaluate_vjp(theta.astype(dtype), X.astype(dtype), 1j * dY)
+        assert close(turned, 1j * slopes)  # not conjugated
+
+
+@pytest.mark.parametrize("p", [0, 2**31 - 1])
+def test_evaluate_vjp_of_many_samples(make_executor, rng, p):
+    """Each sample has what it has alone, on either side of a block and for every number of threads."""
+    program = PROGRAMS["every coefficient"]
+    executor = make_executor(program)
+    ring = {"modulus": p, "constants": program.constants(p)} if p else {}
+    same = (
+        close if isinstance(executor, Interpreter) and not p else np.array_equal
+    )  # the bits of matmul depend on sizes
+    theta, X, dY = (
+        rng.integers(0, p, size, dtype=np.uint64) if p else rng.normal(size=size)
+        for size in ((2, program.n_params), (1030, program.n_inputs), (1030, program.n_outputs))
+    )
+    rows = executor.evaluate_vjp(theta, X, dY, **ring)
+    for n_threads in (1, 2, 3):
+        assert np.array_equal(executor.evaluate_vjp(theta, X, dY, n_threads=n_threads, **ring), rows)
+    for n in (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 95, 96, 97, 191, 192, 193, 1023, 1024, 1025):
+        one = slice(n, n + 1)
+        assert same(executor.evaluate_vjp(theta, X[:n], dY[:n], **ring), rows[:, :n])
+        assert same(executor.evaluate_vjp(theta[1], X[one], dY[one], **ring), rows[1, one])
+    assert executor.evaluate_vjp(theta, X[:0], dY[:0], **ring).shape == (2, 0, program.n_params)
+    assert executor.evaluate_vjp(theta[:0], X, dY, **ring).shape == (0, 1030, program.n_params)
+
+
+def test_evaluate_vjp_overwrites_what_out_held(make_executor, rng):
+    for name in ("unused slots", "slots read twice", "constant", "zero polynomial", "zeroth power, then more"):
+        program = PROGRAMS[name]
+        theta, X, dY = (rng.normal(size=s) for s in (program.n_params, (9, program.n_inputs), (9, program.n_outputs)))
+        executor, out = make_executor(program), np.full((9, program.n_params), np.nan)
+        assert executor.evaluate_vjp(theta, X, dY, out=out) is out
+        assert np.array_equal(out, executor.evaluate_vjp(theta, X, dY))
+
+
+def test_evaluate_vjp_without_parameters(make_executor):
+    program = Program(2, [Activation(0, POWER2)])
+    assert make_executor(program).evaluate_vjp(np.empty((3, 0)), np.ones((4, 2)), np.ones((4, 2))).shape == (3, 4, 0)
+
+
+def test_evaluate_vjp_refuses_what_does_not_fit(make_executor):
+    executor = make_executor(PROGRAMS["slides"])
+    theta, X, dY = np.ones(6), np.ones((3, 2)), np.ones((3, 1))
+    for bad in (dY[:2], np.ones((3, 2)), np.ones(3), np.ones((1, 3, 1))):
+        with pytest.raises(ValueError, match=r"\bdY\b"):
+            executor.evaluate_vjp(theta, X, bad)
+    with pytest.raises(ValueError, match=r"\bX\b"):
+        executor.evaluate_vjp(theta, np.ones((3, 3)), dY)
+    with pytest.raises(ValueError, match=r"\btheta\b"):
+        executor.evaluate_vjp(np.ones(5), X, dY)
+    with pytest.raises(ValueError, match="constants"):
+        executor.evaluate_vjp(theta.astype(np.uint64), X.astype(np.uint64), dY.astype(np.uint64), modulus=7)
+
+
+@pytest.mark.parametrize("p", [2, 3, 5, 2**15 - 19, 2**16 + 1, 2**30 - 35, 2**30 + 3, 2**31 - 1, 2**31 + 11])
+def test_long_sums_of_the_largest_residues(make_executor, p):
+    """All numbers are −1: a layer of n units gives −n, z² gives n², so f = −m n² for m units, and so on back."""
+    executor = make_executor(mlp((1, 1, 1), [POWER2]))
+    for n, m in ((1, 1), (2, 3), (3, 2), (5, 5), (64, 9), (65, 4), (201, 6)):
+        program = mlp((n, m, 1), [POWER2])
+        executor = make_executor(program)
+        ring = {"modulus": p, "constants": program.constants(p)}
+        theta = np.full(program.n_params, p - 1, dtype=np.uint64)
+        X, dY = np.full((13, n), p - 1, dtype=np.uint64), np.full((13, 1), p - 1, dtype=np.uint64)
+        assert (executor.evaluate(theta, X, **ring) == -m * n**2 % p).all()
+        rows = executor.evaluate_vjp(theta, X, dY, **ring)
+        # z = n: df/dW2 = z², df/dW1 = W2 2 z x; all times −1.
+        assert (rows[:, n * m :] == -(n**2) % p).all()
+        assert (rows[:, : n * m] == -2 * n % p).all()
+
+
 def test_vjp_tangent_is_the_derivative_of_vjp(make_executor, program, rng):
     P, O, N = program.n_params, program.n_outputs, program.n_monomials
     theta, dtheta = rng.normal(size=(2, 2, P))
@@ -430,6 +566,8 @@ def test_loss_gradient(make_executor, program, rng):
 
 def calls(executor, program, theta, X, dtheta, dcoef, **options):
     yield lambda i=..., **k: executor.evaluate(theta[i], X, **options, **k)
+    dY = np.ascontiguousarray(np.broadcast_to(X[:, -1:], (len(X), program.n_outputs)))
+    yield lambda i=..., **k: executor.evaluate_vjp(theta[i], X, dY, **options, **k)
     yield lambda i=..., **k: executor.expand(theta[i], **options, **k)
     yield lambda i=..., **k: executor.jacobian(theta[i], **options, **k)
     yield lambda i=..., **k: executor.jvp(theta[i], dtheta[i], **options, **k)
@@ -472,7 +610,7 @@ def test_empty_batches(make_executor, rng):
     theta, X, dtheta, dcoef = random_arguments(program, rng, np.float64, (0, 2))
     shapes = [call().shape for call in calls(make_executor(program), program, theta, X, dtheta, dcoef)]
     P, O, N = program.n_params, program.n_outputs, program.n_monomials
-    assert shapes == [(0, 2, 6, O), (0, 2, O, N), (0, 2, O * N, P), (0, 2, O, N), (0, 2, P), (0, 2, P)]
+    assert shapes == [(0, 2, 6, O), (0, 2, 6, P), (0, 2, O, N), (0, 2, O * N, P), (0, 2, O, N), (0, 2, P), (0, 2, P)]
     assert make_executor(program).evaluate(dtheta[:0, 0], X).shape == (0, 6, O)
     assert make_executor(program).evaluate(np.ones(P), X[:0]).shape == (0, O)
 
@@ -482,6 +620,7 @@ def test_non_finite_arguments_are_named(make_executor, rng, bad):
     program = PROGRAMS["deep"]
     executor = make_executor(program)
     theta, X, dtheta, dcoef = random_arguments(program, rng, np.float64, ())
+    dY = np.ones((len(X), program.n_outputs))
     gram, target = np.eye(program.n_monomials), dcoef.copy()
 
     def spoiled(array):
@@ -492,6 +631,7 @@ def test_non_finite_arguments_are_named(make_executor, rng, bad):
     failures = {
         "theta": [
             lambda: executor.evaluate(spoiled(theta), X),
+            lambda: executor.evaluate_vjp(spoiled(theta), X, dY),
             lambda: executor.expand(spoiled(theta)),
             lambda: executor.expand(spoiled(theta.astype(complex))),
             lambda: executor.jacobian(spoiled(theta)),
@@ -500,7 +640,14 @@ def test_non_finite_arguments_are_named(make_executor, rng, bad):
             lambda: executor.vjp_tangent(spoiled(theta), dtheta, dcoef, dcoef),
             lambda: executor.loss_gradient(spoiled(theta), gram, target),
         ],
-        "X": [lambda: executor.evaluate(theta, spoiled(X))],
+        "X": [
+            lambda: executor.evaluate(theta, spoiled(X)),
+            lambda: executor.evaluate_vjp(theta, spoiled(X), dY),
+        ],
+        "dY": [
+            lambda: executor.evaluate_vjp(theta, X, spoiled(dY)),
+            lambda: executor.evaluate_vjp(theta.astype(complex), X.astype(complex), spoiled(dY.astype(complex))),
+        ],
         "dtheta": [
             lambda: executor.jvp(theta, spoiled(dtheta)),
             lambda: executor.vjp_tangent(theta, spoiled(dtheta), dcoef, dcoef),
@@ -524,6 +671,7 @@ def test_overflow(make_executor, rng):
     gram, target = np.eye(program.n_monomials), dcoef
     for expression in (
         lambda: executor.evaluate(theta, 1e200 * X),
+        lambda: executor.evaluate_vjp(theta, 1e200 * X, np.ones((len(X), program.n_outputs))),
         lambda: executor.expand(1e200 * theta),
         lambda: executor.expand(1e200 * theta.astype(complex)),
         lambda: executor.jacobian(1e200 * theta),

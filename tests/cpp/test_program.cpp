@@ -92,6 +92,14 @@ struct Runner {
       program.evaluate<T>(theta, X, out, n_threads);
     return out;
   }
+  std::vector<T> evaluate_vjp(const std::vector<T>& theta, const std::vector<T>& X, const std::vector<T>& dY) const {
+    std::vector<T> out(theta.size() * X.size() / static_cast<std::size_t>(program.n_inputs()));
+    if constexpr (std::is_same_v<T, std::uint64_t>)
+      program.evaluate_vjp(field(), theta, X, dY, out, n_threads);
+    else
+      program.evaluate_vjp<T>(theta, X, dY, out, n_threads);
+    return out;
+  }
   std::vector<T> expand(const std::vector<T>& theta) const {
     std::vector<T> out(batch(theta) * coefficients());
     if constexpr (std::is_same_v<T, std::uint64_t>)
@@ -225,6 +233,23 @@ void sweeps_agree() {
       }
     CHECK(reference::distance(run.jvp(theta, dtheta), forward) <= reference::tolerance<T>());
     CHECK(reference::distance(run.vjp(theta, dcoef), backward) <= 10 * reference::tolerance<T>());
+
+    // Gradients of values at points: row s is the Jacobian's transpose times dY[s] by the monomials at X[s].
+    const std::size_t n_samples = 5, N = program.basis().size(), n_vars = static_cast<std::size_t>(program.n_inputs());
+    const auto X = reference::random_vector<T>(rng, n_samples * n_vars),
+               dY = reference::random_vector<T>(rng, n_samples * run.outputs());
+    std::vector<T> gradients(n_samples * columns);
+    for (std::size_t s = 0; s < n_samples; ++s)
+      for (std::size_t i = 0; i < rows; ++i) {
+        T weight = dY[s * run.outputs() + i / N];
+        for (std::size_t v = 0; v < n_vars; ++v)
+          for (int e = 0; e < program.basis().exponent(i % N)[v]; ++e)
+            weight = ring.multiply(weight, X[s * n_vars + v]);
+        for (std::size_t j = 0; j < columns; ++j)
+          gradients[s * columns + j] =
+              ring.add(gradients[s * columns + j], ring.multiply(jacobian[i * columns + j], weight));
+      }
+    CHECK(reference::distance(run.evaluate_vjp(theta, X, dY), gradients) <= 10 * reference::tolerance<T>());
   });
 }
 
@@ -237,11 +262,13 @@ void bits_do_not_depend_on_batch_or_threads() {
                dtheta = reference::random_vector<T>(rng, batch * n_params);
     const auto dcoef = reference::random_vector<T>(rng, batch * run.coefficients());
     const auto X = reference::random_vector<T>(rng, 150 * static_cast<std::size_t>(program.n_inputs()));
-    const auto all = std::array{run.evaluate(theta, X), run.expand(theta), run.jacobian(theta), run.jvp(theta, dtheta),
-                                run.vjp(theta, dcoef)};
+    const auto dY = reference::random_vector<T>(rng, 150 * run.outputs());
+    const auto all = std::array{run.evaluate(theta, X), run.evaluate_vjp(theta, X, dY), run.expand(theta),
+                                run.jacobian(theta),    run.jvp(theta, dtheta),         run.vjp(theta, dcoef)};
     const Runner<T> threaded(program, 3);
-    const auto again = std::array{threaded.evaluate(theta, X), threaded.expand(theta), threaded.jacobian(theta),
-                                  threaded.jvp(theta, dtheta), threaded.vjp(theta, dcoef)};
+    const auto again =
+        std::array{threaded.evaluate(theta, X), threaded.evaluate_vjp(theta, X, dY), threaded.expand(theta),
+                   threaded.jacobian(theta),    threaded.jvp(theta, dtheta),         threaded.vjp(theta, dcoef)};
     CHECK(again == all);
     for (std::size_t s = 0; s < batch; ++s) {
       const auto member = [&](const std::vector<T>& rows) {
@@ -250,7 +277,9 @@ void bits_do_not_depend_on_batch_or_threads() {
         return std::vector<T>(begin, begin + size);
       };
       const auto t = member(theta), dt = member(dtheta), dc = member(dcoef);
-      const auto one = std::array{run.evaluate(t, X), run.expand(t), run.jacobian(t), run.jvp(t, dt), run.vjp(t, dc)};
+      const auto one =
+          std::array{run.evaluate(t, X), run.evaluate_vjp(t, X, dY), run.expand(t), run.jacobian(t), run.jvp(t, dt),
+                     run.vjp(t, dc)};
       for (std::size_t k = 0; k < one.size(); ++k) CHECK(one[k] == member(all[k]));
     }
   });
@@ -298,6 +327,99 @@ TEST(exact_results_do_not_depend_on_the_isa) {
     check::for_each_isa([&] { results.push_back(Runner<std::uint64_t>(program).expand(theta)); });
     for (const auto& result : results) CHECK(result == results.front());
   }
+}
+
+TEST(small_fields_compute_what_the_integers_do) {
+  // Numbers small enough that float64 is exact: the residues are those of its results, for primes on either side of the
+  // bound below which registers of residues are used, and for every remainder of the number of samples.
+  const std::vector<Network> integral{{"square", {3, 5, 2}, {kSquare}, false},
+                                      {"wide", {9, 7, 4}, {kSquare}, true},
+                                      {"deep", {2, 3, 2, 1}, {kSquare, kCube}, true},
+                                      {"dense", {2, 4, 3}, {{1, 2, 0, 3}}, true},
+                                      {"linear", {4, 2, 3}, {{0, 1}}, false}};
+  for (const std::uint64_t p :
+       std::array<std::uint64_t, 6>{3, 5, 65537, (1ULL << 31) - 1, (1ULL << 31) + 11, reference::kPrime61})
+    check::for_each_isa([&] {
+      Rng rng(17);
+      for (const Network& network : integral) {
+        const Program program = network.program();
+        const Runner<double> run(program);
+        const auto digits = [&](std::size_t n) {
+          std::vector<double> x(n);
+          for (double& value : x) value = static_cast<double>(rng() % 5) - 2;
+          return x;
+        };
+        const polycore::Modulus field(p);
+        const auto reduced = [&](const std::vector<double>& x) {
+          std::vector<std::uint64_t> r;
+          for (const double value : x) r.push_back(field.residue(value));
+          return r;
+        };
+        std::vector<std::uint64_t> constants;
+        for (const auto& a : network.activations)
+          for (const double c : a) constants.push_back(field.residue(c));
+        for (const std::size_t n : std::array<std::size_t, 13>{1, 2, 3, 4, 5, 7, 8, 9, 13, 95, 96, 97, 101}) {
+          const auto theta = digits(2 * program.n_params()),
+                     X = digits(n * static_cast<std::size_t>(program.n_inputs())), dY = digits(n * run.outputs());
+          const auto values = run.evaluate(theta, X), rows = run.evaluate_vjp(theta, X, dY);
+          std::vector<std::uint64_t> exact_values(values.size()), exact_rows(rows.size(), p);
+          program.evaluate({p, constants}, reduced(theta), reduced(X), exact_values);
+          program.evaluate_vjp({p, constants}, reduced(theta), reduced(X), reduced(dY), exact_rows);
+          CHECK(exact_values == reduced(values));
+          CHECK(exact_rows == reduced(rows));
+        }
+      }
+    });
+}
+
+TEST(sums_of_the_largest_residues_do_not_overflow) {
+  // Everything is -1: f = -m n^2 for n inputs and m squared units, as are its gradients' factors.
+  for (const std::uint64_t p :
+       std::array<std::uint64_t, 6>{2, 3, 65537, (1ULL << 30) + 3, (1ULL << 31) - 1, reference::kPrime61})
+    check::for_each_isa([&] {
+      const std::vector<std::uint64_t> constants{0, 0, 1};
+      for (const int n : {1, 2, 3, 4, 63, 64, 65, 257}) {
+        const int m = n % 7 + 1;
+        const Program program = mlp(std::array{n, m, 1}, 2);
+        const auto N = static_cast<std::size_t>(n), M = static_cast<std::size_t>(m);
+        const std::vector<std::uint64_t> theta(program.n_params(), p - 1), X(11 * N, p - 1), dY(11, p - 1);
+        std::vector<std::uint64_t> values(11), rows(11 * program.n_params());
+        program.evaluate({p, constants}, theta, X, values);
+        program.evaluate_vjp({p, constants}, theta, X, dY, rows);
+        const auto minus = [&](std::uint64_t x) { return (p - x % p) % p; };
+        CHECK(values == std::vector<std::uint64_t>(11, minus(M * N * N)));
+        for (std::size_t s = 0; s < 11; ++s)
+          for (std::size_t j = 0; j < program.n_params(); ++j)
+            CHECK_EQUAL(rows[s * program.n_params() + j], j < N * M ? minus(2 * N) : minus(N * N));
+      }
+    });
+}
+
+TEST(generic_activations_live_in_finite_fields_only) {
+  const double t = std::nan("");
+  const Program generic(2, {Affine{0, 2, false}, Activation{1, {t, 0, t}}, Affine{2, 1, true}});
+  const Program concrete(2, {Affine{0, 2, false}, Activation{1, {5, 0, 3}}, Affine{2, 1, true}});
+  CHECK_EQUAL(generic.degree(), 2);
+  CHECK(!generic.homogeneous());
+  CHECK(Program(2, {Activation{0, {0, 0, t}}}).homogeneous());
+  const std::vector<std::uint64_t> constants{5, 0, 3}, theta{1, 2, 3, 4, 5, 6, 7}, X{8, 9}, dY{1};
+  const Program::Modular field{101, constants};
+  const auto results = [&](const Program& program) {
+    std::vector<std::uint64_t> coef(6), value(1), row(7), jacobian(42);
+    program.expand(field, theta, coef);
+    program.evaluate(field, theta, X, value);
+    program.evaluate_vjp(field, theta, X, dY, row);
+    program.jacobian(field, theta, jacobian);
+    return std::array{coef, value, row, jacobian};
+  };
+  CHECK(results(generic) == results(concrete));
+  const std::vector<double> numbers(7, 1.0);
+  std::vector<double> value(1), coef(6);
+  CHECK_THROWS(generic.evaluate<double>(numbers, std::vector<double>{1, 2}, value), std::invalid_argument);
+  CHECK_THROWS(generic.expand<double>(numbers, coef), std::invalid_argument);
+  const std::vector<Complex> complex_numbers(7, 1.0);
+  std::vector<Complex> complex_coef(6);
+  CHECK_THROWS(generic.expand<Complex>(complex_numbers, complex_coef), std::invalid_argument);
 }
 
 TEST(evaluation_is_the_expansion_at_points) {
@@ -436,6 +558,9 @@ TEST(bad_values_are_named) {
       CHECK_THROWS(run.evaluate(broken, {1, 1}), std::invalid_argument);
     }
   CHECK_THROWS(run.evaluate(theta, {1, std::nan("")}), std::invalid_argument);
+  CHECK_THROWS(run.evaluate_vjp(theta, {1, std::nan("")}, {1}), std::invalid_argument);
+  CHECK_THROWS(run.evaluate_vjp(theta, {1, 2}, {std::nan("")}), std::invalid_argument);
+  CHECK_THROWS(run.evaluate_vjp(theta, {1e200, 1e200}, {1}), polycore::NumericalError);
   CHECK_THROWS(run.vjp(theta, {1, 1, std::nan("")}), std::invalid_argument);
   CHECK_THROWS(run.expand(std::vector<double>(6, 1e300)), polycore::NumericalError);
   CHECK_THROWS(run.evaluate(theta, {1e300, 1}), polycore::NumericalError);
@@ -502,14 +627,20 @@ TEST(instructions_that_the_output_does_not_read) {
   used.erase(used.begin() + first, used.begin() + first + unread);
   const Runner<double> run(tree), expected(chain);
   CHECK_EQUAL(run.expand(theta), expected.expand(used));
-  const auto jacobian = run.jacobian(theta), block = expected.jacobian(used);
-  for (std::size_t i = 0; i < n; ++i)
-    for (std::size_t j = 0; j < theta.size(); ++j) {
-      const double d = j < first            ? block[i * used.size() + j]
-                       : j < first + unread ? 0.0
-                                            : block[i * used.size() + j - unread];
-      CHECK_EQUAL(jacobian[i * theta.size() + j], d);
-    }
+  const auto check_rows = [&](const std::vector<double>& rows, const std::vector<double>& block) {
+    for (std::size_t i = 0; i < rows.size() / theta.size(); ++i)
+      for (std::size_t j = 0; j < theta.size(); ++j) {
+        const double d = j < first            ? block[i * used.size() + j]
+                         : j < first + unread ? 0.0
+                                              : block[i * used.size() + j - unread];
+        CHECK_EQUAL(rows[i * theta.size() + j], d);
+      }
+  };
+  check_rows(run.jacobian(theta), expected.jacobian(used));
+  const auto dcoef = reference::random_vector<double>(rng, n);
+  check_rows(run.vjp(theta, dcoef), expected.vjp(used, dcoef));
+  const auto X = reference::random_vector<double>(rng, 200), dY = reference::random_vector<double>(rng, 100);
+  check_rows(run.evaluate_vjp(theta, X, dY), expected.evaluate_vjp(used, X, dY));
 }
 
 TEST(many_inputs_need_no_memory_for_their_squares) {
