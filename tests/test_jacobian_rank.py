@@ -337,6 +337,27 @@ class TestNumerical:
         result = pc.jacobian_rank(net, net.random_params(0))
         assert result.rank == result.upper_bound == net.n_params - 6
 
+    def test_the_scale_of_the_tolerance(self) -> None:
+        """The largest singular value of a majorant with entries of about 1."""
+        from polycore.jacobian_rank import _equilibrate, _majorant, _perron_singular_value
+
+        net = pc.MLP((3, 3, 2, 2), [1, -1, 0.5], bias=True)
+        theta = net.random_params(3)
+        sizes = pc.Network(_majorant(net.program)).jacobian(np.abs(theta))
+        assert (np.abs(net.jacobian(theta)) <= sizes * (1 + 1e-12)).all()
+        matrix, scaled = _equilibrate(net.jacobian(theta), sizes)
+        assert scaled.max() <= 1
+        assert (scaled.max(axis=0) >= 0.25).all()
+        assert (
+            scaled[sizes > 0] / sizes[sizes > 0] == 2.0 ** np.round(np.log2(scaled[sizes > 0] / sizes[sizes > 0]))
+        ).all()
+        largest = np.linalg.norm(scaled, 2)
+        assert _perron_singular_value(scaled) == pytest.approx(largest, rel=1e-6)
+        result = pc.jacobian_rank(net, theta)
+        assert result.tolerance == pytest.approx(max(matrix.shape) * 2.0**-52 * largest, rel=1e-6)
+        assert result.singular_values == pytest.approx(np.linalg.svd(matrix, compute_uv=False), abs=1e-12)
+        assert _perron_singular_value(np.zeros((3, 2))) == 0.0
+
     def test_complex(self) -> None:
         net = pc.MLP((2, 2, 1), 3)
         assert pc.jacobian_rank(net, [1j, 2, 2j, 4, 1, 1j]).rank == 2
