@@ -77,6 +77,8 @@ def map_in_workers(
     ------
     RuntimeError
         If workers cannot start.
+    Exception
+        What ``tasks`` raises, after the results of the tasks before.
 
     Notes
     -----
@@ -105,6 +107,7 @@ class _Pool:
     ) -> None:
         self._new = enumerate(tasks)
         self._exhausted = False
+        self._problem: Exception | None = None  # of the iterator, raised when everything before it is done
         self._start = (function, setup)
         self._n_workers = n_workers
         self._timeout = timeout
@@ -128,7 +131,11 @@ class _Pool:
             worker = _Worker(*self._start, self._inbox)
             self._workers.append(worker)
             self._send(worker, 1)
-        return bool(self._tasks or self._results)
+        if self._tasks or self._results:
+            return True
+        if self._problem is not None:
+            raise self._problem
+        return False
 
     def _send(self, worker: _Worker, n_tasks: int) -> None:
         numbers: list[int] = []
@@ -145,12 +152,15 @@ class _Pool:
         """One more task from the iterator, if there is one and it is not too far ahead."""
         if self._exhausted or len(self._tasks) + len(self._results) >= _WINDOW:
             return False
-        for number, task in self._new:
-            self._tasks[number] = task
-            heapq.heappush(self._returned, number)
-            return True
-        self._exhausted = True
-        return False
+        try:
+            number, task = next(self._new)
+        except Exception as error:
+            self._exhausted = True
+            self._problem = None if isinstance(error, StopIteration) else error
+            return False
+        self._tasks[number] = task
+        heapq.heappush(self._returned, number)
+        return True
 
     def wait(self) -> None:
         """Take in what the workers say until a deadline passes, at least one message, and kill who is overdue."""
