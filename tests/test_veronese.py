@@ -15,7 +15,7 @@ from polycore.errors import NumericalError
 from polycore.monomials import MonomialBasis
 from polycore.veronese import veronese
 
-SIZES = [(7, 1, 6), (40, 2, 8), (33, 3, 4), (100, 4, 4), (20, 6, 3), (5, 20, 2), (1, 10, 3), (257, 3, 1)]
+SIZES = [(7, 1, 6), (40, 2, 8), (33, 3, 4), (100, 4, 4), (20, 6, 3), (5, 20, 2), (1, 10, 3), (257, 3, 1), (3, 12, 4)]
 
 
 def brute_force(X: np.ndarray, basis: MonomialBasis) -> np.ndarray:

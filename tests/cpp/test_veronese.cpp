@@ -2,6 +2,8 @@
 #include "polycore/veronese.hpp"
 
 #include <algorithm>
+#include <array>
+#include <span>
 #include <stdexcept>
 #include <vector>
 
@@ -38,7 +40,7 @@ void against_the_definition() {
   check::for_each_isa([] {
     Rng rng(26);
     for (const auto& [n_vars, degree] :
-         std::vector<std::pair<int, int>>{{1, 0}, {1, 9}, {2, 2}, {3, 5}, {5, 3}, {20, 2}, {7, 0}})
+         std::vector<std::pair<int, int>>{{1, 0}, {1, 9}, {2, 2}, {3, 5}, {5, 3}, {20, 2}, {7, 0}, {4, 1}})
       for (const bool homogeneous : {false, true})
         for (const auto n : std::vector<std::size_t>{1, 3, 16, 255, 300}) {
           const MonomialBasis basis(n_vars, degree, homogeneous);
@@ -71,7 +73,7 @@ TEST(the_known_example) {
 TEST(bits_do_not_depend_on_threads_or_on_the_size_of_the_output) {
   check::for_each_isa([] {
     Rng rng(27);
-    const std::size_t n = 40'000;  // 11 MB: rows are streamed past the cache
+    const std::size_t n = 40'000;  // 11 MB: several tasks
     const MonomialBasis basis(4, 3);
     const auto X = reference::random_vector<double>(rng, 4 * n);
     const auto A = rows(basis, X);
@@ -82,19 +84,29 @@ TEST(bits_do_not_depend_on_threads_or_on_the_size_of_the_output) {
   });
 }
 
-TEST(unaligned_outputs_are_streamed_right) {
+// Blocks of short rows, rows made in place, runs cut in pieces (C(22, 5) monomials); odd numbers of columns.
+template <class T>
+void nothing_is_written_outside() {
   Rng rng(28);
-  const std::size_t n = 40'001;
-  const MonomialBasis basis(4, 3);
-  const auto X = reference::random_vector<double>(rng, 4 * n), A = rows(basis, X);
-  check::for_each_isa([&] {
-    std::vector<double> buffer(A.size() + 2, -7.0);
-    const std::span<double> out = std::span(buffer).subspan(1, A.size());
-    polycore::veronese<double>(n, 4, 3, false, X, out);
-    CHECK(std::ranges::equal(A, out));
-    CHECK(buffer.front() == -7.0 && buffer.back() == -7.0);
-  });
+  for (const auto& [n, n_vars, degree] : std::vector<std::array<int, 3>>{
+           {40'001, 4, 3}, {1000, 1, 10}, {777, 2, 8}, {65, 10, 3}, {9, 20, 3}, {17, 6, 7}, {2, 6, 17}}) {
+    const auto X = reference::random_vector<T>(rng, static_cast<std::size_t>(n) * static_cast<std::size_t>(n_vars));
+    for (const bool homogeneous : {false, true}) {
+      const MonomialBasis basis(n_vars, degree, homogeneous);
+      const auto expected = transposed(rows(basis, X, Order::column_major), static_cast<std::size_t>(n));
+      check::for_each_isa([&] {
+        std::vector<T> buffer(expected.size() + 2, T{-7});
+        const std::span<T> out = std::span(buffer).subspan(1, expected.size());
+        polycore::veronese<T>(static_cast<std::size_t>(n), n_vars, degree, homogeneous, X, out, Order::row_major, 2);
+        CHECK(std::ranges::equal(expected, out));
+        CHECK(buffer.front() == T{-7} && buffer.back() == T{-7});
+      });
+    }
+  }
 }
+
+TEST(nothing_is_written_outside_float32) { nothing_is_written_outside<float>(); }
+TEST(nothing_is_written_outside_float64) { nothing_is_written_outside<double>(); }
 
 TEST(sizes) {
   const std::vector<double> X(6);

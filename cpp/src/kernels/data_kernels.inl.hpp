@@ -46,30 +46,90 @@ void panel(std::size_t n, std::size_t stride, std::size_t first, std::size_t las
   }
 }
 
-// ---- streaming -----------------------------------------------------------------------------------
+// ---- rows of monomials ----------------------------------------------------------------------------
 
-void stream(const void* src, void* dst, std::size_t bytes) {
+// NOTE: half-width registers in AVX-512 code, as for the moments: rows begin anywhere, and a full register that is not
+// aligned always crosses a cache line.
+template <class T>
+struct RowRegister {
+  typedef T V __attribute__((vector_size(kRegisterBytes < 32 ? kRegisterBytes : 32)));
+};
+
+// One run of every row, held by exactly so many registers.
+template <class T, int Registers>
+void monomial_run(std::size_t n, const T* x, std::size_t n_vars, const T* from, std::size_t from_stride, T* to,
+                  std::size_t to_stride) {
+  using V = typename RowRegister<T>::V;
+  constexpr std::size_t W = sizeof(V) / sizeof(T);
+  for (std::size_t s = 0; s < n; ++s, x += n_vars, from += from_stride, to += to_stride) {
+    const V factor = splat<V>(*x);
+    V product[Registers];
+    for (int r = 0; r < Registers; ++r) product[r] = vload<V>(from + r * W) * factor;
+    for (int r = 0; r < Registers; ++r) vstore(to + r * W, product[r]);
+  }
+}
+
+template <class T>
+void monomial_entry(std::size_t n, const T* x, std::size_t n_vars, const T* from, std::size_t from_stride, T* to,
+                    std::size_t to_stride) {
+#pragma GCC unroll 4
+  for (std::size_t s = 0; s < n; ++s) to[s * to_stride] = from[s * from_stride] * x[s * n_vars];
+}
+
+template <class T>
+void monomial_run(std::size_t n, std::size_t count, bool exact, const T* x, std::size_t n_vars, const T* from,
+                  std::size_t from_stride, T* to, std::size_t to_stride) {
+  using V = typename RowRegister<T>::V;
+  constexpr std::size_t W = sizeof(V) / sizeof(T);
+  const std::size_t in_registers = exact ? count / W * W : (count + W - 1) / W * W;
+  for (std::size_t s = 0; s < n; ++s, x += n_vars, from += from_stride, to += to_stride) {
+    const T factor = *x;
+    std::size_t k = 0;
+    for (; k < in_registers; k += W) vstore(to + k, vload<V>(from + k) * factor);
+#pragma GCC novector
+    for (; k < count; ++k) to[k] = from[k] * factor;
+  }
+}
+
+template <class T>
+void monomial_rows(std::size_t n, const MonomialRun* runs, std::size_t n_runs, const T* x, std::size_t n_vars,
+                   const T* from, std::size_t from_stride, T* to, std::size_t to_stride, std::size_t begin,
+                   std::size_t end) {
+  constexpr std::size_t W = sizeof(typename RowRegister<T>::V) / sizeof(T);
+  for (const MonomialRun* run = runs; run < runs + n_runs; ++run) {
+    const T* a = from + run->parent;
+    T* y = to + (run->first - begin);
+    const T* factor = x + run->var;
+    const std::size_t registers = (run->count + W - 1) / W;
+    const bool exact = run->first + registers * W > end;
+    if (run->count == 1)  // never in a register, because it is read again soon
+      monomial_entry<T>(n, factor, n_vars, a, from_stride, y, to_stride);
+    else if (exact || registers > 4)
+      monomial_run<T>(n, run->count, exact, factor, n_vars, a, from_stride, y, to_stride);
+    else if (registers == 1)
+      monomial_run<T, 1>(n, factor, n_vars, a, from_stride, y, to_stride);
+    else if (registers == 2)
+      monomial_run<T, 2>(n, factor, n_vars, a, from_stride, y, to_stride);
+    else if (registers == 3)
+      monomial_run<T, 3>(n, factor, n_vars, a, from_stride, y, to_stride);
+    else
+      monomial_run<T, 4>(n, factor, n_vars, a, from_stride, y, to_stride);
+  }
+}
+
+void copy_lines(const void* src, void* dst, std::size_t bytes) {
+  constexpr std::size_t kLine = 64, kRegisters = kLine / sizeof(Doubles);
   auto* from = static_cast<const unsigned char*>(src);
   auto* to = static_cast<unsigned char*>(dst);
-#if defined(POLYCORE_ISA_V3)
-  const std::size_t head = (64 - reinterpret_cast<std::uintptr_t>(to) % 64) % 64;
-  if (bytes < head + 64) {
-    __builtin_memcpy(to, from, bytes);
-    return;
-  }
-  __builtin_memcpy(to, from, head);
-  std::size_t i = head;
-  for (; i + 64 <= bytes; i += 64) {
-    const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + i));
-    const __m256i b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + i + 32));
-    _mm256_stream_si256(reinterpret_cast<__m256i*>(to + i), a);
-    _mm256_stream_si256(reinterpret_cast<__m256i*>(to + i + 32), b);
+  const std::size_t head = -reinterpret_cast<std::uintptr_t>(to) % kLine;
+  std::size_t i = head < bytes ? head : bytes;
+  __builtin_memcpy(to, from, i);
+  for (; i + kLine <= bytes; i += kLine) {
+    Doubles line[kRegisters];
+    for (std::size_t r = 0; r < kRegisters; ++r) line[r] = vload<Doubles>(from + i + r * sizeof(Doubles));
+    for (std::size_t r = 0; r < kRegisters; ++r) vstore(to + i + r * sizeof(Doubles), line[r]);
   }
   __builtin_memcpy(to + i, from + i, bytes - i);
-  _mm_sfence();
-#else
-  __builtin_memcpy(to, from, bytes);
-#endif
 }
 
 // ---- moments ------------------------------------------------------------------------------------

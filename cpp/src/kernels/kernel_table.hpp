@@ -14,6 +14,9 @@ namespace polycore::kernels {
 /// Rows of the result of a Hankel product are padded to multiples of this many doubles.
 constexpr std::size_t kRowPadding = 4;
 
+/// Entries that rows of monomials read past the last one they use, at most.
+constexpr std::size_t kRowOverrun = 7;
+
 /// Barrett constants of GF(p), 2 <= p < 2^61; see modular.hpp.
 struct ModulusData {
   std::uint64_t p = 0;
@@ -32,6 +35,12 @@ struct RowGroup {
   std::uint32_t lb;
   std::uint8_t la;       // 1..4
   std::uint8_t doubled;  // use the operand 2a (squares: every mixed term occurs twice)
+};
+
+/// Monomials first <= k < first + count: variable `var` times the monomials from `parent` on.
+struct MonomialRun {
+  std::size_t first, parent, count;
+  std::size_t var;
 };
 
 /// Kernels of one ring on blocks of values.
@@ -143,8 +152,18 @@ struct KernelTable {
                         std::size_t dst_stride);
   void (*transpose_f32)(std::size_t rows, std::size_t columns, const float* src, std::size_t src_stride, float* dst,
                         std::size_t dst_stride);
-  /// Copy that does not keep the destination in cache.
-  void (*stream)(const void* src, void* dst, std::size_t bytes);
+  /// Monomials of samples by rows, the runs in ascending order and their parents not after them:
+  /// to[s * to_stride + k - begin] = from[s * from_stride + parent] * x[s * n_vars + var] for the monomials k of the
+  /// runs and s < n. The row of `to` holds the monomials begin <= k < end; those after a run may be overwritten. Up to
+  /// kRowOverrun entries after the parents are read.
+  void (*monomial_rows_f64)(std::size_t n, const MonomialRun* runs, std::size_t n_runs, const double* x,
+                            std::size_t n_vars, const double* from, std::size_t from_stride, double* to,
+                            std::size_t to_stride, std::size_t begin, std::size_t end);
+  void (*monomial_rows_f32)(std::size_t n, const MonomialRun* runs, std::size_t n_runs, const float* x,
+                            std::size_t n_vars, const float* from, std::size_t from_stride, float* to,
+                            std::size_t to_stride, std::size_t begin, std::size_t end);
+  /// Copy that writes whole cache lines at a time, which processors do not read from memory first.
+  void (*copy_lines)(const void* src, void* dst, std::size_t bytes);
 
   /// sums[i * sums_stride + j] += sum_s u[row i][s] v[col j][s] for i < n_rows and j < row_end[i], with the columns
   /// starting at `column_begin`; samples in structure-of-arrays form, `n` a multiple of 16. row_end is non-increasing.

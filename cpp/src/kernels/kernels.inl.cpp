@@ -40,7 +40,9 @@ constexpr KernelTable table = {
     panel<float>,
     transpose<double>,
     transpose<float>,
-    stream,
+    monomial_rows<double>,
+    monomial_rows<float>,
+    copy_lines,
     moment_panel,
     hankel_product,
 };
