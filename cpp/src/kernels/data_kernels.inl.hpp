@@ -86,7 +86,6 @@ void monomial_run(std::size_t n, std::size_t count, bool exact, const T* x, std:
     const T factor = *x;
     std::size_t k = 0;
     for (; k < in_registers; k += W) vstore(to + k, vload<V>(from + k) * factor);
-#pragma GCC novector
     for (; k < count; ++k) to[k] = from[k] * factor;
   }
 }
