@@ -127,6 +127,21 @@ class TestRows:
             assert not any(row[name] for name in COLUMNS[3:12])
         assert found[1]["widths"] == "1000000-1000000-1000000-1000000"
 
+    def test_unexpected_errors_are_rows(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def dimension(net: pc.MLP, *_: object, **__: object) -> pc.DimensionResult:
+            if net.widths[1] == 3:
+                raise KeyError("a bug,\nof all things")
+            return pc.dimension(net)
+
+        monkeypatch.setattr(sys.modules["polycore.sweep"], "dimension", dimension)
+        result = pc.sweep([((2, n, 1), 2) for n in (2, 3, 4)], tmp_path / "x.csv", n_workers=1)
+        assert result.n_failures == 1
+        assert [row["status"] for row in rows(tmp_path / "x.csv")] == [
+            "ok",
+            "error: KeyError: 'a bug,\\nof all things'",
+            "ok",
+        ]
+
     def test_a_generator_is_read_as_the_sweep_goes(self, tmp_path: Path) -> None:
         out = tmp_path / "x.csv"
 

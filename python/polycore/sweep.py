@@ -287,8 +287,9 @@ def _row(task: Architecture, settings: _Settings) -> Cells:
     except MemoryError:
         # The message would tell how much memory is free just now, and so differ from run to run.
         return _row_without_result(task, settings, "error: not enough memory")
-    except (ArithmeticError, ValueError) as error:
-        return _row_without_result(task, settings, f"error: {' '.join(str(error).split()) or type(error).__name__}")
+    except Exception as error:  # whatever it is, the other rows are wanted
+        kind = "" if isinstance(error, (ArithmeticError, ValueError)) else f"{type(error).__name__}: "
+        return _row_without_result(task, settings, f"error: {kind}{' '.join(str(error).split())}")
     return [*_architecture_cells(task), *values, *settings.cells(), _OK]
 
 
