@@ -16,7 +16,8 @@ from numpy.polynomial import Chebyshev, Polynomial
 
 import polycore as pc
 from polycore import _sampled_rank
-from polycore.independence import _Family, _log2_value
+from polycore._sampled_rank import log2_fraction, log2_polynomial
+from polycore.independence import _Family
 from polycore.modular import PrimeRange
 
 Row = list[Any]
@@ -316,7 +317,11 @@ def test_column_bounds() -> None:
             scaled = [c * d for c in terms.values()]
             assert all(c.denominator == 1 for c in scaled)
             assert math.log2(sum(map(abs, scaled))) <= bound + 1e-9
-    assert _log2_value([Fraction(0)], Fraction(3)) == -math.inf
+    assert log2_fraction(Fraction(0)) == -math.inf
+    assert log2_polynomial([Fraction(0)], np.array([3.0])).tolist() == [-math.inf]
+    assert log2_polynomial(
+        [Fraction(1, 2), Fraction(0), Fraction(-3)], np.array([-math.inf, 1.0, 5000.0])
+    ) == pytest.approx([-1.0, math.log2(12.5), 10000 + math.log2(3)])
 
 
 class TestInput:

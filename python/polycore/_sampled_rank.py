@@ -17,6 +17,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,8 @@ from .modular import LARGE_PRIMES, WORD_PRIMES, PrimeRange
 
 # Where this many 31-bit primes would not do, 61-bit ones are drawn.
 _MANY_PRIMES = 32
-# Rounding of sums of logarithms.
-_SLACK = 1e-9
+# Of sums of logarithms: far more than their rounding, relative to the largest of them or to 1.
+ROUNDING = 1e-9
 
 
 class RandomRows(ABC):
@@ -80,7 +81,7 @@ class SampledMatrix(RandomRows):
     def vanishes(self, vector: Sequence[int], modulus: int) -> bool:
         """Whether J v = 0, given that it is so modulo ``modulus``: d J v is integer, and too small for a multiple."""
         terms = [size + math.log2(abs(v)) for size, v in zip(self.log2_columns.tolist(), vector) if v]
-        return float(np.logaddexp2.reduce(terms)) + _SLACK < math.log2(modulus)
+        return float(np.logaddexp2.reduce(terms)) + ROUNDING < math.log2(modulus)
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ def proven_rank(
         if not needs_kernel:
             if rank == bound:
                 return Rank(rank, 0.0, tuple(seen))
-            if math.log2(product) > matrix.log2_minor(rank + 1) + _SLACK:
+            if math.log2(product) > matrix.log2_minor(rank + 1) + ROUNDING:
                 primes = "1 prime, which exceeds" if len(seen) == 1 else f"{len(seen)} primes, whose product exceeds"
                 return Rank(rank, 0.0, tuple(seen), f"rank modulo {primes} all larger minors (Hadamard)")
         if len(kernel.primes) >= next_attempt:
@@ -213,6 +214,20 @@ def proven_rank(
                 words = f"{len(vectors)} independent rational vectors of the kernel, verified exactly"
                 return Rank(rank, 0.0, tuple(seen), words, tuple(map(tuple, vectors)))
     raise AssertionError("unreachable: primes do not run out")
+
+
+def log2_polynomial(coefficients: Sequence[Fraction], z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log2 of Σ_j |c_j| (2^z)^j entrywise: numbers too large to be written down."""
+    total = np.full(z.shape, -math.inf)
+    for j, c in enumerate(coefficients):
+        if c:
+            total = np.logaddexp2(total, log2_fraction(c) + (j * z if j else 0.0))
+    return total
+
+
+def log2_fraction(x: Fraction) -> float:
+    """log2 |x|, -inf for 0."""
+    return math.log2(abs(x.numerator)) - math.log2(x.denominator) if x else -math.inf
 
 
 # --- elimination and reconstruction -----------------------------------------------------------------------------------

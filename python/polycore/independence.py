@@ -58,7 +58,7 @@ from numpy.typing import NDArray
 from . import _backend
 from ._interpretations import Forms, Values, compose
 from ._rings import Numbers
-from ._sampled_rank import Rank, SampledMatrix, proven_rank, random_rank
+from ._sampled_rank import ROUNDING, Rank, SampledMatrix, log2_fraction, log2_polynomial, proven_rank, random_rank
 from ._validation import (
     _describe,
     _to_array,
@@ -346,8 +346,9 @@ class _Family(SampledMatrix):
         self.row_degree = self.expanded.degree + sigma.is_generic
         norms = [sum((abs(Fraction(c)) for c in row), Fraction(0)) for row in self.coef]
         sizes = [abs(c) for c in numbers] or [Fraction(1)] * len(sigma.coefficients)
-        scale = math.log2(self.denominators) + sigma.degree * math.log2(common)
-        self.log2_columns = np.array([scale + _log2_value(sizes, norm) for norm in norms]).clip(min=0.0)
+        logs = log2_polynomial(sizes, np.array([log2_fraction(norm) for norm in norms]))
+        logs += math.log2(self.denominators) + sigma.degree * math.log2(common)
+        self.log2_columns = (logs * (1 + ROUNDING) + ROUNDING).clip(min=0.0)
         self.zeros = [i for i, norm in enumerate(norms) if not norm]
         self.classes = _proportional(self.coef)
 
@@ -404,21 +405,18 @@ class _Family(SampledMatrix):
     def upper_bound(self) -> tuple[int, str]:
         """A bound of the rank that needs no computation, and why it is one."""
         n_vars, degree, homogeneous = self.basis.n_vars, self.basis.degree, self.basis.homogeneous
-        ambient = (
-            sum(count_monomials(n_vars, j * degree, True) for j in self.degrees)
-            if homogeneous
-            else (count_monomials(n_vars, self.expanded.degree))
-        )
-        # Multiples a q of one polynomial give Σ_j c_j a^j q^j: no more dimensions than terms of positive degree, or
-        # values of a. Constants, zero among them, give constants.
-        positive = sum(j > 0 for j in self.degrees) + (len(self.degrees) > 1 and self.degrees[0] == 0)
+        degrees = [j * degree for j in self.degrees] if homogeneous else [self.expanded.degree]
+        ambient = sum(count_monomials(n_vars, d, homogeneous) for d in degrees)
+        # Multiples a q of one polynomial give Σ_j c_j a^j q^j: no more dimensions than terms, or values of a.
+        # Constants, zero among them, give constants.
+        n_terms = max(1, len(self.degrees))
         by_class, constants = 0, bool(self.zeros) and 0 in self.degrees
         for group in self.classes:
             if self._is_constant(group[0]):
                 constants = True
             else:
                 distinct = {tuple(self.coef[i].tolist()) for i in group}
-                by_class += min(len(distinct), max(positive, 1))
+                by_class += min(len(distinct), n_terms)
         by_class += constants
         bounds = [(self.k, "their number"), (by_class, "multiples of one polynomial, constants and zeros")]
         bounds.append((ambient, f"{ambient} monomials"))
@@ -462,12 +460,6 @@ def _proportional(coef: Array) -> list[list[int]]:
         if first:
             groups[tuple(Fraction(c) / first for c in row)].append(i)
     return list(groups.values())
-
-
-def _log2_value(coefficients: Sequence[Fraction], x: Fraction) -> float:
-    """log2 of Σ_j c_j x^j for non-negative numbers, -inf for 0."""
-    total = sum((c * x**j for j, c in enumerate(coefficients) if c), Fraction(0))
-    return math.log2(total.numerator) - math.log2(total.denominator) if total else -math.inf
 
 
 # --- theorems ---------------------------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ Legend for the shapes below: ``P = n_params`` parameters, ``N = n_monomials``, `
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _linalg
-from ._sampled_rank import SampledMatrix, proven_rank, random_rank
+from ._sampled_rank import ROUNDING, SampledMatrix, log2_fraction, log2_polynomial, proven_rank, random_rank
 from ._validation import (
     COMPLEX128,
     FLOAT64,
@@ -57,8 +56,6 @@ _DENSE_ENTRIES = 2**23
 _POWER_ITERATIONS = 12
 # Singular values further apart than this are not brought together by rounding that exceeds the tolerance a little.
 _CLEAR_GAP = 1e3
-# Rounding of logarithms, relative to the largest of them; sums have far fewer than 10^6 terms.
-_SLACK = 1e-9
 
 
 @dataclass(frozen=True)
@@ -371,7 +368,7 @@ def _log2_column_bounds(program: Program, theta: Array) -> NDArray[np.float64]:
 
     A forward and a reverse sweep over logarithms, since the numbers have as many digits as the network has degree.
     """
-    logs = np.array([_log2(Fraction(entry)) for entry in theta])
+    logs = np.array([log2_fraction(Fraction(entry)) for entry in theta])
     weights = {b.instruction: logs[b.start : b.stop].reshape(b.shape) for b in program.parameters if b.kind == "W"}
     biases = {b.instruction: logs[b.start : b.stop] for b in program.parameters if b.kind == "b"}
     scales = dict.fromkeys(weights, 1)
@@ -384,7 +381,7 @@ def _log2_column_bounds(program: Program, theta: Array) -> NDArray[np.float64]:
         z, d = values[instruction.input], log2_d[instruction.input]
         if isinstance(instruction, Activation):
             coefficients = [Fraction(c) for c in instruction.numbers]
-            values.append(_log2_polynomial(coefficients, z))
+            values.append(log2_polynomial(coefficients, z))
             log2_d.append(math.log2(math.lcm(*(c.denominator for c in coefficients))) + instruction.degree * d)
         else:
             out = np.logaddexp2.reduce(weights[k] + z, axis=1)
@@ -398,7 +395,7 @@ def _log2_column_bounds(program: Program, theta: Array) -> NDArray[np.float64]:
         z, bar = values[instruction.input], bars[k + 1]
         if isinstance(instruction, Activation):
             slope = [j * Fraction(c) for j, c in enumerate(instruction.numbers)][1:]
-            back = bar + _log2_polynomial(slope, z)
+            back = bar + log2_polynomial(slope, z)
         else:
             back = np.logaddexp2.reduce(weights[k] + bar[:, None], axis=0)
         bars[instruction.input] = np.logaddexp2(bars[instruction.input], back)
@@ -406,20 +403,7 @@ def _log2_column_bounds(program: Program, theta: Array) -> NDArray[np.float64]:
             if block.instruction == k:
                 bounds[block.start : block.stop] = (bar[:, None] + z if block.kind == "W" else bar).reshape(-1)
     largest = max(float(np.abs(x[np.isfinite(x)]).max(initial=0.0)) for x in (*values, *bars))
-    return bounds + (log2_d[-1] + _SLACK * (1 + largest + log2_d[-1]))
-
-
-def _log2_polynomial(coefficients: Sequence[Fraction], z: NDArray[np.float64]) -> NDArray[np.float64]:
-    """log2 of Σ_j |c_j| (2^z)^j entrywise."""
-    total = np.full(z.shape, -math.inf)
-    for j, c in enumerate(coefficients):
-        if c:
-            total = np.logaddexp2(total, _log2(c) + (j * z if j else 0.0))
-    return total
-
-
-def _log2(x: Fraction) -> float:
-    return math.log2(abs(x.numerator)) - math.log2(x.denominator) if x else -math.inf
+    return bounds + (log2_d[-1] + ROUNDING * (1 + largest + log2_d[-1]))
 
 
 # --- numerical ranks --------------------------------------------------------------------------------------------------
