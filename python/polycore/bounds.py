@@ -1,23 +1,61 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Proven upper bounds on the dimension of a network's function space.
 
-Legend: a *chain* is a network of affine maps and activations in turn, of widths d_0, …, d_L (d_0 inputs, d_L outputs);
-its functions form an irreducible set F(d_0, …, d_L) of dimension dim F. N(n, S) is the number of monomials in n
-variables of the degrees in S. A *power layer* has the activation z^r, after c (z − a)^r + k has been brought to that
-form: c goes into the next weights, a and k into biases, where there are any.
+A rank found at random parameters is a lower bound; where it meets one of these, the dimension is certain. Nothing here
+is computed from the network's derivatives.
+
+Legend: a *chain* is a network of affine maps and activations in turn, z_a = W_a φ_{a−1} + b_a and φ_a = σ_a(z_a), of
+widths d_0 (inputs φ_0) to d_L (outputs z_L), without linear activations: affine maps that follow each other are one,
+of rank at most t_a <= min(d_{a−1}, d_a). All sets of functions are closures of images, hence irreducible.
+
+Notes
+-----
+The theory, for a chain whose functions form the set F:
+
+*Idle units.* For fixed weights before it, σ_a(w·φ + b) spans over all (w, b) a space of at most N dimensions, N the
+number of monomials in the values of any earlier layer that have possible degrees. Any N units span it, so d_a can be
+replaced by min(d_a, N), and N − 1 if the next map has a bias and constants are counted.
+
+*Cuts.* z_a = B u + b with u = A φ_{a−1} of t_a values. GL(t_a) acts on A, B, the affine group if there is a bias. So
+every function of F is g∘h, where h has the outputs u, g begins with B, and the group acts on these pairs (g, h). If the
+values u are linearly independent (with 1, if there is a bias) the stabilisers are trivial, and
+
+    dim F <= dim{h} + dim{g} − t_a²    (− t_a more with a bias, which h then has as well).
+
+If they are dependent, of rank s < t_a, then the same holds with s for t_a, and all bounds below grow with s: each of
+the two blocks that meet at the cut gains at least s (h with a bias s + 1) when its side of the cut widens from s − 1 to
+s, which outweighs s² − (s − 1)². Cutting in all places but i < … < j leaves blocks, each a network of its own from t_i
+values to t_j, and the best set of cuts is a shortest path. This contains the recursive bound dim F(0..L) <= dim F(0..k)
++ dim F(k..L) − d_k of J. Kileel, M. Trager, J. Bruna, *On the expressive power of deep polynomial neural networks*,
+NeurIPS 2019, arXiv:1905.12207, since a block of two layers has at most d (n + m − 1) dimensions, d units being
+scaled; parameters minus scalings; and the bounds by low-rank inputs and outputs, t (d_0 − t) and (d_L − t) t.
+
+*Blocks* have at most as many dimensions as coefficients: outputs × monomials of possible degrees in n = t_i variables.
+Blocks of two layers, n → d → m, with power z^r:
+
+* m = 1: sums of d powers of linear forms. J. Alexander, A. Hirschowitz, *Polynomial interpolation in several
+  variables*, J. Algebraic Geom. 4 (1995): min(d n, number of monomials), one less for (n, r, d) = (3, 4, 5), (4, 4, 9),
+  (5, 4, 14), (5, 3, 7); symmetric matrices of rank d for r = 2.
+* m > 1: sums of d points of a Segre–Veronese variety. The tangent space of F is the sum of the tangent spaces at the
+  d points (Terracini). If s of these lie on a rational curve of degree e, that has at most e + 1 dimensions where the
+  2 s of the curve's tangent lines are counted. See `_curve_defect`.
+* m = 3, r = 2, n even, 2 d < 3 n: a Pfaffian vanishes (G. Ottaviani, *An invariant regarding Waring's problem for cubic
+  polynomials*, Nagoya Math. J. 193 (2009)).
+* a bias in the first layer is one variable more, that is 1; one in the last adds m dimensions at most.
+* polynomial activations: the coefficients of each degree are those for a power, and all degrees together are, up to
+  scaling coefficients, a linear projection of what (1 + z)^r gives, a power with one variable more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
-from itertools import product
-from math import comb, prod
+from itertools import pairwise
+from math import comb
 from typing import NamedTuple, TypeAlias
 
-from .program import Activation, Affine, Program
+from .program import Activation, Affine, Indeterminate, Program
 from .symmetries import _as_shifted_power, orbit_dimension
 
 __all__ = ["UpperBound", "upper_bound"]
@@ -27,8 +65,11 @@ _MAX_SUPPORT = 2**10
 # Where both the variables and the degree pass this there are more monomials, 2^128, than parameters of any network.
 _MANY = 128
 _NO_BOUND = 1 << _MANY
-# Linear layers inside of a network whose values may span less than their width: so many cases are told apart.
-_MAX_CASES = 64
+# Rational curves are tried through so many points, and relations among polynomials in so many variables.
+_MAX_POINTS = 64
+_MAX_RELATED = 8
+# Through how many values the bias of a map passes that ends in it: more than there are.
+_FREE = 1 << 62
 _CACHE_SIZE = 2**16
 
 
@@ -77,18 +118,14 @@ class _Bound(NamedTuple):
 def upper_bound(program: Program) -> UpperBound:
     """A proven upper bound of the dimension of the network's functions."""
     chain = _read_chain(program)
-    if chain is None:
-        bound = _bound_by_counting(program)
-    else:
-        bound = _chain_bound(*chain)
-    return UpperBound(*bound)
+    return UpperBound(*(_bound_by_counting(program) if chain is None else _chain_bound(*chain)))
 
 
 # --- programs that are not chains -------------------------------------------------------------------------------------
 
 
 def _bound_by_counting(program: Program) -> _Bound:
-    supports = [(1,)]
+    supports: list[Sequence[int]] = [(1,)]
     for instruction in program.instructions:
         before = supports[instruction.input]
         if isinstance(instruction, Affine):
@@ -134,7 +171,7 @@ def _compose_degrees(outer: Sequence[int], inner: Sequence[int]) -> Sequence[int
         return (low,)
     if len(inner) == 1:
         return tuple(j * inner[0] for j in outer)
-    if inner[0] == 0 and inner[1] == 1 and len(inner) == inner[-1] + 1 or high > _MAX_SUPPORT:
+    if (inner[0] == 0 and len(inner) == inner[-1] + 1) or high > _MAX_SUPPORT:  # no degree is left out, or too many
         return range(low, high + 1)
     mask = sum(1 << degree for degree in inner)
     total, power = 0, 1  # bits are degrees
@@ -185,43 +222,50 @@ def _monomials(n: int, layers: tuple[_Layer, ...], biases: tuple[bool, ...]) -> 
 # --- reading a chain --------------------------------------------------------------------------------------------------
 
 
-def _read_chain(program: Program) -> tuple[tuple[int, ...], tuple[_Kind, ...], tuple[bool, ...], bool] | None:
-    """(widths, activations, biases, whether outputs are constant) of a program that is a chain, else None."""
+_IDENTITY = _Kind((1,), 1)
+
+
+def _read_chain(program: Program) -> tuple[tuple[int, ...], tuple[_Kind, ...], tuple[bool, ...]] | None:
+    """(widths, activations, biases) of a program that is a chain, else None.
+
+    There is an activation before each affine map and one after the last, the identity where the program has none.
+    """
     widths, kinds, biases = [program.n_inputs], [], []
-    kind: _Kind | None = None  # of the activations since the last affine map
+    kind = _IDENTITY
     for k, instruction in enumerate(program.instructions):
         if instruction.input != k:
             return None
-        if isinstance(instruction, Activation):
+        if isinstance(instruction, Affine):
+            kinds.append(kind)
+            widths.append(instruction.n_out)
+            biases.append(instruction.bias)
+            kind = _IDENTITY
+        elif isinstance(instruction, Activation):
             outer = _kind(instruction.coefficients)
-            kind = outer if kind is None else _composed(outer, kind)
-            continue
-        kinds.append(kind or _IDENTITY)
-        widths.append(instruction.n_out)
-        biases.append(instruction.bias)
-        kind = None
-    return tuple(widths), tuple([*kinds, kind or _IDENTITY]), tuple(biases), False
-
-
-_IDENTITY = _Kind((1,), 1)
+            kind = outer if kind is _IDENTITY else _composed(outer, kind)
+        else:
+            return None
+    return tuple(widths), (*kinds, kind), tuple(biases)
 
 
 @lru_cache(_CACHE_SIZE)
 def _kind(coefficients: tuple[object, ...]) -> _Kind:
-    known = all(isinstance(c, (int, float, Fraction)) for c in coefficients)
-    # A coefficient that is not a number is an unknown other than 0.
-    degrees = tuple(j for j, c in enumerate(coefficients) if not isinstance(c, (int, float, Fraction)) or c != 0)
+    # An indeterminate is an unknown other than 0.
+    known = not any(isinstance(c, Indeterminate) for c in coefficients)
+    degrees = tuple(j for j, c in enumerate(coefficients) if isinstance(c, Indeterminate) or c != 0)
     if len(degrees) <= 1:
         return _Kind(degrees, degrees[0] if degrees else 0)
     degree = degrees[-1]
     if not known:
         return _Kind(degrees, degree, degree == 2, True) if degree <= 2 else _Kind(degrees)
-    power = _as_shifted_power(coefficients)  # type: ignore[arg-type]
+    power = _as_shifted_power(coefficients)
     return _Kind(degrees) if power is None else _Kind(degrees, degree, power[2] != 0, power[3] != 0)
 
 
 def _composed(outer: _Kind, inner: _Kind) -> _Kind:
     degrees = tuple(_compose_degrees(outer.degrees, inner.degrees))
+    if degrees == (0, 1):
+        return _Kind(degrees, 1, constant=True)
     return _Kind(degrees, degrees[0] if len(degrees) == 1 else 0)
 
 
@@ -229,34 +273,33 @@ def _composed(outer: _Kind, inner: _Kind) -> _Kind:
 
 
 @lru_cache(_CACHE_SIZE)
-def _chain_bound(
-    widths: tuple[int, ...], kinds: tuple[_Kind, ...], biases: tuple[bool, ...], _: bool = False
-) -> _Bound:
-    # An activation before the first affine map or after the last one does not raise the dimension, except that a
-    # constant one makes everything after it constant.
+def _chain_bound(widths: tuple[int, ...], kinds: tuple[_Kind, ...], biases: tuple[bool, ...]) -> _Bound:
+    """The bound for a chain, given with the activations before the first and after the last affine map."""
     start = _constant_from(kinds, biases)
+    if start == len(biases) or not biases:
+        return _Bound(0, "the outputs do not depend on the parameters")
     if start is not None:
-        if start == len(biases):
-            return _Bound(0, "the outputs do not depend on the parameters")
+        # The first map after the constants gives any vector: a network with one input, at one point.
         widths, kinds, biases = (1, *widths[start + 1 :]), kinds[start:], (False, *biases[start + 1 :])
-        n_outputs = widths[-1]
-        inner = _chain_bound(widths, (_IDENTITY, *kinds[1:]), biases)
-        if inner.value < n_outputs:
-            return inner
-        return _Bound(n_outputs, f"the outputs are constant: {n_outputs}")
+        constants = _Bound(widths[-1], f"the outputs are {widths[-1]} constants")
+        return min(constants, _chain_bound(widths, (_IDENTITY, *kinds[1:]), biases), key=lambda bound: bound.value)
+    # F∘p in front and p∘F behind have no more dimensions than F, so the outer activations do not matter.
     hidden = kinds[1:-1]
-    bound = _bound(_resolved(widths, hidden, biases))
+    bound = _bound(_maps(widths, hidden, biases))
     needed = tuple(
-        bias
-        or (k > 0 and hidden[k - 1].constant and hidden[k - 1].power > 0)
-        or (k < len(hidden) and hidden[k].shifted)
+        bias or (k > 0 and _is_raised(hidden[k - 1])) or (k < len(hidden) and hidden[k].shifted)
         for k, bias in enumerate(biases)
     )
     if needed != biases:
-        other = _bound(_resolved(widths, hidden, needed))
-        if other.value < bound.value:
-            bound = _Bound(other.value, f"with biases added: {other.reason}")
+        # c (z − a)^r + k without the biases that absorb a and k: biases only add functions.
+        relaxed = _bound(_maps(widths, hidden, needed))
+        if relaxed.value < bound.value:
+            bound = _Bound(relaxed.value, f"{relaxed.reason}, even with biases")
     return bound
+
+
+def _is_raised(kind: _Kind) -> bool:
+    return kind.power > 1 and kind.constant
 
 
 def _constant_from(kinds: tuple[_Kind, ...], biases: tuple[bool, ...]) -> int | None:
@@ -268,185 +311,280 @@ def _constant_from(kinds: tuple[_Kind, ...], biases: tuple[bool, ...]) -> int | 
             degrees = degrees[:1] if degrees[:1] == (0,) else ()
         if degrees in ((), (0,)):
             found = k
-            zero = degrees == () and not (k < len(biases) and biases[k])
+            if k == len(biases):
+                return k
+            zero = degrees == () and not biases[k]
         else:
             zero = False
-        if zero and k == len(biases) - 1:
-            return len(biases)
-    return found
+    return len(biases) if zero else found
 
 
-def _resolved(widths: tuple[int, ...], kinds: tuple[_Kind, ...], biases: tuple[bool, ...]) -> _Chain:
+class _Maps(NamedTuple):
+    """A chain without linear activations, ready to be cut at its affine maps z = B (A φ + c) + b."""
+
+    widths: tuple[int, ...]
+    layers: tuple[_Layer, ...]
+    ranks: tuple[int, ...]  # of each affine map, at most
+    biases: tuple[bool, ...]  # whether there is c or b
+    narrow: tuple[int, ...]  # how many values the last bias passes through, 0 if there is none
+    places: tuple[int, ...]  # the layer that each affine map ends in
+
+
+def _maps(widths: tuple[int, ...], kinds: tuple[_Kind, ...], biases: tuple[bool, ...]) -> _Maps:
     layers: list[_Layer] = []
+    flags = list(biases)
     for k, kind in enumerate(kinds):
         before, after = biases[k], biases[k + 1]
-        if kind.power == 1 and (before or after or not kind.constant):
+        if kind.power == 1:
+            # W (z + k 1) is what a bias before can do: no other vector is needed.
+            flags[k] = before or (kind.constant and not after)
             layers.append(1)
         elif kind.power and (before or not kind.shifted) and (after or not kind.constant):
             layers.append(kind.power)
         else:
             degrees = tuple(range(kind.degrees[-1] + 1)) if before else kind.degrees
             layers.append(degrees[1:] if after and degrees[0] == 0 else degrees)
-    return _Chain(widths, tuple(layers), biases)
+    if 1 not in layers:
+        narrow = tuple(_FREE if bias else 0 for bias in biases)
+        return _Maps(widths, tuple(layers), widths[1:], biases, narrow, tuple(range(1, len(widths))))
+    kept = [k for k in range(len(flags)) if k == len(layers) or layers[k] != 1]
+    ranks, biased, narrow_widths = [], [], []
+    first = 0
+    for k in kept:  # the affine maps first, …, k are one
+        rank = min(widths[first : k + 2])
+        with_bias = [i for i in range(first, k + 1) if flags[i]]
+        ranks.append(rank)
+        biased.append(bool(with_bias))
+        narrow_widths.append(min((*widths[with_bias[-1] + 1 : k + 1], _FREE)) if with_bias else 0)
+        first = k + 1
+    return _Maps(
+        (widths[0], *(widths[k + 1] for k in kept)),
+        tuple(layers[k] for k in kept[:-1]),
+        tuple(ranks),
+        tuple(biased),
+        tuple(narrow_widths),
+        tuple(k + 1 for k in kept),
+    )
 
 
-def _bound(chain: _Chain) -> _Bound:
-    given = chain
-    chain = _reduced(chain)
-    widths, layers, biases = chain
-    inner = [k for k in range(2, len(widths) - 2) if layers[k - 1] == 1]
-    if inner and prod(widths[k] for k in inner) <= _MAX_CASES:
-        cases = []
-        for ranks in product(*(range(1, widths[k] + 1) for k in inner)):
-            case = list(widths)
-            for k, rank in zip(inner, ranks):
-                case[k] = rank
-            cases.append(_recursive_bound(tuple(case), layers, biases, True))
-        bound = max(cases)
-    else:
-        bound = _recursive_bound(widths, layers, biases, False)
-    if widths != given.widths:
-        names = ", ".join(map(str, widths))
-        bound = _Bound(bound.value, f"{bound.reason}, for widths ({names}), which suffice")
-    return bound
+def _bound(maps: _Maps) -> _Bound:
+    blocks = _Blocks(maps)
+    widths, ranks = blocks.widths, blocks.ranks
+    # Bounds for the blocks from the inputs to the values u of each map, less the dimension of the group there.
+    best, cuts = [ranks[0] * (widths[0] + maps.biases[0]) - blocks.group(0)], [0]
+    for b in range(1, len(ranks)):
+        value, cut, degree = _NO_BOUND, 0, 1
+        for a in range(b - 1, -1, -1):
+            degree *= _top(maps.layers[a])
+            if ranks[a] > 1 and best[a] + ranks[b] * degree >= value:
+                continue  # a block has more than ``degree`` coefficients
+            bound = best[a] + blocks.bound(a, b)
+            if bound < value:
+                value, cut = bound, a
+        best.append(value - blocks.group(b))
+        cuts.append(cut)
+    value = best[-1] + widths[-1] * (ranks[-1] + blocks.later[-1])
+    path = [len(ranks) - 1]
+    while path[-1]:
+        path.append(cuts[path[-1]])
+    return _Bound(value, _words(maps, blocks, best, path[::-1], value))
 
 
-def _reduced(chain: _Chain) -> _Chain:
-    while True:
-        reduced = _without_idle_units(_without_linear_layers(chain))
-        if reduced == chain:
-            break
-        chain = reduced
-    widths, layers, biases = chain
-    if biases[0] and not any(biases[1:]) and all(isinstance(layer, int) for layer in layers):
-        # Forms in one variable more, which stands for 1.
-        chain = _Chain((widths[0] + 1, *widths[1:]), layers, (False,) * len(biases))
-    return chain
+def _top(layer: _Layer) -> int:
+    return layer if isinstance(layer, int) else layer[-1]
 
 
-def _without_linear_layers(chain: _Chain) -> _Chain:
-    widths, layers, biases = chain
-    k = 1
-    while k < len(widths) - 1:
-        if layers[k - 1] == 1:
-            if biases[k - 1] and biases[k]:
-                biases = (*biases[: k - 1], False, *biases[k:])
-            if widths[k] >= min(widths[k - 1] + biases[k - 1], widths[k + 1]):
-                bias = biases[k - 1] or biases[k]
-                widths = widths[:k] + widths[k + 1 :]
-                layers = layers[: k - 1] + layers[k:]
-                biases = (*biases[: k - 1], bias, *biases[k + 1 :])
-                continue
-        k += 1
-    return _Chain(widths, layers, biases)
+class _Blocks:
+    """The blocks between the maps of a chain, and their bounds; widths are without idle units."""
+
+    def __init__(self, maps: _Maps) -> None:
+        self.widths, self.layers, self.biases = list(maps.widths), maps.layers, maps.biases
+        self.ranks = [min(rank, n) for rank, n in zip(maps.ranks, maps.widths)]
+        self.later = [narrow > rank for narrow, rank in zip(maps.narrow, self.ranks)]  # whether b is free
+        # Degrees of relations between the values u of a map: homogeneous ones, and any.
+        self._relations = [(_NO_BOUND, _NO_BOUND)] * len(self.ranks)
+        for k in range(len(self.layers)):
+            self._settle(k)
+            width = self._useful_units(k)
+            if width < self.widths[k + 1]:
+                self.widths[k + 1] = width
+                self.ranks[k], self.ranks[k + 1] = min(self.ranks[k], width), min(self.ranks[k + 1], width)
+                self.later[k], self.later[k + 1] = (maps.narrow[j] > self.ranks[j] for j in (k, k + 1))
+                self._settle(k)
+
+    def _settle(self, a: int) -> None:
+        """Find relations between the values u of map a: n + 1 polynomials of degree e in n variables."""
+        homogeneous, degree, forms, anything = True, 1, _NO_BOUND, _NO_BOUND
+        for c in range(a - 1, -1, -1):
+            layer, n = self.layers[c], self.ranks[c]
+            degree *= _top(layer)
+            homogeneous = homogeneous and isinstance(layer, int) and not self.biases[c + 1]
+            if n < self.ranks[a] and n <= _MAX_RELATED:
+                anything = min(anything, degree**n)
+                if homogeneous and not self.later[c]:
+                    forms = min(forms, degree ** (n - 1))
+        self._relations[a] = forms, min(forms, anything)
+
+    def _useful_units(self, k: int) -> int:
+        """At most so many units of layer k + 1 bring something new."""
+        width, degree = self.widths[k + 1], 1
+        for a in range(k, -1, -1):
+            degree *= _top(self.layers[a])
+            if self.ranks[a] >= width or (self.ranks[a] > 1 and degree >= width):
+                continue  # at least as many monomials
+            degrees = _degrees(self.layers[a : k + 1], (self.later[a], *self.biases[a + 1 : k + 1]))
+            width = max(1, min(width, self._count(a, degrees) - (self.biases[k + 1] and degrees[0] == 0)))
+        return width
+
+    def _count(self, a: int, degrees: Sequence[int]) -> int:
+        """Dimension of the polynomials of these degrees in the values u of map a, less relations."""
+        n, top = self.ranks[a], degrees[-1]
+        forms, anything = self._relations[a]
+        if len(degrees) == 1 and forms <= top:
+            return _count(n, degrees) - _count(n, (top - forms,))
+        if len(degrees) == top + 1 and anything <= top:
+            return _count(n, degrees) - _count(n, range(top - anything + 1))
+        return _count(n, degrees)
+
+    def coefficients(self, a: int, b: int) -> int:
+        """Dimension of the polynomials that the block from map a to map b has as outputs."""
+        return self._count(a, _degrees(self.layers[a:b], (self.later[a], *self.biases[a + 1 : b + 1])))
+
+    def bound(self, a: int, b: int) -> int:
+        """A bound for the block from the ranks[a] values u of map a to those of map b."""
+        n, m = self.ranks[a], self.ranks[b]
+        bound = m * self.coefficients(a, b)
+        if b > a + 1:
+            return bound
+        return min(bound, _two_layer_bound(n, self.widths[b], m, self.layers[a], self.later[a], self.biases[b]))
+
+    def group(self, a: int) -> int:
+        """Dimension of the linear or affine group at map a."""
+        return self.ranks[a] * (self.ranks[a] + self.later[a])
 
 
-def _without_idle_units(chain: _Chain) -> _Chain:
-    widths, layers, biases = chain
-    capped = list(widths)
-    for k in range(1, len(widths) - 1):
-        after = biases[k]
-        degree = 1
-        for i in range(k - 1, -1, -1):
-            layer = layers[i]
-            degree *= layer if isinstance(layer, int) else layer[-1]
-            if capped[i] >= capped[k] or (capped[i] > 1 and degree >= capped[k]):
-                continue  # at least as many monomials as that, or degree + 1, less one
-            degrees = _degrees(layers[i:k], biases[i:k])
-            capped[k] = max(1, min(capped[k], _count(capped[i], degrees) - (after and degrees[0] == 0)))
-        layer = layers[k - 1]
-        if capped[k + 1] == 1 and isinstance(layer, int) and layer > 1 and capped[k] > 1:
-            n = capped[k - 1] + biases[k - 1]
-            capped[k] = min(capped[k], max(1, _generic_rank(n, layer, int(after and biases[k - 1]))))
-    return _Chain(tuple(capped), layers, biases)
+# --- words ------------------------------------------------------------------------------------------------------------
+
+_PARAMETERS = "parameters modulo symmetries"
+_COEFFICIENTS = "coefficients"
 
 
-@lru_cache(_CACHE_SIZE)
-def _recursive_bound(
-    widths: tuple[int, ...], layers: tuple[_Layer, ...], biases: tuple[bool, ...], linear_spans: bool
-) -> _Bound:
-    n_layers = len(biases)
-    best, cut = [0], [0]
-    gains = [0]
-    for k, layer in enumerate(layers, 1):
-        if not isinstance(layer, int):
-            gains.append(0)
-        elif layer == 1 and (linear_spans or k in (1, n_layers - 1)):
-            gains.append(widths[k] ** 2)
-        else:
-            gains.append(widths[k])
-    for j in range(1, n_layers + 1):
-        value, start = best[j - 1] - gains[j - 1] + widths[j] * (widths[j - 1] + biases[j - 1]), j - 1
-        for i in range(j - 2, -1, -1):
-            before = best[i] - gains[i]
-            segment = _segment(widths, layers, biases, i, j, value - before)
-            if before + segment < value:
-                value, start = before + segment, i
-        best.append(value)
-        cut.append(start)
-    return _Bound(best[-1], _recursion_words(widths, layers, biases, best, cut, gains))
+def _words(maps: _Maps, blocks: _Blocks, best: Sequence[int], path: Sequence[int], value: int) -> str:
+    """How the bound comes about, given the maps where the best set of cuts cuts, the first and last among them."""
+    widths, ranks = blocks.widths, blocks.ranks
+    idle = f", other units than ({', '.join(map(str, widths))}) being idle" if list(maps.widths) != widths else ""
+    n_params = sum(m * (n + bias) for n, m, bias in zip(widths, widths[1:], maps.biases))
+    scalings = sum(width for width, layer in zip(widths[1:], maps.layers) if isinstance(layer, int))
+    if value == n_params - scalings:
+        return f"{n_params} parameters" + (f" − {scalings} scalings = {value}" if scalings else "") + idle
+    terms: list[tuple[int, str]] = []
+    places: list[int] = []  # where blocks meet
+    lost: list[int] = []
+    for a, b in pairwise(path):
+        size = best[b] + blocks.group(b) - best[a]
+        name = _block_name(blocks, a, b, size)
+        if name == _PARAMETERS and terms and terms[-1][1] == name:
+            terms[-1] = (terms[-1][0] + size - blocks.group(a), name)
+            continue
+        if terms:
+            places.append(maps.places[a])
+            lost.append(blocks.group(a))
+        terms.append((size, name))
+    if best[0]:
+        terms.insert(0, (best[0], f"{ranks[0]} linear forms in {widths[0]} inputs"))
+    beyond = value - best[-1] - blocks.group(len(ranks) - 1)
+    if beyond:
+        terms.append((beyond, f"{widths[-1]} outputs of rank {ranks[-1]}"))
+    if len(terms) == 1 and terms[0][1] == _COEFFICIENTS:
+        return _ambient_words(widths[-1], value) + idle
+    words = " − ".join([" + ".join(f"{size} ({name})" for size, name in terms), *map(str, lost)])
+    words += f" = {value}" if len(terms) > 1 else ""
+    if len(path) == 1:
+        words = f"affine maps {widths[0]} → {widths[1]} of rank {ranks[0]}: {value}"
+    elif places:
+        at = f"layer{'s' if len(places) > 1 else ''} {', '.join(map(str, places))}"
+        words = f"recursive bound at {at}: {words} (Kileel–Trager–Bruna)"
+    return words + idle
 
 
-def _recursion_words(widths, layers, biases, best, cut, gains) -> str:
-    cuts = [len(biases)]
-    while cuts[-1]:
-        cuts.append(cut[cuts[-1]])
-    cuts.reverse()
-    if len(cuts) == 2 and len(biases) > 1:
-        return "the whole"
-    if len(cuts) == len(biases) + 1:
-        n_params = sum(m * (n + b) for n, m, b in zip(widths, widths[1:], biases))
-        return f"{n_params} parameters − {n_params - best[-1]}"
-    terms = [best[j] - best[i] + gains[i] for i, j in zip(cuts, cuts[1:])]
-    lost = [gains[i] for i in cuts[1:-1]]
-    at = "layer " + str(cuts[1]) if len(cuts) == 3 else "layers " + ", ".join(map(str, cuts[1:-1]))
-    return f"recursive bound at {at}: {' + '.join(map(str, terms))} − {' − '.join(map(str, lost))} = {best[-1]}"
-
-
-def _segment(
-    widths: tuple[int, ...], layers: tuple[_Layer, ...], biases: tuple[bool, ...], i: int, j: int, limit: int
-) -> int:
-    """A bound for the block of layers i..j as a whole, or at least ``limit``."""
-    n, m, last = min(widths[i], widths[i + 1]), min(widths[j], widths[j - 1]), biases[j - 1]
-    extra = n * (widths[i] - n) + (m + last) * (widths[j] - m)
-    block, flags = layers[i : j - 1], biases[i:j]
-    bound = m * _monomials(n, block, flags)
-    if j == i + 2 and isinstance(block[0], int) and block[0] > 1:
-        bound = min(bound, _two_layer_bound(n + flags[0], widths[i + 1], m, block[0]) + m * last)
-    return extra + bound
+def _block_name(blocks: _Blocks, a: int, b: int, size: int) -> str:
+    n, d, m = blocks.ranks[a] + blocks.later[a], blocks.widths[b], blocks.ranks[b]
+    layer = blocks.layers[a]
+    if size == m * blocks.coefficients(a, b):
+        return _COEFFICIENTS
+    if size == d * (n + m - isinstance(layer, int)) + m * blocks.biases[b]:
+        return _PARAMETERS
+    if m > 1:
+        return f"{d} points of a Segre–Veronese variety"
+    return f"quadratic forms of rank {d}" if _top(layer) == 2 else f"{d} powers, Alexander–Hirschowitz"
 
 
 # --- two layers -------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(_CACHE_SIZE)
+def _two_layer_bound(n: int, d: int, m: int, layer: _Layer, before: bool, after: bool) -> int:
+    """A bound for n → d → m with biases before and after the hidden layer; n, m <= d."""
+    constants = m * after
+    if isinstance(layer, int):
+        bound = _sum_of_powers(n + before, d, m, layer) + constants
+        if before and after:
+            bound = min(bound, d * (n + m) + m - _curve_defect(n + 1, d, m, layer, True))
+        return bound
+    bounds = [d * (n + before + m) + constants]
+    if not before:
+        bounds.append(_sum_of_powers(n + 1, d, m, layer[-1]) + constants)
+        bounds.append(sum(_sum_of_powers(n, d, m, degree) if degree else m for degree in layer) + constants)
+    elif layer[-1] == 3 and m == 1:
+        # A shift removes z², and the other terms are in the tangent space at the power x0³ of the constant x0.
+        bounds.append(_sum_of_powers(n + 1, d + 1, 1, 3))
+    return min(bounds)
+
+
+@lru_cache(_CACHE_SIZE)
+def _sum_of_powers(n: int, d: int, m: int, r: int) -> int:
+    """A bound for m forms of degree r in n variables that are combinations of the same d powers, r >= 1."""
+    if r == 1:
+        d = min(d, n, m)
+        return d * (n + m - d)
+    if m == 1 and r == 2:
+        d = min(d, n)
+        return d * n - d * (d - 1) // 2
+    ambient = m * _count(n, (r,))
+    if m == 1:
+        return min(d * n, ambient) - ((n, r, d) in _ALEXANDER_HIRSCHOWITZ)
+    if m == 3 and r == 2 and n % 2 == 0 and 2 * d < 3 * n:
+        ambient -= 1
+    return min(ambient, d * (n + m - 1) - _curve_defect(n, d, m, r, False))
+
 
 # (variables, degree, number of powers): one less than expected.
 _ALEXANDER_HIRSCHOWITZ = {(3, 4, 5), (4, 4, 9), (5, 4, 14), (5, 3, 7)}
 
 
 @lru_cache(_CACHE_SIZE)
-def _waring_dimension(n: int, r: int, k: int) -> int:
-    """Dimension of the sums of k r-th powers of linear forms in n variables, r >= 2: Alexander and Hirschowitz."""
-    if r == 2:
-        k = min(k, n)
-        return k * n - k * (k - 1) // 2
-    return min(k * n, _count(n, (r,))) - ((n, r, k) in _ALEXANDER_HIRSCHOWITZ)
+def _curve_defect(n: int, d: int, m: int, r: int, constant: bool) -> int:
+    """How much the tangent spaces at d points ℓ^r ⊗ w, in n variables with m outputs, overlap at least.
+
+    Through s general points of P^(q−1) there is a rational curve of degree e where s (q − 2) <= q (e + 1) − 4, and for
+    given values of the curve's parameter where s (q − 1) < q (e + 1); e >= min(s, q) − 1 in any case. So the curve can
+    choose the parameters in one factor and has them given in the other. ``constant``: the points x0^r ⊗ w are added.
+    """
+    best = 0
+    for s in range(2, min(d, _MAX_POINTS) + 1):
+        points = s + constant
+        degree = min(
+            _through(m, s, False) + r * _through(n, points, True),
+            _through(m, s, True) + r * _through(n, points, False),
+        )
+        best = max(best, 2 * s + constant - degree - 1)
+    # Bounds must grow by max(n, m) when n or m does, see "Cuts".
+    return max(0, min(best, d - max(n, m)))
 
 
-@lru_cache(_CACHE_SIZE)
-def _generic_rank(n: int, r: int, constant: int) -> int:
-    """Number of powers that add up, with a constant times a fixed power if any, to a generic form."""
-    ambient = _count(n, (r,))
-    if r == 2:
-        return n - constant if n > 1 else 1
-    if ambient >= _NO_BOUND:
-        return ambient
-    k = -(-(ambient - constant) // n)
-    while min(ambient, _waring_dimension(n, r, k) + constant) < ambient:
-        k += 1
-    return k
-
-
-@lru_cache(_CACHE_SIZE)
-def _two_layer_bound(n: int, k: int, m: int, r: int) -> int:
-    if m == 1:
-        return _waring_dimension(n, r, k)
-    return min(k * (n + m - 1), m * _count(n, (r,)))
+def _through(q: int, s: int, free: bool) -> int:
+    """Degree of rational curves through s general points of P^(q−1), at parameters that are free or given."""
+    if q == 1:
+        return 0
+    degree = -(-(s * (q - 2) + 4) // q) - 1 if free else -(-(s * (q - 1) + 1) // q) - 1
+    return max(degree, min(s, q) - 1)
