@@ -119,6 +119,18 @@ def update_of_many_moments() -> Callable[[], object]:
 
 
 @operation
+def modular_rank() -> Callable[[], object]:
+    matrix = np.random.default_rng(0).integers(0, 2**61 - 1, (3000, 3000), dtype=np.uint64)
+    return lambda: pc.modular_rank(matrix, 2**61 - 1)
+
+
+@operation
+def modular_kernel() -> Callable[[], object]:
+    matrix = np.random.default_rng(0).integers(0, 2**31 - 1, (2500, 2600), dtype=np.uint64)
+    return lambda: pc.modular_kernel(matrix, 2**31 - 1)
+
+
+@operation
 def veronese() -> Callable[[], object]:
     X, out = data(100_000, 10), np.empty((100_000, 1001))
     return lambda: pc.veronese(X, 4, out=out)

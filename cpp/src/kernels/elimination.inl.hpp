@@ -179,8 +179,8 @@ struct MontgomeryField {
   static inline __attribute__((always_inline)) void add_product(Sum& sum, V a, V b) { sum += static_cast<Sum>(a) * b; }
   /// Sums stay below p R; `period` products more, and they stay below 2 p R.
   static inline __attribute__((always_inline)) void settle(Sum& sum, Field f) {
-    const Sum bound = static_cast<Sum>(f->p) << 64;
-    sum -= sum >= bound ? bound : 0;
+    const auto high = static_cast<Entry>(sum >> 64), less = high - f->p;
+    sum = static_cast<Sum>(less < high ? less : high) << 64 | static_cast<Entry>(sum);
   }
   static inline __attribute__((always_inline)) V finish(Sum sum, std::size_t, Field f) {
     settle(sum, f);
