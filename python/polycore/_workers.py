@@ -115,7 +115,7 @@ class _Pool:
         self._workers: list[_Worker] = []
         self._inbox: queue.SimpleQueue[tuple[_Worker, bytes]] = queue.SimpleQueue()
         self._tasks: dict[int, Task] = {}  # not yet finished
-        self._returned: list[int] = []  # heap of tasks that were sent in vain
+        self._waiting: list[int] = []  # heap of tasks that no worker has
         self._alone: set[int] = set()  # tasks that may have killed a worker: they are sent without company
         self._results: dict[int, Result] = {}
         self._next = 0  # the first task whose result has not been taken
@@ -126,7 +126,7 @@ class _Pool:
             if worker.wants_more() and not (worker.running and worker.running[0] in self._alone):
                 self._send(worker, worker.chunk)
         while len(self._workers) < self._n_workers:
-            if not self._returned and not self._pull():
+            if not self._waiting and not self._pull():
                 break
             worker = _Worker(*self._start, self._inbox)
             self._workers.append(worker)
@@ -139,10 +139,10 @@ class _Pool:
 
     def _send(self, worker: _Worker, n_tasks: int) -> None:
         numbers: list[int] = []
-        while len(numbers) < n_tasks and (self._returned or self._pull()):
-            if self._returned[0] in self._alone and (worker.running or numbers):
+        while len(numbers) < n_tasks and (self._waiting or self._pull()):
+            if self._waiting[0] in self._alone and (worker.running or numbers):
                 break
-            numbers.append(heapq.heappop(self._returned))
+            numbers.append(heapq.heappop(self._waiting))
             if numbers[-1] in self._alone:
                 break
         if numbers:
@@ -159,7 +159,7 @@ class _Pool:
             self._problem = None if isinstance(error, StopIteration) else error
             return False
         self._tasks[number] = task
-        heapq.heappush(self._returned, number)
+        heapq.heappush(self._waiting, number)
         return True
 
     def wait(self) -> None:
@@ -186,7 +186,7 @@ class _Pool:
             return
         message = json.loads(line)
         for number in worker.finish(message):
-            heapq.heappush(self._returned, number)
+            heapq.heappush(self._waiting, number)
         for number, result in message["done"]:
             self._store(number, result)
 
@@ -208,7 +208,7 @@ class _Pool:
         else:
             self._alone.update(worker.running)
             for number in worker.running:
-                heapq.heappush(self._returned, number)
+                heapq.heappush(self._waiting, number)
         worker.kill()
 
     def take_ready(self) -> list[Result]:
@@ -257,8 +257,7 @@ class _Worker:
         self._write([self.function, self.setup])
 
     def _listen(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        for line in self.process.stdout or ():
             self.inbox.put((self, line))
         self.inbox.put((self, b""))
 
@@ -294,8 +293,8 @@ class _Worker:
             seconds = (now - self.since) / len(done)
             self.chunk = max(1, min(_MAX_CHUNK, 2 * self.chunk, int(_CHUNK_TIME / max(seconds, 1e-6))))
             self.since = now
-            for number, _ in done:
-                assert self.running.popleft() == number
+            for _ in done:  # in the order in which they were sent
+                self.running.popleft()
         for number in back:
             self.running.remove(number)
         return list(back)

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
-from itertools import count, islice, repeat
+from itertools import islice, repeat, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -350,16 +350,13 @@ class _Table:
         """Check the rows that are there against the first tasks, which are used up; their statuses."""
         journal, parquet = self._journal.lines(), self._parquet_lines()
         tally: Counter[str] = Counter()
-        for number in count(1):
-            line, copy = next(journal, None), next(parquet, None)
-            if line is None and copy is None:
-                return tally
+        for number, (line, copy) in enumerate(zip_longest(journal, parquet), 1):
             task = next(tasks, None)
             for text, path in ((line, self._journal.path), (copy, self._path)):
                 if text is not None:
                     _compare(path.name, number, _cells(text), task, settings)
-            tally[_status_of(line or copy or "")] += 1
-        raise AssertionError
+            tally[_status_of(copy if line is None else line)] += 1
+        return tally
 
     def append(self, lines: Sequence[str]) -> None:
         if not self._written:
@@ -462,11 +459,10 @@ class _Journal:
 
     def close(self) -> None:
         """A file that was made here and not begun, or is deleted, goes away."""
-        if self._new:
-            with suppress(OSError):
-                self.path.unlink()
-        elif not self._file.closed:
-            with suppress(OSError):
+        with suppress(OSError):
+            if self._new:
+                self.path.unlink()  # before another sweep can lock it; Windows refuses, and it goes below
+            else:
                 os.fsync(self._file.fileno())
         self._file.close()
         if self._new:
