@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -312,18 +312,15 @@ class Program:
             self.require_concrete()
         elif not isinstance(generator, np.random.Generator):
             raise TypeError(f"`generator` must be a numpy Generator, got {_describe(generator)}")
+        residues: list[int] = []
+        if generator is None or not self.is_generic:
+            for activation in self.activations:
+                residues += _residues(activation.coefficients, p)
         else:
             leading = {activation.coefficients[-1] for activation in self.activations}
             drawn = {c: int(generator.integers(int(c in leading), p)) for c in self.indeterminates}
-        residues = []
-        for c in (c for activation in self.activations for c in activation.coefficients):
-            if isinstance(c, Indeterminate):
-                residues.append(drawn[c])
-                continue
-            q = Fraction(c)
-            if q.denominator % p == 0:
-                raise ValueError(f"the activation coefficient {c} has a denominator divisible by modulus={p}")
-            residues.append(q.numerator * pow(q.denominator, -1, p) % p)
+            for c in (c for activation in self.activations for c in activation.coefficients):
+                residues += [drawn[c]] if isinstance(c, Indeterminate) else _residues((c,), p)
         return np.array(residues, dtype=np.uint64)
 
     def require_concrete(self) -> None:
@@ -720,6 +717,17 @@ def substitute(
             c = values[c]
         numbers.append(c)
     return tuple(numbers)
+
+
+@lru_cache(maxsize=256)
+def _residues(coefficients: tuple[Number, ...], p: int) -> tuple[int, ...]:
+    residues = []
+    for c in coefficients:
+        q = Fraction(c)
+        if q.denominator % p == 0:
+            raise ValueError(f"the activation coefficient {c} has a denominator divisible by modulus={p}")
+        residues.append(q.numerator * pow(q.denominator, -1, p) % p)
+    return tuple(residues)
 
 
 def _as_coefficient(value: object, position: int) -> Coefficient:
