@@ -56,7 +56,7 @@ from numpy.polynomial._polybase import ABCPolyBase
 from numpy.typing import NDArray
 
 from . import _backend
-from ._interpretations import Forms, Values, compose
+from ._interpretations import Forms, Interpretation, Values, compose
 from ._rings import Numbers
 from ._sampled_rank import ROUNDING, Rank, SampledMatrix, log2_fraction, log2_polynomial, proven_rank, random_rank
 from ._validation import (
@@ -361,7 +361,7 @@ class _Family(SampledMatrix):
             # A correlation with one result for each polynomial is the inner product.
             shape = (self.basis.form_vars, 0, self.basis.degree)
             ring.kernels.correlation(*shape, monomials[None], coef, row[:, None], p, n_threads)
-        return np.ascontiguousarray(compose(Values(ring, X), constants, values.T[None], 1, 1)[0].T)
+        return np.ascontiguousarray(self._apply(Values(ring, X), constants, values.T[None], 1)[0].T)
 
     def _monomials(self, ring: Numbers, X: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """The monomials of the basis at points X (n_samples, n_vars): (n_samples, n_monomials)."""
@@ -380,9 +380,21 @@ class _Family(SampledMatrix):
         forms = Forms(ring, self.basis.n_vars, self.basis.homogeneous)
         total = ring.zeros((len(vectors), self.expanded.n_monomials))
         for some in self._chunks():
-            block = compose(forms, constants, coef[some], self.basis.degree, self.expanded.degree)
+            block = self._apply(forms, constants, coef[some], self.basis.degree)
             total = ring.add(total, ring.matmul(np.ascontiguousarray(vectors[:, some]), block))
         return not total.any()
+
+    def _apply(self, values: Interpretation, constants: list[Any], z: Array, degree: int) -> Array:
+        """σ(z), powers by squaring."""
+        r = self.sigma.degree
+        if self.degrees != [r] or r == 0:
+            return compose(values, constants, z, degree, r * degree)
+        power, power_degree = z, degree
+        for bit in f"{r:b}"[1:]:
+            power, power_degree = values.multiply(power, power_degree, power, power_degree), 2 * power_degree
+            if bit == "1":
+                power, power_degree = values.multiply(power, power_degree, z, degree), power_degree + degree
+        return values.ring.scale(constants[-1], power)
 
     def check_expansions(self) -> None:
         """MemoryError or OverflowError if relations between the expansions cannot be checked."""
