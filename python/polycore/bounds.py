@@ -1,49 +1,52 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Proven upper bounds on the dimension of a network's function space.
 
-A rank found at random parameters is a lower bound; where it meets one of these, the dimension is certain. Nothing here
-is computed from the network's derivatives.
+A rank found at random parameters is a lower bound; where it meets one of these bounds, the dimension is certain. They
+rest on theorems alone, never on a rank of the network's derivatives.
 
 Legend: a *chain* is a network of affine maps and activations in turn, z_a = W_a φ_{a−1} + b_a and φ_a = σ_a(z_a), of
-widths d_0 (inputs φ_0) to d_L (outputs z_L), without linear activations: affine maps that follow each other are one,
-of rank at most t_a <= min(d_{a−1}, d_a). All sets of functions are closures of images, hence irreducible.
+widths d_0 (inputs φ_0) to d_L (outputs z_L). Affine maps that follow each other (linear activations) count as one map,
+so that a map has a rank t_a <= min(d_{a−1}, d_a). c (z − a)^r + k is a power where biases absorb a and k. Sets of
+functions are closures of images of parameter spaces, hence irreducible.
 
 Notes
 -----
-The theory, for a chain whose functions form the set F:
+*Cuts.* z_a = B u + b with u = A φ_{a−1} of t = t_a values. So every function of the chain is g∘h, where h has the
+outputs u and g begins with B, and GL(t) acts on these pairs; the affine group if there is a bias, which h then has as
+well. Where the values u are linearly independent (together with 1 if there is a bias) it acts freely, so
 
-*Idle units.* For fixed weights before it, σ_a(w·φ + b) spans over all (w, b) a space of at most N dimensions, N the
-number of monomials in the values of any earlier layer that have possible degrees. Any N units span it, so d_a can be
-replaced by min(d_a, N), and N − 1 if the next map has a bias and constants are counted.
+    dim {g∘h} <= dim {h} + dim {g} − t²    (− t² − t with a bias).
 
-*Cuts.* z_a = B u + b with u = A φ_{a−1} of t_a values. GL(t_a) acts on A, B, the affine group if there is a bias. So
-every function of F is g∘h, where h has the outputs u, g begins with B, and the group acts on these pairs (g, h). If the
-values u are linearly independent (with 1, if there is a bias) the stabilisers are trivial, and
+Where they are not, they have a rank s < t, and this holds with s for t; but the bounds below grow with s: widening the
+cut from s − 1 to s adds at least s to the bound of either side (s + 1 to that of h with a bias), more than s² − (s −
+1)². So it holds with t. Cutting at every map but those inside of some blocks, the best set of cuts is a shortest path.
+It is at least as good as dim F(0..L) <= dim F(0..k) + dim F(k..L) − d_k of J. Kileel, M. Trager, J. Bruna, *On the
+expressive power of deep polynomial neural networks*, NeurIPS 2019, arXiv:1905.12207, since a linear layer of width d_k
+can be put before any layer; and it contains all parameters minus scalings, inputs seen through t_1 linear forms, and
+outputs in a t_L-dimensional span.
 
-    dim F <= dim{h} + dim{g} − t_a²    (− t_a more with a bias, which h then has as well).
+*Idle units.* For given weights before it, σ_a(w·φ + b) spans over all (w, b) a space of at most N dimensions, N the
+number of monomials, in the values u of an earlier map, of the degrees that can occur. Any N units span it, so d_a can
+be replaced by N where it is larger (by N − 1 if constants are counted and the next map has a bias).
 
-If they are dependent, of rank s < t_a, then the same holds with s for t_a, and all bounds below grow with s: each of
-the two blocks that meet at the cut gains at least s (h with a bias s + 1) when its side of the cut widens from s − 1 to
-s, which outweighs s² − (s − 1)². Cutting in all places but i < … < j leaves blocks, each a network of its own from t_i
-values to t_j, and the best set of cuts is a shortest path. This contains the recursive bound dim F(0..L) <= dim F(0..k)
-+ dim F(k..L) − d_k of J. Kileel, M. Trager, J. Bruna, *On the expressive power of deep polynomial neural networks*,
-NeurIPS 2019, arXiv:1905.12207, since a block of two layers has at most d (n + m − 1) dimensions, d units being
-scaled; parameters minus scalings; and the bounds by low-rank inputs and outputs, t (d_0 − t) and (d_L − t) t.
+*Relations.* n + 1 polynomials of degree e in n variables satisfy a relation of degree at most e^n (O. Perron; e^(n−1)
+for forms: their image is a hypersurface at most, of at most that degree by Bézout's theorem). What vanishes on the
+values u does not count as a function of them, which takes its multiples off N.
 
-*Blocks* have at most as many dimensions as coefficients: outputs × monomials of possible degrees in n = t_i variables.
-Blocks of two layers, n → d → m, with power z^r:
+*Blocks* between two cuts, from n values u to m, have at most m · N dimensions. Those of two layers, n → d → m, with
+power z^r also at most d (n + m − 1), and
 
-* m = 1: sums of d powers of linear forms. J. Alexander, A. Hirschowitz, *Polynomial interpolation in several
-  variables*, J. Algebraic Geom. 4 (1995): min(d n, number of monomials), one less for (n, r, d) = (3, 4, 5), (4, 4, 9),
-  (5, 4, 14), (5, 3, 7); symmetric matrices of rank d for r = 2.
-* m > 1: sums of d points of a Segre–Veronese variety. The tangent space of F is the sum of the tangent spaces at the
-  d points (Terracini). If s of these lie on a rational curve of degree e, that has at most e + 1 dimensions where the
-  2 s of the curve's tangent lines are counted. See `_curve_defect`.
-* m = 3, r = 2, n even, 2 d < 3 n: a Pfaffian vanishes (G. Ottaviani, *An invariant regarding Waring's problem for cubic
-  polynomials*, Nagoya Math. J. 193 (2009)).
-* a bias in the first layer is one variable more, that is 1; one in the last adds m dimensions at most.
-* polynomial activations: the coefficients of each degree are those for a power, and all degrees together are, up to
-  scaling coefficients, a linear projection of what (1 + z)^r gives, a power with one variable more.
+* m = 1: J. Alexander, A. Hirschowitz, *Polynomial interpolation in several variables*, J. Algebraic Geom. 4 (1995):
+  sums of d powers have dimension min(d n, N), for r >= 3 and one less for (n, r, d) = (3, 4, 5), (4, 4, 9), (5, 4, 14),
+  (5, 3, 7); for r = 2 they are the symmetric matrices of rank at most d.
+* m > 1: sums of d points of a Segre–Veronese variety. Their tangent space is the sum of those at the d points (A.
+  Terracini). Where s of the points are on a rational curve of degree e, the s tangent lines of the curve span at most
+  e + 1 of the 2 s dimensions counted (`_curve_defect`).
+* m = 3, r = 2, n even, 2 d < 3 n: not every function is of this kind, since a Pfaffian vanishes: G. Ottaviani, *An
+  invariant regarding Waring's problem for cubic polynomials*, Nagoya Math. J. 193 (2009).
+* A bias before is one variable more, the constant 1; a bias after adds at most m dimensions.
+* Other polynomials p, without bias: the parts of each degree are as for a power; and all of them together are, up to a
+  factor for each degree, a part of what (1 + z)^r gives, a power in one variable more.
 """
 
 from __future__ import annotations
@@ -52,7 +55,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from math import comb
+from math import comb, prod
 from typing import NamedTuple, TypeAlias
 
 from .program import Activation, Affine, Indeterminate, Program
@@ -116,7 +119,39 @@ class _Bound(NamedTuple):
 
 
 def upper_bound(program: Program) -> UpperBound:
-    """A proven upper bound of the dimension of the network's functions."""
+    """A proven upper bound of the dimension (affine: of the cone) of the set of functions of a network.
+
+    Parameters
+    ----------
+    program : Program
+        Any program. The theorems are for chains of affine maps and activations (`polycore.MLP`); others get the smaller
+        of ambient dimension and number of parameters minus dimension of a generic orbit of the known symmetries.
+        Indeterminate coefficients are taken for unknown numbers other than zero.
+
+    Returns
+    -------
+    UpperBound
+        The number, of any size, and a line that says where it comes from.
+
+    Notes
+    -----
+    See the notes of this module for the theorems. O(L²) lookups and binomial coefficients for L layers, a few tens of
+    microseconds; results are remembered. For power activations no network is known to the authors where the bound is
+    not the dimension, see tests/test_bounds.py; for other polynomials it is a little larger in about one of a hundred
+    small networks.
+
+    Examples
+    --------
+    >>> from polycore.networks import MLP
+    >>> upper_bound(MLP((2, 4, 3, 2), activation=5).program)
+    at most 19: 26 parameters − 7 scalings = 19
+    >>> upper_bound(MLP((3, 5, 1), activation=4).program)
+    at most 14: 14 (5 powers, Alexander–Hirschowitz)
+    >>> upper_bound(MLP((5, 3, 1), activation=2).program)
+    at most 12: 6 (3 linear forms in 5 inputs) + 6 (coefficients) = 12
+    >>> print(upper_bound(MLP((5, 5, 3, 1), activation=2).program).value)
+    32
+    """
     chain = _read_chain(program)
     return UpperBound(*(_bound_by_counting(program) if chain is None else _chain_bound(*chain)))
 
@@ -375,7 +410,7 @@ def _bound(maps: _Maps) -> _Bound:
     for b in range(1, len(ranks)):
         value, cut, degree = _NO_BOUND, 0, 1
         for a in range(b - 1, -1, -1):
-            degree *= _top(maps.layers[a])
+            degree *= blocks.tops[a]
             if ranks[a] > 1 and best[a] + ranks[b] * degree >= value:
                 continue  # a block has more than ``degree`` coefficients
             bound = best[a] + blocks.bound(a, b)
@@ -390,15 +425,13 @@ def _bound(maps: _Maps) -> _Bound:
     return _Bound(value, _words(maps, blocks, best, path[::-1], value))
 
 
-def _top(layer: _Layer) -> int:
-    return layer if isinstance(layer, int) else layer[-1]
-
-
 class _Blocks:
     """The blocks between the maps of a chain, and their bounds; widths are without idle units."""
 
     def __init__(self, maps: _Maps) -> None:
         self.widths, self.layers, self.biases = list(maps.widths), maps.layers, maps.biases
+        self.tops = [layer if isinstance(layer, int) else layer[-1] for layer in maps.layers]
+        self.homogeneous = not any(maps.biases) and all(isinstance(layer, int) for layer in maps.layers)
         self.ranks = [min(rank, n) for rank, n in zip(maps.ranks, maps.widths)]
         self.later = [narrow > rank for narrow, rank in zip(maps.narrow, self.ranks)]  # whether b is free
         # Degrees of relations between the values u of a map: homogeneous ones, and any.
@@ -414,11 +447,14 @@ class _Blocks:
 
     def _settle(self, a: int) -> None:
         """Find relations between the values u of map a: n + 1 polynomials of degree e in n variables."""
-        homogeneous, degree, forms, anything = True, 1, _NO_BOUND, _NO_BOUND
+        degree, forms, anything = 1, _NO_BOUND, _NO_BOUND
+        homogeneous, rest = True, prod(self.tops[a:])
         for c in range(a - 1, -1, -1):
-            layer, n = self.layers[c], self.ranks[c]
-            degree *= _top(layer)
-            homogeneous = homogeneous and isinstance(layer, int) and not self.biases[c + 1]
+            degree *= self.tops[c]
+            if degree > rest:
+                break  # of no use in any block
+            homogeneous = homogeneous and isinstance(self.layers[c], int) and not self.biases[c + 1]
+            n = self.ranks[c]
             if n < self.ranks[a] and n <= _MAX_RELATED:
                 anything = min(anything, degree**n)
                 if homogeneous and not self.later[c]:
@@ -429,12 +465,18 @@ class _Blocks:
         """At most so many units of layer k + 1 bring something new."""
         width, degree = self.widths[k + 1], 1
         for a in range(k, -1, -1):
-            degree *= _top(self.layers[a])
+            degree *= self.tops[a]
             if self.ranks[a] >= width or (self.ranks[a] > 1 and degree >= width):
                 continue  # at least as many monomials
-            degrees = _degrees(self.layers[a : k + 1], (self.later[a], *self.biases[a + 1 : k + 1]))
+            degrees = self._degrees(a, k + 1, k + 1)
             width = max(1, min(width, self._count(a, degrees) - (self.biases[k + 1] and degrees[0] == 0)))
         return width
+
+    def _degrees(self, a: int, b: int, end: int) -> Sequence[int]:
+        """Degrees, in the values u of map a, of what the layers up to b give, with the biases up to map end − 1."""
+        if self.homogeneous:
+            return (prod(self.tops[a:b]),)
+        return _degrees(self.layers[a:b], (self.later[a], *self.biases[a + 1 : end]))
 
     def _count(self, a: int, degrees: Sequence[int]) -> int:
         """Dimension of the polynomials of these degrees in the values u of map a, less relations."""
@@ -448,7 +490,7 @@ class _Blocks:
 
     def coefficients(self, a: int, b: int) -> int:
         """Dimension of the polynomials that the block from map a to map b has as outputs."""
-        return self._count(a, _degrees(self.layers[a:b], (self.later[a], *self.biases[a + 1 : b + 1])))
+        return self._count(a, self._degrees(a, b, b + 1))
 
     def bound(self, a: int, b: int) -> int:
         """A bound for the block from the ranks[a] values u of map a to those of map b."""
@@ -516,7 +558,7 @@ def _block_name(blocks: _Blocks, a: int, b: int, size: int) -> str:
         return _PARAMETERS
     if m > 1:
         return f"{d} points of a Segre–Veronese variety"
-    return f"quadratic forms of rank {d}" if _top(layer) == 2 else f"{d} powers, Alexander–Hirschowitz"
+    return f"quadratic forms of rank {d}" if blocks.tops[a] == 2 else f"{d} powers, Alexander–Hirschowitz"
 
 
 # --- two layers -------------------------------------------------------------------------------------------------------
