@@ -187,6 +187,26 @@ class TestExact:
         theta = net.pack(W1=[[1, 2], [1, 2], [0, 0]], b1=[1, 1, 0], W2=[[1, 2, 3], [4, 5, 6]], b2=[0, 1])
         check(net, theta)
 
+    def test_any_program(self) -> None:
+        """Activations in a row, affine maps in a row, a slot that is not used, no parameters at all."""
+        square, cubic = (0, 0, 1), (Fraction(1, 2), 0, -1, 1)
+        programs = [
+            pc.Program(2, [pc.Affine(0, 2), pc.Activation(1, square), pc.Activation(2, cubic), pc.Affine(3, 2, True)]),
+            pc.Program(2, [pc.Affine(0, 3), pc.Affine(1, 2, True), pc.Activation(2, square), pc.Affine(3, 1)]),
+            pc.Program(2, [pc.Affine(0, 2), pc.Affine(0, 3), pc.Activation(1, square), pc.Affine(3, 2)]),
+            pc.Program(2, [pc.Activation(0, cubic), pc.Affine(1, 2)]),
+        ]
+        rng = np.random.default_rng(10)
+        for program in programs:
+            net = pc.Network(program)
+            for _ in range(3):
+                theta = plant(net, rng.integers(-3, 4, net.n_params), rng)
+                proof = check(net, theta)
+                assert pc.jacobian_rank(net, theta / 1.0).rank == proof.rank
+        nothing = pc.Network(pc.Program(2, [pc.Activation(0, square)]))
+        for theta in (np.zeros(0, dtype=int), np.zeros(0)):
+            assert pc.jacobian_rank(nothing, theta).rank == 0
+
     def test_deep_networks_of_huge_degree(self) -> None:
         """Degree 2^29: coefficients are beyond everything, points are not."""
         net = pc.MLP((2,) * 30, 2)
