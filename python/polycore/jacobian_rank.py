@@ -452,13 +452,16 @@ def _matrix_and_majorant(
     bounding = _majorant(net.program)
     n_rows = net.n_outputs * net.basis.n_monomials
     if n_rows * net.n_params <= _DENSE_ENTRIES:
-        return net.jacobian(theta, n_threads=n_threads), Network(bounding).jacobian(np.abs(theta)), "all coefficients"
+        sizes = Network(bounding).jacobian(np.abs(theta), n_threads=n_threads)
+        return net.jacobian(theta, n_threads=n_threads), sizes, "all coefficients"
     n_rows = min(n_rows, 2 * net.n_params)
     check_size(3 * n_rows * net.n_params, theta.itemsize, "the Jacobian at random points")
     X = generator.standard_normal((n_rows, net.n_inputs))
     weights = generator.standard_normal((n_rows, net.n_outputs))
-    rows = net.program.engine.evaluate_vjp(theta, X.astype(theta.dtype), weights.astype(theta.dtype))
-    sizes = bounding.engine.evaluate_vjp(np.abs(theta), np.abs(X), np.abs(weights))
+    rows = net.program.engine.evaluate_vjp(
+        theta, X.astype(theta.dtype), weights.astype(theta.dtype), n_threads=n_threads
+    )
+    sizes = bounding.engine.evaluate_vjp(np.abs(theta), np.abs(X), np.abs(weights), n_threads=n_threads)
     return rows, sizes, f"{n_rows} gradients at random points stand for the {net.basis.n_monomials:,} monomials"
 
 
