@@ -144,6 +144,23 @@ def moments(r: random.Random) -> None:
             attempt(m.merge, array(r), r.choice([-1, 0, 5, 2**62, 2**63]))
 
 
+def eliminations(r: random.Random) -> None:
+    modulus = r.choice([2, 3, 7, 65521, 2**31 - 1, 2**32 - 5, 2**61 - 1] if r.random() < 0.7 else MODULI)
+    shape = tuple(r.choice([0, 1, 2, 3, 4, 7, 8, 16, 17, 33, 65, 200]) for _ in range(2))
+    p = modulus if isinstance(modulus, int) and 2 <= modulus < 2**64 else 2
+    entries = np.random.default_rng(r.randrange(2**32)).integers(0, p, shape, dtype=np.uint64)
+    if entries.size and r.random() < 0.4:
+        entries[:, r.randrange(shape[1])] = entries[:, 0]
+        entries[r.randrange(shape[0])] = 0
+    if entries.size and r.random() < 0.1:
+        entries[-1, -1] = r.choice([p, p - 1, 2**63, 2**64 - 1])  # not a residue
+    matrix, threads = nearly(r, entries), r.choice([-(2**31), -1, 0, 1, 2, 8, 10**9])
+    rank = attempt(_core.modular_rank, matrix, modulus, r.random() < 0.3, threads)
+    pivots = attempt(_core.modular_echelon, nearly(r, entries.copy()), modulus)
+    for found in (rank, None if pivots is None else len(pivots)):
+        assert found is None or 0 <= found <= max(20, *shape), found
+
+
 def instructions(r: random.Random) -> list[Any]:
     result: list[Any] = []
     for k in range(r.randint(0, 4)):
@@ -216,7 +233,7 @@ def main() -> None:
     for seed in range(first, first + count):
         r = random.Random(seed)
         signal.alarm(60)  # a hang is a failure too
-        attack = r.choice([products, hankel, veronese, moments, programs, programs])
+        attack = r.choice([products, hankel, veronese, moments, eliminations, programs, programs])
         try:
             attack(r)
         except BaseException:

@@ -308,6 +308,15 @@ class Modulus(Role):
             yield str(value)[:40] if value != 10**5000 else "10^5000", value, REFUSED
 
 
+class Field(Modulus):
+    """A modulus that has to be given."""
+
+    def attacks(self) -> Iterator[Attack]:
+        yield from super().attacks()
+        yield "None", None, REFUSED
+        yield "numpy integer", np.uint64(self._good), SAME
+
+
 class DType(Role):
     def __init__(self, *allowed: Any) -> None:
         super().__init__(None)
@@ -570,6 +579,52 @@ class Polynomials(Role):
         yield "beyond 2^64", (good.astype(object) * 10**30).tolist(), EITHER
 
 
+class Matrix(Role):
+    """A matrix of exact numbers for arithmetic modulo 7."""
+
+    def good(self) -> np.ndarray:
+        return np.array(self._good, dtype=np.uint64)
+
+    def attacks(self) -> Iterator[Attack]:
+        good = self.good()
+        floats, objects = good.astype(float), good.astype(object)
+        yield from not_numbers(good.shape)
+        for bad in (floats, floats + 0j, floats.astype(np.float16), floats.astype(np.longdouble), floats.tolist()):
+            yield repr(bad), bad, REFUSED
+        for bad in (math.nan, math.inf, Decimal(1), "1", 1.0, True + 0j):
+            yield f"{bad!r} among integers", [[1, 2], [3, bad]], REFUSED
+        for bad in (5, good[0], good[None], np.array(1), [], np.zeros((0,), np.uint64), [[[1]]]):
+            yield repr(bad), bad, REFUSED
+        yield "a denominator that vanishes", objects * Fraction(1, 7), REFUSED
+        yield "masked in part", np.ma.masked_array(good, mask=good == 0), REFUSED
+        yield "masked nowhere", np.ma.masked_array(good, mask=False), SAME
+        read_only, wide = good.copy(), np.zeros((len(good), 2 * good.shape[1]), np.uint64)
+        read_only.flags.writeable = False
+        wide[:, ::2] = good
+        for name, value in {
+            "read-only": read_only,
+            "Fortran order": np.asfortranarray(good),
+            "strided": wide[:, ::2],
+            "negative strides": good[::-1, ::-1].copy()[::-1, ::-1],
+            "misaligned": misaligned(good),
+            "big-endian": good.astype(">u8"),
+            "int8": good.astype(np.int8),
+            "lists": good.tolist(),
+            "objects": objects,
+            "subclass": good.view(type("Subclass", (np.ndarray,), {})),
+            "other residues": good + np.uint64(7),
+            "near 2^64": good + np.uint64((2**64 - 10) // 7 * 7),
+            "negative residues": good.astype(np.int64) - 7,
+            "beyond 2^64": objects + 7 * 10**30,
+            "beyond 2^64 in lists": (objects - 7 * 10**30).tolist(),
+            "Fractions": objects * Fraction(8, 15),
+        }.items():
+            yield name, value, SAME
+        yield "no rows", good[:0], EITHER
+        yield "no columns", good[:, :0], EITHER
+        yield "bools", good.astype(bool), EITHER
+
+
 class OptionalBasis(Role):
     def attacks(self) -> Iterator[Attack]:
         for value in (5, 2.5, "abc", b"", [], {}, (1, 2), np.ones(3), object(), pc.MonomialBasis, True):
@@ -607,6 +662,7 @@ X = np.array([[1.0, 2.0], [0.0, 1.0], [3.0, -1.0], [2.0, 2.0], [1.0, 0.0], [-2.0
 Y = np.array([[1.0], [2.0], [0.0], [1.0], [3.0], [1.0], [2.0], [1.0]])
 THETA = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
 VECTOR = np.array([1.0, 2.0, 0.0, 3.0, 1.0, 2.0])
+MATRIX = [[1, 2, 3], [2, 4, 6], [0, 1, 5], [3, 0, 0]]
 
 
 def moments() -> pc.Moments:
@@ -730,6 +786,12 @@ def cases() -> dict[str, Case]:
     line = pc.MonomialBasis(2, 1)
     vector = Real(VECTOR, complex_too=True, objects_too=True)
     short = Real([1.0, 2.0, 3.0], complex_too=True, objects_too=True)
+    ranks: dict[str, Role] = {
+        "rng": Rng(0),
+        "primes": Count(2, 1),
+        "max_error": Probability(1e-9),
+        "n_threads": Threads(),
+    }
     found = {
         "count_monomials": Case(
             lambda **a: pc.count_monomials(**a), {"n_vars": Count(2, 1), "degree": Count(3), "homogeneous": Flag(False)}
@@ -948,6 +1010,15 @@ def cases() -> dict[str, Case]:
                 "n_threads": Threads(),
             },
         ),
+        "modular_rank": Case(
+            lambda **a: pc.modular_rank(**a), {"matrix": Matrix(MATRIX), "modulus": Field(7), "n_threads": Threads()}
+        ),
+        "modular_kernel": Case(lambda **a: pc.modular_kernel(**a), {"matrix": Matrix(MATRIX), "modulus": Field(7)}),
+        "dimension": Case(lambda **a: pc.dimension(**a), {"net": Kind(net), **ranks}),
+        "identifiability": Case(
+            lambda **a: pc.identifiability(**a), {"net": Kind(net), **ranks, "method": Choice("auto")}
+        ),
+        "activation_threshold": Case(lambda **a: pc.activation_threshold(**a), {"widths": Widths((3, 3, 3)), **ranks}),
         "sweep": Case(
             small_sweep,
             {
@@ -1178,7 +1249,8 @@ def public_callables() -> dict[str, Any]:
 
 
 # Results, made by functions of this table and not by hand; and the report's own methods, attacked below.
-RESULTS = {"Architectures", "Decrement", "FillingWidths", "MinimalFilling", "SweepResult"}
+RESULTS = {"ActivationThreshold", "DimensionResult", "Identifiability"}
+RESULTS |= {"Architectures", "Decrement", "FillingWidths", "MinimalFilling", "SweepResult"}
 RESULTS |= {"IndependenceBound", "JacobianRank", "LinearIndependence"}
 RESULTS |= {"PolynomialActivation", "Report", "Report.model", "Report.save"}
 
