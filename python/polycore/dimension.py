@@ -253,7 +253,7 @@ class _GenericJacobian(RandomRows):
         X = generator.integers(0, p, (n_rows, program.n_inputs), dtype=np.uint64)
         weights = generator.integers(0, p, (n_rows, program.n_outputs), dtype=np.uint64)
         rows = program.engine.evaluate_vjp(theta, X, weights, modulus=p, constants=constants, n_threads=n_threads)
-        return rows if self.kept.size == program.n_params else np.ascontiguousarray(rows[:, self.kept])
+        return rows if self.kept.size == program.n_params else np.take(rows, self.kept, axis=1)
 
     def log2_minor(self, size: int) -> float:
         """A determinant is at most the product of the 1-norms of its rows, also as a polynomial."""
