@@ -1069,3 +1069,10 @@ def test_networks_too_large_to_expand_still_evaluate(on_backend, widths, r):
     for layer in range(1, len(widths) - 1):
         hidden = (hidden @ weights[f"W{layer}"].T) ** r
     np.testing.assert_allclose(rows[:, -widths[-2] :], hidden, rtol=1e-9)
+
+
+def test_exact_jacobians_hold_python_numbers():
+    """Also where they are zero: a numpy integer among them would overflow in later arithmetic."""
+    net = MLP((1, 1, 1), activation=2, bias=True)
+    jacobian = net.jacobian(np.array([1, 2, 3, 4], dtype=object), dtype=object)
+    assert {type(entry) for entry in jacobian.ravel()} == {int}

@@ -122,8 +122,10 @@ class Derivatives:
 
     def bias(self, m: Array, degree: int) -> Array:
         # Multiplying by x0^degree keeps the coefficients and appends zeros.
-        padding = [(0, 0)] * (m.ndim - 1) + [(0, self.forms.length(self.degree) - m.shape[-1])]
-        return np.pad(m, padding)
+        # (np.pad would write numpy integers among the Python ones of exact arithmetic.)
+        padded = np.zeros((*m.shape[:-1], self.forms.length(self.degree)), dtype=m.dtype)
+        padded[..., : m.shape[-1]] = m
+        return padded
 
 
 def compose(values: Interpretation, coefficients: Sequence[Any], z: Array, degree: int, degree_out: int) -> Array:
