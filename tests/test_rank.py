@@ -165,7 +165,7 @@ def test_special_structures(path: str, rank: Rank, rng: np.random.Generator, p: 
 
 
 @pytest.mark.parametrize("p", PRIMES)
-@pytest.mark.parametrize("factors", ["largest", "opposite signs", "canonical"])
+@pytest.mark.parametrize("factors", ["largest", "opposite signs", "words", "digits"])
 def test_sums_of_the_largest_products_are_exact(path: str, rank: Rank, factors: str, p: int) -> None:
     """L U with all entries of L below the diagonal and of U of the greatest absolute value that the kernels store.
 
@@ -174,10 +174,13 @@ def test_sums_of_the_largest_products_are_exact(path: str, rank: Rank, factors: 
     if is_slow(path, p):
         pytest.skip("slow by design")
     half = max(1, p // 2)
+    digits = max(0, (half + 2**30) // 2**31 * 2**31 - 2**30)
     low, up = {
         "largest": (half, half),
         "opposite signs": (p - half, half),
-        "canonical": (pow(2**64, -1, p) if p > 2 else 1, p - 1),  # as the Montgomery form stores them
+        # As Montgomery forms store them: the largest words, and the largest digits in base 2^31.
+        "words": (pow(2**64, -1, p) if p > 2 else 1, p - 1),
+        "digits": (-digits * pow(2**62, -1, p) % p if p > 2 else 1, digits or 1),
     }[factors]
     n_rows, n_cols, expected = (300, 290, 280) if path == "cpp" else (60, 50, 45)
     i, j = np.arange(n_rows)[:, None], np.arange(n_cols)[None, :]

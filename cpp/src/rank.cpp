@@ -29,26 +29,6 @@ constexpr std::size_t kTaskRows = 384, kTaskColumns = 256;
 /// Entries are below 2^31 in absolute value: the kernels multiply their lower halves.
 bool is_small(const Modulus& modulus) { return modulus.p() < Entry{1} << 31; }
 
-kernels::EliminationField field_data(const Modulus& modulus) {
-  const Entry p = modulus.p();
-  kernels::EliminationField field;
-  field.p = p;
-  field.inverse = 1.0 / static_cast<double>(p);
-  if (is_small(modulus)) {
-    const Entry half = p / 2;
-    field.period = ((Entry{1} << 63) - (Entry{1} << 32)) / (half * half);
-  } else {
-    field.period = (~Entry{0} - p + 1) / p + 1;  // floor(2^64 / p)
-    Entry inverse = p;                           // Newton: right modulo 8, and twice as many bits in each step
-    for (int i = 0; i < 5; ++i) inverse *= 2 - p * inverse;
-    field.montgomery_inverse = inverse;
-    const Entry r = (~Entry{0} - p + 1) % p;
-    field.montgomery_square = modulus.multiply(r, r);
-  }
-  field.period = std::min(field.period, kEliminationDepth);
-  return field;
-}
-
 void check_arguments(std::span<const Entry> matrix, std::size_t rows, std::size_t cols, const Modulus& modulus) {
   if (cols == 0 ? !matrix.empty() : matrix.size() / cols != rows || matrix.size() % cols != 0)
     throw std::invalid_argument("`matrix` must hold rows * cols entries");
@@ -57,20 +37,7 @@ void check_arguments(std::span<const Entry> matrix, std::size_t rows, std::size_
 }
 
 const kernels::EliminationKernels& kernels_for(const Modulus& modulus) {
-  return is_small(modulus) ? kernels::active().balanced : kernels::active().montgomery;
-}
-
-/// From residues in [0, p) to those of the kernels.
-void balance(std::span<Entry> entries, const Modulus& modulus) {
-  if (!is_small(modulus)) return;
-  const Entry p = modulus.p(), half = p / 2;
-  for (Entry& entry : entries) entry -= entry > half ? p : 0;
-}
-
-/// And back.
-void unbalance(std::span<Entry> entries, const Modulus& modulus) {
-  if (!is_small(modulus)) return;
-  for (Entry& entry : entries) entry += entry >> 63 ? modulus.p() : 0;
+  return is_small(modulus) ? kernels::active().small_field : kernels::active().large_field;
 }
 
 /// Block elimination by halves of the columns: the left half, its effect on the right half, the right half.
@@ -83,12 +50,15 @@ class Elimination {
       : matrix_(matrix),
         rows_(rows),
         cols_(cols),
-        field_(field_data(modulus)),
         kernels_(kernels_for(modulus)),
+        field_(kernels_.field(modulus.p())),
         transpose_(kernels::active().transpose_f64),
         n_threads_(n_threads) {}
 
-  std::size_t rank() { return eliminate(0, 0, cols_); }
+  std::size_t rank() {
+    kernels_.encode(rows_ * cols_, matrix_, &field_);
+    return eliminate(0, 0, cols_);
+  }
 
  private:
   Entry* at(std::size_t row, std::size_t col) const { return matrix_ + row * cols_ + col; }
@@ -179,8 +149,8 @@ class Elimination {
 
   Entry* matrix_;
   std::size_t rows_, cols_;
-  kernels::EliminationField field_;
   const kernels::EliminationKernels& kernels_;
+  kernels::EliminationField field_;
   decltype(kernels::KernelTable::transpose_f64) transpose_;
   int n_threads_;
 };
@@ -193,15 +163,17 @@ class Reduction {
         rows_(rows),
         cols_(cols),
         modulus_(modulus),
-        field_(field_data(modulus)),
         kernels_(kernels_for(modulus)),
+        field_(kernels_.field(modulus.p())),
         packed_((cols + kernels_.tile_columns) / kernels_.tile_columns * kernels_.tile_columns),
         factors_(rows) {}
 
   std::vector<std::size_t> pivots() {
+    kernels_.encode(rows_ * cols_, matrix_, &field_);
     std::vector<std::size_t> found;
     for (std::size_t column = 0; column < cols_ && found.size() < rows_; ++column)
       if (eliminate(found.size(), column)) found.push_back(column);
+    kernels_.decode(rows_ * cols_, matrix_, &field_);
     return found;
   }
 
@@ -215,15 +187,17 @@ class Reduction {
     while (pivot < rows_ && *at(pivot, column) == 0) ++pivot;
     if (pivot == rows_) return false;
     if (pivot != rank) std::swap_ranges(at(rank, 0), at(rank, 0) + cols_, at(pivot, 0));
-    factors_[rank] = left_factor(modulus_.inverse(residue(*at(rank, column))));
+    factors_[rank] = modulus_.inverse(residue(*at(rank, column)));
+    kernels_.encode_left(1, &factors_[rank], &field_);
     pack(rank, column);
     std::fill(at(rank, column), at(rank, 0) + cols_, 0);
     add_multiples(rank, rank + 1, column);
     pack(rank, column);
     for (std::size_t i = 0; i < rows_; ++i) {
       const Entry x = residue(*at(i, column));
-      factors_[i] = left_factor(x == 0 ? 0 : modulus_.p() - x);
+      factors_[i] = x == 0 ? 0 : modulus_.p() - x;
     }
+    kernels_.encode_left(rows_, factors_.data(), &field_);
     add_multiples(0, rank, column);
     add_multiples(rank + 1, rows_, column);
     return true;
@@ -240,21 +214,15 @@ class Reduction {
   }
 
   Entry residue(Entry x) const {
-    unbalance({&x, 1}, modulus_);
-    return x;
-  }
-  /// A residue as the kernels want it in a left factor: in Montgomery form, x 2^64.
-  Entry left_factor(Entry x) const {
-    if (!is_small(modulus_)) return modulus_.multiply(x, (~Entry{0} - modulus_.p() + 1) % modulus_.p());
-    balance({&x, 1}, modulus_);
+    kernels_.decode(1, &x, &field_);
     return x;
   }
 
   Entry* matrix_;
   std::size_t rows_, cols_;
   const Modulus& modulus_;
-  kernels::EliminationField field_;
   const kernels::EliminationKernels& kernels_;
+  kernels::EliminationField field_;
   std::vector<Entry> packed_, factors_;
 };
 
@@ -273,7 +241,6 @@ std::size_t modular_rank(std::span<std::uint64_t> matrix, std::size_t rows, std:
     matrix = transposed;
     std::swap(rows, cols);
   }
-  balance(matrix, modulus);
   return Elimination(matrix.data(), rows, cols, modulus, n_threads).rank();
 }
 
@@ -281,10 +248,7 @@ std::vector<std::size_t> modular_echelon(std::span<std::uint64_t> matrix, std::s
                                          const Modulus& modulus) {
   check_arguments(matrix, rows, cols, modulus);
   if (matrix.empty()) return {};
-  balance(matrix, modulus);
-  const auto pivots = Reduction(matrix.data(), rows, cols, modulus).pivots();
-  unbalance(matrix, modulus);
-  return pivots;
+  return Reduction(matrix.data(), rows, cols, modulus).pivots();
 }
 
 }  // namespace polycore

@@ -120,9 +120,13 @@ TEST(sums_of_the_largest_products_are_exact) {
     for (const std::uint64_t p : kPrimes) {
       const Modulus field(p);
       const std::uint64_t half = std::max<std::uint64_t>(1, p / 2);
-      const std::uint64_t r = field.power(2 % p, 64);  // 0 if p = 2
+      // As Montgomery forms store them: the largest words, and the largest digits in base 2^31.
+      const auto over_power = [&](std::uint64_t x, std::uint64_t exponent) {
+        return p == 2 ? 1 : field.multiply(x, field.inverse(field.power(2, exponent)));
+      };
+      const std::uint64_t digits = p < 1ull << 31 ? 1 : ((half + (1u << 30)) >> 31 << 31) - (1u << 30);
       for (const auto& [low, up] : std::vector<std::array<std::uint64_t, 2>>{
-               {half, half}, {p - half, half}, {r == 0 ? 1 : field.inverse(r), p - 1}}) {
+               {half, half}, {p - half, half}, {over_power(1, 64), p - 1}, {over_power(p - digits, 62), digits}}) {
         Matrix a(rows * cols);
         for (std::size_t i = 0; i < rows; ++i)
           for (std::size_t j = 0; j < cols; ++j) {

@@ -4,16 +4,13 @@
 // A field policy F has: V (one register of residues), W (residues in it), Sum (a register of sums of products that are
 // not reduced yet), and start / add_product / settle / finish: a sum must be settled after every `field.period`
 // products, and finishing makes residues of it. kRows x kColumns registers are the tile that `update` keeps in
-// registers. The factor L is stored with its sign changed, so that everything is an addition of products.
+// registers. The factor L is stored with its sign changed, so that everything is an addition of products, and in large
+// fields times R, of which a reduction frees the product. encode, encode_left and decode translate canonical residues.
 
 using Entry = std::uint64_t;
 using Field = const EliminationField*;
 
-// ---- p < 2^31: residues balanced around zero ---------------------------------------------------------
-//
-// |x| <= p / 2 < 2^30, so a product is a signed 32 x 32-bit multiplication (half the cost of two floating-point
-// multiply-adds on halves of one factor), and eight of them fit in 63 bits. Sums of more are kept in two registers: the
-// upper halves of the lower one are moved to the higher one in time.
+// ---- registers ---------------------------------------------------------------------------------------
 
 #if defined(POLYCORE_ISA_V3)
 constexpr int kEntries = kDoubles;
@@ -30,49 +27,14 @@ inline __attribute__((always_inline)) T as(V x) {
   return __builtin_bit_cast(T, x);
 }
 
-struct BalancedField {
+/// Operations on registers of 64-bit integers. Most are modulo 2^64, so signed or not.
+struct EntryRegister {
   using V = Entries;
   static constexpr std::size_t W = kEntries;
-#if defined(POLYCORE_ISA_V4)
-  static constexpr int kRows = 6, kColumns = 2;
-#elif defined(POLYCORE_ISA_V3)
-  static constexpr int kRows = 3, kColumns = 2;
-#else
-  static constexpr int kRows = 2, kColumns = 2;
-#endif
-  /// 2^32 high + low - 2^63: the lower part is never negative.
-  struct Sum {
-    V low, high;
-  };
-  static constexpr Entry kBias = Entry{1} << 63;
+  static constexpr Entry kSign = Entry{1} << 63, kLower = 0xffffffff;
 
-  static inline __attribute__((always_inline)) Sum start(V c, std::size_t settlings) {
-    // Each settling moves the bias too: 2^31 in units of 2^32.
-    return {c + kBias, splat<V>(Entry{0} - (static_cast<Entry>(settlings) << 31))};
-  }
-  static inline __attribute__((always_inline)) void add_product(Sum& sum, V a, V b) { sum.low += low_product(a, b); }
-  static inline __attribute__((always_inline)) void settle(Sum& sum, Field) {
-    sum.high += sum.low >> 32;
-    sum.low = (sum.low & Entry{0xffffffff}) | kBias;
-  }
-  static inline __attribute__((always_inline)) V finish(const Sum& sum, std::size_t settlings, Field f) {
-    const V low = sum.low - kBias;
-    if (settlings == 0) return reduce(low, to_double(low), f);
-    return reduce((sum.high << 32) + low, to_double(sum.high) * 0x1p32 + to_double(low), f);
-  }
-  static inline __attribute__((always_inline)) V multiply(V a, V b, Field f) {
-    const V x = low_product(a, b);
-    return reduce(x, to_double(x), f);
-  }
-
-  /// The balanced residue of an integer, known modulo 2^64 and approximately. The quotient is wrong by at most one: it
-  /// is below 2^39 (256 products), so its error is below 2^-12 before rounding.
-  static inline __attribute__((always_inline)) V reduce(V x, EntryDoubles approximate, Field f) {
-    const V p = splat<V>(f->p), half = splat<V>(f->p >> 1);
-    const V r = x - product(round(approximate * f->inverse), p);
-    return r - where_greater(r, half, p) + where_greater(Entry{0} - half, r, p);
-  }
-
+  // low_product: of the lower halves, signed. round: to the nearest integer, below 2^51 in absolute value.
+  // where_greater: `value` where a > b, signed, else 0. load_part, store_part: the first n.
 #if defined(POLYCORE_ISA_V4)
   static inline __attribute__((always_inline)) V low_product(V a, V b) {
     // NOTE: with a mask of ones, since GCC 12 takes the plain one for a use of an uninitialized register (PR 105593).
@@ -143,33 +105,187 @@ struct BalancedField {
   static inline __attribute__((always_inline)) V load(const Entry* x) { return vload<V>(x); }
   static inline __attribute__((always_inline)) void store(Entry* x, V v) { vstore(x, v); }
 
-  /// The factor that makes -L of the entries below a pivot.
-  static Entry multiplier(Entry pivot, Field f) {
-    const Entry half = f->p >> 1;
-    const Entry inverse = modular_inverse(pivot > half ? pivot + f->p : pivot, f->p);
-    return inverse > half ? f->p - inverse : Entry{0} - inverse;
-  }
-
-  /// 1 / x modulo p by Euclid's algorithm; 0 < x < p < 2^31.
-  static Entry modular_inverse(Entry x, Entry p) {
-    auto a = static_cast<std::uint32_t>(p), b = static_cast<std::uint32_t>(x);
-    std::int64_t s = 0, t = 1;  // a = s x and b = t x modulo p
-    while (b != 0) {
-      const std::uint32_t q = a / b, c = a - q * b;
-      const std::int64_t u = s - static_cast<std::int64_t>(q) * t;
-      a = b, b = c;
-      s = t, t = u;
-    }
-    return static_cast<Entry>(s < 0 ? s + static_cast<std::int64_t>(p) : s);
+  /// The balanced residue of an integer x, known modulo 2^64 and approximately: x - q p. The error of q before rounding
+  /// is far below one half, so one correction is enough.
+  template <class Product>
+  static inline __attribute__((always_inline)) V reduce(V x, EntryDoubles approximate, Field f,
+                                                        const Product& times_p) {
+    const V p = splat<V>(f->p), half = splat<V>(f->p >> 1);
+    const V r = x - times_p(round(approximate * f->inverse));
+    return r - where_greater(r, half, p) + where_greater(Entry{0} - half, r, p);
   }
 };
 
-// ---- odd p < 2^61: Montgomery ------------------------------------------------------------------------
-//
-// With R = 2^64, L is stored times R: reducing a sum of products by R gives residues again. A residue c to start from
-// is c R, its own upper word.
+/// 1 / x modulo p by Euclid's algorithm; 0 < x < p < 2^61, U holds p.
+template <class U>
+Entry modular_inverse(Entry x, Entry p) {
+  auto a = static_cast<U>(p), b = static_cast<U>(x);
+  std::int64_t s = 0, t = 1;  // a = s x and b = t x modulo p
+  while (b != 0) {
+    const U q = a / b, c = a - q * b;
+    const std::int64_t u = s - static_cast<std::int64_t>(q) * t;
+    a = b, b = c;
+    s = t, t = u;
+  }
+  return static_cast<Entry>(s < 0 ? s + static_cast<std::int64_t>(p) : s);
+}
 
-struct MontgomeryField {
+inline Entry modular_product(Entry x, Entry y, Entry p) {
+  return static_cast<Entry>(static_cast<unsigned __int128>(x) * y % p);
+}
+
+/// 1 / p modulo 2^64 by Newton's iteration: right modulo 8, and twice as many bits in each step.
+inline Entry word_inverse(Entry p) {
+  Entry inverse = p;
+  for (int i = 0; i < 5; ++i) inverse *= 2 - p * inverse;
+  return inverse;
+}
+
+inline Entry balanced(Entry x, Entry p) { return x > p >> 1 ? x - p : x; }
+inline Entry canonical(Entry x, Entry p) { return x >> 63 ? x + p : x; }
+
+// ---- p < 2^31: residues balanced around zero ---------------------------------------------------------
+//
+// |x| <= p / 2 < 2^30, so a product is a signed 32 x 32-bit multiplication (half the cost of two floating-point
+// multiply-adds on halves of one factor), and eight of them fit in 63 bits. Sums of more are kept in two registers: the
+// upper halves of the lower one are moved to the higher one in time.
+
+struct BalancedField : EntryRegister {
+#if defined(POLYCORE_ISA_V4)
+  static constexpr int kRows = 6, kColumns = 2;
+#elif defined(POLYCORE_ISA_V3)
+  static constexpr int kRows = 3, kColumns = 2;
+#else
+  static constexpr int kRows = 2, kColumns = 2;
+#endif
+  /// 2^32 high + low - 2^63: the lower part is never negative.
+  struct Sum {
+    V low, high;
+  };
+
+  static inline __attribute__((always_inline)) Sum start(V c, std::size_t settlings) {
+    // Each settling moves the bias too: 2^31 in units of 2^32.
+    return {c + kSign, splat<V>(Entry{0} - (static_cast<Entry>(settlings) << 31))};
+  }
+  static inline __attribute__((always_inline)) void add_product(Sum& sum, V a, V b) { sum.low += low_product(a, b); }
+  static inline __attribute__((always_inline)) void settle(Sum& sum, Field) {
+    sum.high += sum.low >> 32;
+    sum.low = (sum.low & kLower) | kSign;
+  }
+  // The quotient of 256 products by p is below 2^39, so its error is below 2^-12.
+  static inline __attribute__((always_inline)) V finish(const Sum& sum, std::size_t settlings, Field f) {
+    const V low = sum.low - kSign;
+    if (settlings == 0) return residue(low, to_double(low), f);
+    return residue((sum.high << 32) + low, to_double(sum.high) * 0x1p32 + to_double(low), f);
+  }
+  static inline __attribute__((always_inline)) V multiply(V a, V b, Field f) {
+    const V x = low_product(a, b);
+    return residue(x, to_double(x), f);
+  }
+  static inline __attribute__((always_inline)) V residue(V x, EntryDoubles approximate, Field f) {
+    const V p = splat<V>(f->p);
+    return reduce(x, approximate, f, [p](V q) { return product(q, p); });
+  }
+
+  static EliminationField field(Entry p) {
+    const Entry half = p >> 1;
+    return {p, ((Entry{1} << 63) - (Entry{1} << 32)) / (half * half), 1.0 / static_cast<double>(p), 0, 0};
+  }
+  static Entry encode(Entry x, Field f) { return balanced(x, f->p); }
+  static Entry encode_left(Entry x, Field f) { return balanced(x, f->p); }
+  static Entry decode(Entry x, Field f) { return canonical(x, f->p); }
+  static Entry inverse(Entry x, Field f) { return modular_inverse<std::uint32_t>(x, f->p); }
+};
+
+#if defined(POLYCORE_ISA_V3)
+// ---- odd p < 2^61: two digits ------------------------------------------------------------------------
+//
+// A residue is x1 2^31 + x0 with |x0| <= 2^30 and |x1| <= 2^29 + 1, the digits kept in the halves of a word: four
+// signed 32 x 32-bit multiplications a product, seven products before the three sums of a product's digits are settled.
+// They are reduced by Montgomery's method, a digit at a time: R = 2^62.
+
+struct LargeField : EntryRegister {
+#if defined(POLYCORE_ISA_V4)
+  static constexpr int kRows = 4, kColumns = 1;
+#else
+  static constexpr int kRows = 2, kColumns = 1;
+#endif
+  /// Of products of lower digits, of mixed ones, of upper digits; each as in BalancedField.
+  struct Sum {
+    V low[3], high[3];
+  };
+  static constexpr Entry kDigit = (Entry{1} << 31) - 1;
+
+  static inline __attribute__((always_inline)) V lower_digit(V x) { return ((x & kLower) ^ 0x80000000) - 0x80000000; }
+  static inline __attribute__((always_inline)) V value(V x) {
+    // The upper digit times 2^32, halved as a signed number.
+    return (((x & ~kLower) ^ kSign) >> 1) - (kSign >> 1) + lower_digit(x);
+  }
+  static inline __attribute__((always_inline)) V digits(V x) {
+    const V lower = ((x + 0x40000000) & kDigit) - 0x40000000;
+    return ((x - lower) << 1) | (lower & kLower);
+  }
+
+  static inline __attribute__((always_inline)) Sum start(V c, std::size_t settlings) {
+    const V bias = splat<V>(kSign), moved = splat<V>(Entry{0} - (static_cast<Entry>(settlings + 1) << 31));
+    return {{bias, bias, value(c) + bias}, {moved, moved, moved}};  // c R
+  }
+  static inline __attribute__((always_inline)) void add_product(Sum& sum, V a, V b) {
+    const V a1 = a >> 32, b1 = b >> 32;
+    sum.low[0] += low_product(a, b);
+    sum.low[1] += low_product(a, b1) + low_product(a1, b);
+    sum.low[2] += low_product(a1, b1);
+  }
+  static inline __attribute__((always_inline)) void settle(Sum& sum, Field) {
+    for (int i = 0; i < 3; ++i) {
+      sum.high[i] += sum.low[i] >> 32;
+      sum.low[i] = (sum.low[i] & kLower) | kSign;
+    }
+  }
+  static inline __attribute__((always_inline)) V finish(Sum sum, std::size_t, Field f) {
+    settle(sum, f);
+    for (int i = 0; i < 3; ++i) sum.low[i] &= kLower;
+    const V p0 = splat<V>(f->p & kDigit), p1 = splat<V>(f->p >> 31), negative_inverse = splat<V>(f->montgomery_inverse);
+    // Multiples of p that make the lowest digit zero, twice.
+    const V m = low_product(sum.low[0] & kDigit, negative_inverse) & kDigit;
+    const V first = sum.low[0] + low_product(m, p0);
+    const V middle = sum.low[1] + low_product(m, p1) + (sum.high[0] << 1) + (first >> 31);
+    const V n = low_product(middle & kDigit, negative_inverse) & kDigit;
+    const V second = middle + low_product(n, p0);  // more than -2^39
+    const V carry = ((second + (Entry{1} << 62)) >> 31) - (Entry{1} << 31);
+    const V low = sum.low[2] + low_product(n, p1) + (sum.high[1] << 1) + carry;
+    const V x = (sum.high[2] << 32) + low;
+    const EntryDoubles approximate = to_double(sum.high[2]) * 0x1p32 + to_double(low);
+    // The quotient of 256 products by p R is below 2^8.
+    return digits(reduce(x, approximate, f, [p0, p1](V q) { return low_product(q, p0) + (low_product(q, p1) << 31); }));
+  }
+  static inline __attribute__((always_inline)) V multiply(V a, V b, Field f) {
+    Sum sum = start(V{}, 0);
+    add_product(sum, a, b);
+    return finish(sum, 0, f);
+  }
+
+  static EliminationField field(Entry p) {
+    return {p, 7, 1.0 / static_cast<double>(p), (Entry{0} - word_inverse(p)) & kDigit, (Entry{1} << 62) % p};
+  }
+  static Entry encode(Entry x, Field f) {
+    const Entry y = balanced(x, f->p), lower = ((y + 0x40000000) & kDigit) - 0x40000000;
+    return ((y - lower) << 1) | (lower & kLower);
+  }
+  static Entry encode_left(Entry x, Field f) { return encode(modular_product(x, f->montgomery_one, f->p), f); }
+  static Entry decode(Entry x, Field f) {
+    const Entry upper = ((x & ~kLower) ^ kSign) >> 1;
+    return canonical(upper - (kSign >> 1) + (((x & kLower) ^ 0x80000000) - 0x80000000), f->p);
+  }
+  static Entry inverse(Entry x, Field f) { return modular_inverse<Entry>(x, f->p); }
+};
+
+#else
+// ---- odd p < 2^61: words -------------------------------------------------------------------------------
+//
+// Sums of two words, reduced by Montgomery's method: R = 2^64. A residue c to start from is c R, its own upper word.
+
+struct LargeField {
   using V = Entry;
   static constexpr std::size_t W = 1;
   static constexpr int kRows = 2, kColumns = 2;
@@ -199,15 +315,16 @@ struct MontgomeryField {
     if (n) *x = v;
   }
 
-  /// -R^2 / pivot: one R is lost in the product that makes -L, the other one is that of L.
-  static Entry multiplier(Entry pivot, Field f) {
-    Entry base = multiply(pivot, f->montgomery_square, f), power = f->montgomery_square;
-    // pivot^(p-2) R^2: the square of R is there from the beginning.
-    for (Entry exponent = f->p - 2; exponent; exponent >>= 1, base = multiply(base, base, f))
-      if (exponent & 1) power = multiply(power, base, f);
-    return f->p - power;
+  static EliminationField field(Entry p) {
+    const Entry one = (Entry{0} - p) % p, period = (Entry{0} - p) / p + 1;  // 2^64 mod p, floor(2^64 / p)
+    return {p, period, 1.0 / static_cast<double>(p), word_inverse(p), one};
   }
+  static Entry encode(Entry x, Field) { return x; }
+  static Entry encode_left(Entry x, Field f) { return modular_product(x, f->montgomery_one, f->p); }
+  static Entry decode(Entry x, Field) { return x; }
+  static Entry inverse(Entry x, Field f) { return modular_inverse<Entry>(x, f->p); }
 };
+#endif
 
 inline __attribute__((always_inline)) std::size_t n_settlings(std::size_t depth, Field f) {
   return depth == 0 ? 0 : (depth - 1) / f->period;
@@ -373,6 +490,13 @@ inline __attribute__((always_inline)) void add_products(std::size_t depth, const
   for (int v = 0; v < Vectors; ++v) F::store(x + v * F::W, F::finish(sums[v], settlings, f));
 }
 
+/// What to multiply the entries below a pivot by to have those of -L, given 1 / pivot: two factors R, one that is lost
+/// in the product, and that of L.
+template <class F>
+Entry scale_of(Entry inverse, Field f) {
+  return F::encode_left(F::decode(F::encode_left(f->p - inverse, f), f), f);
+}
+
 /// Left-looking elimination of the columns of `panel`, which is stored by columns of length `height`, a multiple of
 /// kEliminationLanes with zeros after the last row. Column k < rank becomes the k-th column of -L, row exchanges[k] is
 /// exchanged with row k. Returns the rank.
@@ -408,7 +532,9 @@ std::size_t elimination_panel(std::size_t rows, std::size_t height, std::size_t 
     for (std::size_t k = 0; k < kEliminationPanel; ++k) upper[rank][k] = k < width ? panel[k * height + rank] : 0;
     for (std::size_t k = 0; k < kEliminationPanel && rank > 0; k += W)
       add_products<F, 1>(rank, &upper[0][k], kEliminationPanel, lower, 1, &upper[rank][k], f);
-    const typename F::V factor = splat<typename F::V>(F::multiplier(column[rank], f));
+    // -R / pivot, times R.
+    const Entry inverse = F::inverse(F::decode(column[rank], f), f);
+    const typename F::V factor = splat<typename F::V>(scale_of<F>(inverse, f));
     Entry* l = panel + rank * height;
     for (std::size_t i = first; i < height; i += W) F::store(l + i, F::multiply(F::load(column + i), factor, f));
     ++rank;
@@ -416,7 +542,31 @@ std::size_t elimination_panel(std::size_t rows, std::size_t height, std::size_t 
   return rank;
 }
 
+// ---- translation -------------------------------------------------------------------------------------
+
+template <class F>
+EliminationField elimination_field(Entry p) {
+  EliminationField field = F::field(p);
+  if (field.period > kEliminationDepth) field.period = kEliminationDepth;
+  return field;
+}
+
+template <class F>
+void elimination_encode(std::size_t n, Entry* x, Field f) {
+  for (std::size_t i = 0; i < n; ++i) x[i] = F::encode(x[i], f);
+}
+template <class F>
+void elimination_encode_left(std::size_t n, Entry* x, Field f) {
+  for (std::size_t i = 0; i < n; ++i) x[i] = F::encode_left(x[i], f);
+}
+template <class F>
+void elimination_decode(std::size_t n, Entry* x, Field f) {
+  for (std::size_t i = 0; i < n; ++i) x[i] = F::decode(x[i], f);
+}
+
 template <class F>
 constexpr EliminationKernels elimination_kernels() {
-  return {F::W * F::kColumns, elimination_pack<F>, elimination_update<F>, elimination_solve<F>, elimination_panel<F>};
+  return {F::W * F::kColumns,         elimination_field<F>,  elimination_encode<F>,
+          elimination_encode_left<F>, elimination_decode<F>, elimination_pack<F>,
+          elimination_update<F>,      elimination_solve<F>,  elimination_panel<F>};
 }

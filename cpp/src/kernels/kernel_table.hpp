@@ -102,17 +102,24 @@ struct EliminationField {
   std::uint64_t p = 0;
   std::size_t period = 0;                // products that may be added up before a sum has to be settled
   double inverse = 0;                    // 1 / p
-  std::uint64_t montgomery_inverse = 0;  // 1 / p modulo 2^64
-  std::uint64_t montgomery_square = 0;   // 2^128 modulo p
+  std::uint64_t montgomery_inverse = 0;  // 1 / p or -1 / p modulo a power of two
+  std::uint64_t montgomery_one = 0;      // R modulo p
 };
 
 constexpr std::size_t kEliminationPanel = 16;   // columns of a panel, at most
 constexpr std::size_t kEliminationLanes = 8;    // its columns are padded to multiples of this
 constexpr std::size_t kEliminationDepth = 256;  // products in one sum, at most
 
-/// Steps of elimination on row-major matrices of residues. The factor L is stored with its sign changed.
+/// Steps of elimination on row-major matrices of residues, in a form of their own in which only zero is surely 0. The
+/// factor L (left factors of `update`) has another form, and its sign is changed.
 struct EliminationKernels {
   std::size_t tile_columns;
+  EliminationField (*field)(std::uint64_t p);
+
+  /// From residues in [0, p), and back.
+  void (*encode)(std::size_t n, std::uint64_t* x, const EliminationField* field);
+  void (*encode_left)(std::size_t n, std::uint64_t* x, const EliminationField* field);
+  void (*decode)(std::size_t n, std::uint64_t* x, const EliminationField* field);
 
   /// B (depth, columns) as `update` wants it: depth entries for every column, rounded up to whole tiles.
   void (*pack)(std::size_t depth, std::size_t columns, const std::uint64_t* b, std::size_t stride,
@@ -138,8 +145,8 @@ struct KernelTable {
   RingKernels c128, c128_lanes;
   RingKernels dual, dual_lanes;  // a + b eps, eps^2 = 0, over float64: values and directional derivatives
   RingKernels gfp;
-  EliminationKernels balanced;    // p < 2^31, residues between -p / 2 and p / 2
-  EliminationKernels montgomery;  // odd p < 2^61, residues in [0, p)
+  EliminationKernels small_field;  // p < 2^31
+  EliminationKernels large_field;  // odd p with 2^31 < p < 2^61
 
   /// Rows of monomials in structure-of-arrays form, one multiplication per monomial and sample:
   /// panel[k * stride + s] = panel[parent[k] * stride + s] * x[var[k] * x_stride + s] for first <= k < last, s < n.

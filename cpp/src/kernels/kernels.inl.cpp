@@ -35,7 +35,7 @@ constexpr KernelTable table = {
     ring_kernels<DualLanes>(),
     ring_kernels<ModularRing>(),
     elimination_kernels<BalancedField>(),
-    elimination_kernels<MontgomeryField>(),
+    elimination_kernels<LargeField>(),
     panel<double>,
     panel<float>,
     transpose<double>,
