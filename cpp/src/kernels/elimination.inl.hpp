@@ -206,9 +206,9 @@ struct BalancedField : EntryRegister {
 
 struct LargeField : EntryRegister {
 #if defined(POLYCORE_ISA_V4)
-  static constexpr int kRows = 4, kColumns = 1;
+  static constexpr int kRows = 2, kColumns = 2;
 #else
-  static constexpr int kRows = 2, kColumns = 1;
+  static constexpr int kRows = 1, kColumns = 3;
 #endif
   /// Of products of lower digits, of mixed ones, of upper digits; each as in BalancedField.
   struct Sum {
