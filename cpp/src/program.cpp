@@ -51,6 +51,8 @@ constexpr std::uint64_t kUnitThreadedWork = 4'000'000;  // one member: threads o
 // Samples per block: whole register tiles on every instruction set, and two layers of 16 units stay in the first-level
 // cache.
 constexpr std::size_t kSampleBlock = 96;
+// Numbers in the gradients of a block of samples, unless that would be less than 8 samples.
+constexpr std::size_t kGradients = std::size_t{1} << 20;
 
 void check_size(std::size_t got, std::size_t expected, const char* name) {
   if (got != expected)
@@ -273,13 +275,14 @@ std::size_t n_samples_of(const ProgramPlan& plan, std::size_t X_size) {
   return X_size / n_inputs;
 }
 
-/// Runs body(run, member, first sample, number of samples) on blocks of samples; `work` multiply-adds per sample.
+/// Runs body(run, member, first sample, number of samples) on blocks of at most `size` samples; `work` multiply-adds
+/// per sample.
 template <class Body>
 void for_samples(const ProgramPlan& plan, const Field& field, std::size_t batch, std::size_t n_samples,
-                 std::uint64_t work, int n_threads, const Body& body) {
+                 std::size_t size, std::uint64_t work, int n_threads, const Body& body) {
   if (work * n_samples * batch < kThreadedWork) n_threads = 1;
   // Runs of blocks, so that a task is worth its thread and theta stays in cache.
-  const std::size_t blocks = (n_samples + kSampleBlock - 1) / kSampleBlock;
+  const std::size_t blocks = (n_samples + size - 1) / size;
   const std::size_t run_length = std::max<std::size_t>(1, 16384 / std::max<std::size_t>(work, 1));
   const std::size_t runs = (blocks + run_length - 1) / run_length;
   parallel_for(batch * runs, n_threads, [&](std::size_t task) {
@@ -288,8 +291,8 @@ void for_samples(const ProgramPlan& plan, const Field& field, std::size_t batch,
     for (std::size_t block = first; block < std::min(blocks, first + run_length); ++block) {
       const auto mark = workspace.mark();
       Run run{plan, *field.rings.single, field.context, *field.constants, workspace};
-      const std::size_t sample = block * kSampleBlock;
-      body(run, task / runs, sample, std::min(kSampleBlock, n_samples - sample));
+      const std::size_t sample = block * size;
+      body(run, task / runs, sample, std::min(size, n_samples - sample));
       workspace.release(mark);
     }
   });
@@ -314,7 +317,7 @@ void evaluate_all(const ProgramPlan& plan, const MakeField& make_field, std::spa
   check_size(out.size(), batch * n_samples * n_out, "out");
   const Field field = make_field(plan, false);
   std::atomic<bool> finite{true};
-  for_samples(plan, field, batch, n_samples, plan.evaluate_work(), n_threads,
+  for_samples(plan, field, batch, n_samples, kSampleBlock, plan.evaluate_work(), n_threads,
               [&](Run& run, std::size_t member, std::size_t s, std::size_t n) {
                 NumberValues values(run, n, samples_of(run, X, n_in, s, n, finite));
                 const Tape tape = forward(run, values, theta.data() + member * plan.n_params, false);
@@ -335,8 +338,9 @@ void evaluate_vjp_all(const ProgramPlan& plan, const MakeField& make_field, std:
   check_size(out.size(), theta.size() * n_samples, "out");
   const bool all_used = std::ranges::all_of(plan.nodes, &Node::used);
   const Field field = make_field(plan, false);
-  std::atomic<bool> finite{true};
-  for_samples(plan, field, batch, n_samples, 3 * plan.evaluate_work(), n_threads,
+  std::atomic<bool> finite{true}, overflow{false};
+  const std::size_t block = std::clamp<std::size_t>(kGradients / std::max<std::size_t>(P, 1) / 8 * 8, 8, kSampleBlock);
+  for_samples(plan, field, batch, n_samples, block, 3 * plan.evaluate_work(), n_threads,
               [&](Run& run, std::size_t member, std::size_t s, std::size_t n) {
                 const T* p = theta.data() + member * P;
                 T* rows = out.data() + (member * n_samples + s) * P;
@@ -345,12 +349,14 @@ void evaluate_vjp_all(const ProgramPlan& plan, const MakeField& make_field, std:
                 const void* cotangent = samples_of(run, dY, n_out, s, n, finite);
                 const Tape tape = forward(run, values, p, true);
                 reverse(run, values, tape, p, cotangent, rows);
+                if constexpr (!std::is_same_v<T, std::uint64_t>)
+                  if (!detail::all_finite(detail::as_reals(std::span<const T>(rows, n * P)))) overflow = true;
               });
-  if constexpr (!std::is_same_v<T, std::uint64_t>)
-    if (!finite) {
-      detail::require_finite(X, "X", n_in);
-      detail::require_finite(dY, "dY", n_out);
-    }
+  if constexpr (!std::is_same_v<T, std::uint64_t>) {
+    if (!finite) detail::require_finite(X, "X", n_in);
+    if (!finite) detail::require_finite(dY, "dY", n_out);
+    if (overflow) detail::require_no_overflow<T>(out, "evaluate_vjp");
+  }
 }
 
 }  // namespace
@@ -368,7 +374,6 @@ void Program::evaluate_vjp(std::span<const T> theta, std::span<const T> X, std::
                            int n_threads) const {
   detail::require_finite(theta, "theta");
   evaluate_vjp_all<T>(*plan_, FloatField<T>{}, theta, X, dY, out, n_threads);
-  detail::require_no_overflow<T>(out, "evaluate_vjp");
 }
 template <class T>
 void Program::expand(std::span<const T> theta, std::span<T> out, int n_threads) const {

@@ -97,6 +97,7 @@ class NumberValues {
     // The products of some pairs of units, one row a pair, which are transposed while they are in cache.
     const std::size_t n_pairs = std::max<std::size_t>(4, kTransposed / n_);
     const std::size_t columns = std::min(n_in, n_pairs), rows = std::max<std::size_t>(1, n_pairs / n_in);
+    unsigned strips = 0;
     const auto mark = run_.workspace.mark();
     void* products = run_.workspace.take(std::min(rows, n_out) * columns * n_, run_.ring);
     for (std::size_t i = 0; i < n_out; i += rows) {
@@ -104,8 +105,8 @@ class NumberValues {
         const std::size_t r = std::min(rows, n_out - i), c = std::min(columns, n_in - j);
         run_.ring.outer(r, c, n_, run_.at(y, i * n_), run_.at(z, j * n_), products, run_.context);
         run_.ring.transpose(r * c, n_, products, n_, run_.at(theta_bar, node.w_offset + i * n_in + j), P);
+        if (++strips % kPolledStrips == 0) poll_interrupt();
       }
-      if (i % kPolledUnits == kPolledUnits - 1) poll_interrupt();
     }
     run_.workspace.release(mark);
   }
@@ -133,7 +134,7 @@ class NumberValues {
 
  private:
   static constexpr std::size_t kTransposed = 4096;  // products held at a time
-  static constexpr std::size_t kPolledUnits = 64;
+  static constexpr unsigned kPolledStrips = 64;
 
   std::size_t size(const Node& node) const { return n_ * static_cast<std::size_t>(node.units_out); }
 
