@@ -166,7 +166,7 @@ def dimension(
     2^h has at most h / 30 prime divisors in the range.
 
     Complexity O(R n_params) multiplications for the R + 1 rows and O(R² n_params) for the rank, for each prime;
-    8 R n_params bytes, twice while columns are dropped.
+    8 R n_params bytes, twice while columns are dropped, and O(R) for each unit.
 
     Examples
     --------
@@ -185,7 +185,9 @@ def dimension(
     program = net.program
     bound = upper_bound(program)
     at_most = bound.value
-    check_size(2 * (at_most + 1) * max(1, program.n_params), 8, "the Jacobian at random points")
+    # The rows, with all columns and without those dropped; their values and adjoints at every unit; a few vectors.
+    rows = 2 * (at_most + 1) * (program.n_params + sum(program.widths))
+    check_size(rows + 8 * program.n_params, 8, "the Jacobian at random points")
     found = random_rank(
         _GenericJacobian(program),
         at_most,
