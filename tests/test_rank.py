@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import polycore as pc
 from polycore import _backend
-from polycore.rank import WORD_PRIME, compress_rows, modular_rank
+from polycore.rank import modular_rank
 
 Residues = NDArray[np.uint64]
 Rank = Callable[..., int]
@@ -253,21 +253,6 @@ def test_the_caller_keeps_the_matrix(on_backend: str, rng: np.random.Generator) 
     before = matrix.copy()
     pc.modular_rank(matrix, 101)
     assert np.array_equal(matrix, before)
-
-
-def test_compressing_keeps_the_rank(rng: np.random.Generator) -> None:
-    a, b = rng.integers(0, WORD_PRIME, (300, 6)), rng.integers(0, WORD_PRIME, (6, 12))
-    matrix = (a.astype(object) @ b.astype(object) % WORD_PRIME).astype(np.int64)
-    compressed = compress_rows(matrix, 20, WORD_PRIME, np.random.default_rng(0))
-    assert compressed.shape == (20, 12)
-    assert modular_rank(compressed) == 6
-
-
-def test_compression_is_an_exact_product() -> None:
-    matrix = np.full((40, 3), WORD_PRIME - 1)
-    combinations = np.random.default_rng(5).integers(0, WORD_PRIME, (4, 40), dtype=np.int64)
-    expected = combinations.astype(object) @ matrix.astype(object) % WORD_PRIME
-    np.testing.assert_array_equal(compress_rows(matrix, 4, WORD_PRIME, np.random.default_rng(5)), expected)
 
 
 def test_bad_input() -> None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from . import _backend
 from ._validation import UINT64, as_residues, check_modulus, check_size, check_threads
 
-# The largest prime below 2^31: a product of two residues plus a residue fits in an int64.
+# The largest prime below 2^31: a product of two residues plus a residue fits in an int64, and elimination is fast.
 WORD_PRIME = 2**31 - 1
 
 
@@ -113,30 +113,3 @@ def _holds_residues(matrix: object, p: int) -> TypeGuard[NDArray[np.uint64]]:
         and matrix.flags.aligned
         and (matrix.size == 0 or int(matrix.max()) < p)
     )
-
-
-def compress_rows(matrix: NDArray[Any], n_rows: int, modulus: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """``n_rows`` random combinations over GF(modulus) of the rows of a matrix of residues; modulus below 2^31.
-
-    Their rank is at most that of the matrix, and equal to min(n_rows, rank) but for a probability of about
-    1 / modulus: the determinant of a generic minor is a polynomial in the random entries.
-    """
-    combinations = rng.integers(0, modulus, (n_rows, matrix.shape[0]), dtype=np.int64)
-    return _multiply(combinations, matrix.astype(np.int64), modulus)
-
-
-def _multiply(a: NDArray[np.int64], b: NDArray[np.int64], p: int) -> NDArray[np.int64]:
-    """a @ b mod p through float64 products of 16-bit halves, exact up to 2^21 terms a sum."""
-    result = np.zeros((a.shape[0], b.shape[1]), dtype=np.int64)
-    low, high = (b & 0xFFFF).astype(np.float64), (b >> 16).astype(np.float64)
-    step = 2**20
-    for start in range(0, a.shape[1], step):
-        rows = slice(start, start + step)
-        a_low, a_high = (a[:, rows] & 0xFFFF).astype(np.float64), (a[:, rows] >> 16).astype(np.float64)
-        for part, shift in (
-            (a_low @ low[rows], 0),
-            (a_low @ high[rows] + a_high @ low[rows], 16),
-            (a_high @ high[rows], 32),
-        ):
-            result += part.astype(np.int64) % p * (pow(2, shift, p)) % p
-    return result % p
