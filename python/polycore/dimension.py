@@ -248,12 +248,17 @@ class _GenericJacobian(RandomRows):
         return self.size.degree
 
     def sample_rows(self, p: int, n_rows: int, generator: np.random.Generator, n_threads: int) -> NDArray[np.uint64]:
-        """Shape (n_rows, number of kept columns). No parameter is 0: a column is dropped only where its unit scales."""
+        """Shape (n_rows, number of kept columns), at random non-zero numbers.
+
+        Where a parameter is 0 its column may not be one of those that depend on the others.
+        """
         program = self.program
         constants = program.constants(p, generator)
-        theta = generator.integers(1, p, program.n_params, dtype=np.uint64)
-        X = generator.integers(0, p, (n_rows, program.n_inputs), dtype=np.uint64)
-        weights = generator.integers(0, p, (n_rows, program.n_outputs), dtype=np.uint64)
+        n_points, n_weights = n_rows * program.n_inputs, n_rows * program.n_outputs
+        numbers = generator.integers(1, p, program.n_params + n_points + n_weights, dtype=np.uint64)
+        theta, numbers = numbers[: program.n_params], numbers[program.n_params :]
+        X = numbers[:n_points].reshape(n_rows, program.n_inputs)
+        weights = numbers[n_points:].reshape(n_rows, program.n_outputs)
         rows = program.engine.evaluate_vjp(theta, X, weights, modulus=p, constants=constants, n_threads=n_threads)
         return rows if self.kept.size == program.n_params else np.take(rows, self.kept, axis=1)
 

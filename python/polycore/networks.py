@@ -103,7 +103,7 @@ class Network:
         self.n_outputs: int = program.n_outputs
         self.n_params: int = program.n_params
         self.degree: int = program.degree
-        self.basis = MonomialBasis(self.n_inputs, self.degree, program.homogeneous)
+        self.basis = program.basis
         # What the fast paths compare with.
         self._theta_shape = (self.n_params,)
 
@@ -1110,8 +1110,9 @@ def _as_hidden_activations(activation: object, n_hidden: int) -> tuple[Activatio
 
 
 def _mlp_program(widths: tuple[int, ...], activations: tuple[ActivationPolynomial, ...], bias: bool) -> Program:
+    checked = {activation: Activation(0, activation.coefficients) for activation in set(activations)}
     instructions: list[Affine | Activation] = [Affine(0, widths[1], bias)]
     for width, activation in zip(widths[2:], activations):
-        instructions.append(Activation(len(instructions), activation.coefficients))
+        instructions.append(checked[activation].reading(len(instructions)))
         instructions.append(Affine(len(instructions), width, bias))
     return Program(widths[0], instructions)

@@ -19,10 +19,10 @@ random parameters over GF(2^31 − 1), which is the generic rank but for a proba
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from math import comb
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +35,7 @@ from .rank import WORD_PRIME, modular_rank
 _INDETERMINATE = 1_000_003
 
 
-@dataclass(frozen=True)
-class _Affine:
+class _Affine(NamedTuple):
     """An affine instruction's weights and bias in the vector of parameters: W (n_out, n_in) row-major, then b."""
 
     start: int
@@ -56,8 +55,7 @@ class _Affine:
         return np.arange(start, start + self.n_out if self.has_bias else start)
 
 
-@dataclass(frozen=True)
-class _HiddenLayer:
+class _HiddenLayer(NamedTuple):
     """affine, activation p(z) = c (z − shift)^degree + constant, affines: a layer with continuous symmetries."""
 
     before: _Affine
