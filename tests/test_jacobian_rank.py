@@ -464,7 +464,7 @@ class _Dense(SampledMatrix):
 
     def __init__(self, matrix: Any) -> None:
         self.matrix = np.array(matrix, dtype=object)
-        self.denominators, self.row_degree = 1, 1
+        self.denominators, self.degree, self.row_degree = 1, 1, 1
         norms = np.abs(self.matrix).sum(axis=0)
         self.log2_columns = np.array([math.log2(max(1, x)) for x in norms])
         self.spans = True

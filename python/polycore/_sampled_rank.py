@@ -39,12 +39,15 @@ class RandomRows(ABC):
     ----------
     denominators : int
         Primes that divide this are of no use.
+    degree : int
+        Primes have to be larger: polynomials of this degree are evaluated.
     row_degree : int
         The entries of a sampled row are polynomials of at most this degree in random elements of GF(p), which are
         uniform over all of them or over the non-zero ones.
     """
 
     denominators: int
+    degree: int
     row_degree: int
 
     @abstractmethod
@@ -123,10 +126,10 @@ def random_rank(
     OverflowError
         If no prime below 2^61 exceeds the degree, or none leaves odds below 1.
     """
-    characteristics = [primes for primes in (WORD_PRIMES, LARGE_PRIMES) if primes.low > matrix.row_degree]
+    characteristics = [primes for primes in (WORD_PRIMES, LARGE_PRIMES) if primes.low > matrix.degree]
     if not characteristics:
         raise OverflowError(
-            f"the degree is about 10^{math.log10(matrix.row_degree):.0f}, but the characteristic p < 2^61 of the field "
+            f"the degree is about 10^{math.log10(matrix.degree):.0f}, but the characteristic p < 2^61 of the field "
             "must be larger"
         )
     rank, error = 0, 1.0
@@ -248,30 +251,12 @@ def echelon(matrix: NDArray[Any], modulus: int) -> tuple[tuple[int, ...], NDArra
     pivots : tuple of rank ints, ascending
     combinations : int64 array, shape (n_cols − rank, rank)
         Row i has the coefficients of the i-th column that is not a pivot.
-
-    Notes
-    -----
-    Gauss–Jordan elimination, O(n_rows · n_cols · rank).
     """
-    work = np.array(matrix, dtype=np.int64)
-    n_rows, n_cols = work.shape
-    pivots: list[int] = []
-    for column in range(n_cols):
-        rank = len(pivots)
-        if rank == n_rows:
-            break
-        candidates = np.flatnonzero(work[rank:, column])
-        if not candidates.size:
-            continue
-        chosen = rank + int(candidates[0])
-        work[[rank, chosen]] = work[[chosen, rank]]
-        work[rank, column:] = work[rank, column:] * pow(int(work[rank, column]), -1, modulus) % modulus
-        others = np.flatnonzero(work[:, column])
-        others = others[others != rank]
-        work[others, column:] = (work[others, column:] - work[others, column, None] * work[rank, column:]) % modulus
-        pivots.append(column)
+    work = np.array(matrix, dtype=np.uint64, order="C")
+    pivots = _backend.kernels().modular_echelon(work, modulus).tolist()
+    n_cols = work.shape[1]
     free = np.delete(np.arange(n_cols), pivots)
-    return tuple(pivots), np.ascontiguousarray(work[: len(pivots), free].T)
+    return tuple(pivots), np.ascontiguousarray(work[: len(pivots), free].T, dtype=np.int64)
 
 
 def kernel_vectors(pivots: tuple[int, ...], combinations: NDArray[np.int64], modulus: int) -> NDArray[np.uint64]:

@@ -228,6 +228,7 @@ class _GenericJacobian(RandomRows):
 
     def __init__(self, program: Program) -> None:
         self.program = program
+        self.degree = program.degree
         self.denominators = math.lcm(*(_ActivationSize.of(a.coefficients).common for a in program.activations))
 
     @cached_property

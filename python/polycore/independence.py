@@ -343,6 +343,7 @@ class _Family(SampledMatrix):
         common = math.lcm(*(Fraction(c).denominator for c in self.coef.reshape(-1)))
         self.denominators = common * math.lcm(*(c.denominator for c in numbers))
         self.expanded = MonomialBasis(self.basis.n_vars, sigma.degree * self.basis.degree, self.basis.homogeneous)
+        self.degree = self.expanded.degree
         self.row_degree = self.expanded.degree + sigma.is_generic
         norms = [sum((abs(Fraction(c)) for c in row), Fraction(0)) for row in self.coef]
         sizes = [abs(c) for c in numbers] or [Fraction(1)] * len(sigma.coefficients)

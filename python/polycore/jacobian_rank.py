@@ -318,6 +318,7 @@ class _Point(SampledMatrix):
 
     def __init__(self, program: Program, theta: Array) -> None:
         self.program, self.theta = program, theta
+        self.degree = program.degree
         self.row_degree = program.degree + 1  # in the point, and one in the weights of the outputs
         constants = [c for activation in program.activations for c in activation.numbers]
         self.denominators = math.lcm(*(Fraction(q).denominator for q in (*theta, *constants)))
