@@ -402,27 +402,47 @@ def _maps(widths: tuple[int, ...], kinds: tuple[_Kind, ...], biases: tuple[bool,
     )
 
 
+class _Cut(NamedTuple):
+    """A cut at a map z = B u + b, u = A φ + c."""
+
+    map: int
+    before: bool  # whether there is c
+    after: bool  # whether b is free
+
+
 def _bound(maps: _Maps) -> _Bound:
     blocks = _Blocks(maps)
-    widths, ranks = blocks.widths, blocks.ranks
-    # Bounds for the blocks from the inputs to the values u of each map, less the dimension of the group there.
-    best, cuts = [ranks[0] * (widths[0] + maps.biases[0]) - blocks.group(0)], [0]
-    for b in range(1, len(ranks)):
-        value, cut, degree = _NO_BOUND, 0, 1
-        for a in range(b - 1, -1, -1):
-            degree *= blocks.tops[a]
-            if ranks[a] > 1 and best[a] + ranks[b] * degree >= value:
-                continue  # a block has more than ``degree`` coefficients
-            bound = best[a] + blocks.bound(a, b)
+    widths, ranks, cuts = blocks.widths, blocks.ranks, blocks.cuts
+    # Bounds for the blocks from the inputs to the values u at each cut, less the dimension of the group there.
+    best: list[int] = []
+    previous: list[int] = []
+    for cut in cuts:
+        if cut.map == 0:
+            best.append(ranks[0] * (widths[0] + cut.before) - blocks.group(cut))
+            previous.append(-1)
+            continue
+        value, arg, degree, place = _NO_BOUND, 0, 1, cut.map
+        for i in range(len(best) - 1, -1, -1):
+            start = cuts[i]
+            if start.map == cut.map:
+                continue
+            if start.map < place:
+                place = start.map
+                degree *= blocks.tops[place]
+            if (n := ranks[place]) > 1 and best[i] + ranks[cut.map] * (degree if n == 2 else 2 * degree) >= value:
+                continue  # a block has more coefficients than that
+            bound = best[i] + blocks.bound(start, cut)
             if bound < value:
-                value, cut = bound, a
-        best.append(value - blocks.group(b))
-        cuts.append(cut)
-    value = best[-1] + widths[-1] * (ranks[-1] + blocks.later[-1])
-    path = [len(ranks) - 1]
-    while path[-1]:
-        path.append(cuts[path[-1]])
-    return _Bound(value, _words(maps, blocks, best, path[::-1], value))
+                value, arg = bound, i
+        best.append(value - blocks.group(cut))
+        previous.append(arg)
+    ends = [i for i, cut in enumerate(cuts) if cut.map == len(ranks) - 1]
+    totals = [best[i] + widths[-1] * (ranks[-1] + cuts[i].after) for i in ends]
+    value = min(totals)
+    path = [ends[totals.index(value)]]
+    while previous[path[-1]] >= 0:
+        path.append(previous[path[-1]])
+    return _Bound(value, _words(maps, blocks, [(cuts[i], best[i]) for i in reversed(path)], value))
 
 
 class _Blocks:
@@ -431,7 +451,8 @@ class _Blocks:
     def __init__(self, maps: _Maps) -> None:
         self.widths, self.layers, self.biases = list(maps.widths), maps.layers, maps.biases
         self.tops = [layer if isinstance(layer, int) else layer[-1] for layer in maps.layers]
-        self.homogeneous = not any(maps.biases) and all(isinstance(layer, int) for layer in maps.layers)
+        only_powers = all(isinstance(layer, int) for layer in maps.layers)
+        self.homogeneous = only_powers and not any(maps.biases)
         self.ranks = [min(rank, n) for rank, n in zip(maps.ranks, maps.widths)]
         self.later = [narrow > rank for narrow, rank in zip(maps.narrow, self.ranks)]  # whether b is free
         # Degrees of relations between the values u of a map: homogeneous ones, and any.
@@ -444,9 +465,18 @@ class _Blocks:
                 self.ranks[k], self.ranks[k + 1] = min(self.ranks[k], width), min(self.ranks[k + 1], width)
                 self.later[k], self.later[k + 1] = (maps.narrow[j] > self.ranks[j] for j in (k, k + 1))
                 self._settle(k)
+        self.cuts: list[_Cut] = []
+        for a, (bias, later) in enumerate(zip(self.biases, self.later)):
+            self.cuts.append(_Cut(a, bias, later))
+            # A bias more only adds functions, and the translations may be worth more than it costs.
+            if not later and not only_powers:
+                self.cuts.append(_Cut(a, True, True))
 
     def _settle(self, a: int) -> None:
         """Find relations between the values u of map a: n + 1 polynomials of degree e in n variables."""
+        self._relations[a] = _NO_BOUND, _NO_BOUND
+        if a == 0 or self.ranks[a] <= min(self.ranks[:a]):
+            return
         degree, forms, anything = 1, _NO_BOUND, _NO_BOUND
         homogeneous, rest = True, prod(self.tops[a:])
         for c in range(a - 1, -1, -1):
@@ -468,15 +498,9 @@ class _Blocks:
             degree *= self.tops[a]
             if self.ranks[a] >= width or (self.ranks[a] > 1 and degree >= width):
                 continue  # at least as many monomials
-            degrees = self._degrees(a, k + 1, k + 1)
+            degrees = _degrees(self.layers[a : k + 1], (self.later[a], *self.biases[a + 1 : k + 1]))
             width = max(1, min(width, self._count(a, degrees) - (self.biases[k + 1] and degrees[0] == 0)))
         return width
-
-    def _degrees(self, a: int, b: int, end: int) -> Sequence[int]:
-        """Degrees, in the values u of map a, of what the layers up to b give, with the biases up to map end − 1."""
-        if self.homogeneous:
-            return (prod(self.tops[a:b]),)
-        return _degrees(self.layers[a:b], (self.later[a], *self.biases[a + 1 : end]))
 
     def _count(self, a: int, degrees: Sequence[int]) -> int:
         """Dimension of the polynomials of these degrees in the values u of map a, less relations."""
@@ -488,21 +512,25 @@ class _Blocks:
             return _count(n, degrees) - _count(n, range(top - anything + 1))
         return _count(n, degrees)
 
-    def coefficients(self, a: int, b: int) -> int:
-        """Dimension of the polynomials that the block from map a to map b has as outputs."""
-        return self._count(a, self._degrees(a, b, b + 1))
+    def coefficients(self, first: _Cut, last: _Cut) -> int:
+        """Dimension of the polynomials that the block between two cuts has as outputs."""
+        a, b = first.map, last.map
+        if self.homogeneous:
+            return self._count(a, (prod(self.tops[a:b]),))
+        return self._count(a, _degrees(self.layers[a:b], (first.after, *self.biases[a + 1 : b], last.before)))
 
-    def bound(self, a: int, b: int) -> int:
-        """A bound for the block from the ranks[a] values u of map a to those of map b."""
-        n, m = self.ranks[a], self.ranks[b]
-        bound = m * self.coefficients(a, b)
+    def bound(self, first: _Cut, last: _Cut) -> int:
+        """A bound for the block from the values u at one cut to those at another."""
+        a, b = first.map, last.map
+        m = self.ranks[b]
+        bound = m * self.coefficients(first, last)
         if b > a + 1:
             return bound
-        return min(bound, _two_layer_bound(n, self.widths[b], m, self.layers[a], self.later[a], self.biases[b]))
+        return min(bound, _two_layer_bound(self.ranks[a], self.widths[b], m, self.layers[a], first.after, last.before))
 
-    def group(self, a: int) -> int:
-        """Dimension of the linear or affine group at map a."""
-        return self.ranks[a] * (self.ranks[a] + self.later[a])
+    def group(self, cut: _Cut) -> int:
+        """Dimension of the linear or affine group at a cut."""
+        return self.ranks[cut.map] * (self.ranks[cut.map] + cut.after)
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
@@ -511,8 +539,8 @@ _PARAMETERS = "parameters modulo symmetries"
 _COEFFICIENTS = "coefficients"
 
 
-def _words(maps: _Maps, blocks: _Blocks, best: Sequence[int], path: Sequence[int], value: int) -> str:
-    """How the bound comes about, given the maps where the best set of cuts cuts, the first and last among them."""
+def _words(maps: _Maps, blocks: _Blocks, path: Sequence[tuple[_Cut, int]], value: int) -> str:
+    """How the bound comes about, given the best cuts with the bounds up to there, less their groups."""
     widths, ranks = blocks.widths, blocks.ranks
     idle = f", other units than ({', '.join(map(str, widths))}) being idle" if list(maps.widths) != widths else ""
     n_params = sum(m * (n + bias) for n, m, bias in zip(widths, widths[1:], maps.biases))
@@ -522,19 +550,19 @@ def _words(maps: _Maps, blocks: _Blocks, best: Sequence[int], path: Sequence[int
     terms: list[tuple[int, str]] = []
     places: list[int] = []  # where blocks meet
     lost: list[int] = []
-    for a, b in pairwise(path):
-        size = best[b] + blocks.group(b) - best[a]
-        name = _block_name(blocks, a, b, size)
+    for (first, before), (last, through) in pairwise(path):
+        size = through + blocks.group(last) - before
+        name = _block_name(blocks, first, last, size)
         if name == _PARAMETERS and terms and terms[-1][1] == name:
-            terms[-1] = (terms[-1][0] + size - blocks.group(a), name)
+            terms[-1] = (terms[-1][0] + size - blocks.group(first), name)
             continue
         if terms:
-            places.append(maps.places[a])
-            lost.append(blocks.group(a))
+            places.append(maps.places[first.map])
+            lost.append(blocks.group(first))
         terms.append((size, name))
-    if best[0]:
-        terms.insert(0, (best[0], f"{ranks[0]} linear forms in {widths[0]} inputs"))
-    beyond = value - best[-1] - blocks.group(len(ranks) - 1)
+    if path[0][1]:
+        terms.insert(0, (path[0][1], f"{ranks[0]} linear forms in {widths[0]} inputs"))
+    beyond = value - path[-1][1] - blocks.group(path[-1][0])
     if beyond:
         terms.append((beyond, f"{widths[-1]} outputs of rank {ranks[-1]}"))
     if len(terms) == 1 and terms[0][1] == _COEFFICIENTS:
@@ -549,12 +577,12 @@ def _words(maps: _Maps, blocks: _Blocks, best: Sequence[int], path: Sequence[int
     return words + idle
 
 
-def _block_name(blocks: _Blocks, a: int, b: int, size: int) -> str:
-    n, d, m = blocks.ranks[a] + blocks.later[a], blocks.widths[b], blocks.ranks[b]
-    layer = blocks.layers[a]
-    if size == m * blocks.coefficients(a, b):
+def _block_name(blocks: _Blocks, first: _Cut, last: _Cut, size: int) -> str:
+    a, b = first.map, last.map
+    n, d, m = blocks.ranks[a] + first.after, blocks.widths[b], blocks.ranks[b]
+    if size == m * blocks.coefficients(first, last):
         return _COEFFICIENTS
-    if size == d * (n + m - isinstance(layer, int)) + m * blocks.biases[b]:
+    if size == d * (n + m - isinstance(blocks.layers[a], int)) + m * last.before:
         return _PARAMETERS
     if m > 1:
         return f"{d} points of a Segre–Veronese variety"
