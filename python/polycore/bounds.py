@@ -429,8 +429,10 @@ def _bound(maps: _Maps) -> _Bound:
             if start.map < place:
                 place = start.map
                 degree *= blocks.tops[place]
-            if (n := ranks[place]) > 1 and best[i] + ranks[cut.map] * (degree if n == 2 else 2 * degree) >= value:
-                continue  # a block has more coefficients than that
+            # Blocks of more than two layers have bounds by their coefficients alone, of which there are more than this.
+            fewest = 0 if (n := ranks[place]) == 1 or place == cut.map - 1 else ranks[cut.map] * degree * min(n - 1, 2)
+            if best[i] + fewest >= value:
+                continue
             bound = best[i] + blocks.bound(start, cut)
             if bound < value:
                 value, arg = bound, i
