@@ -1381,6 +1381,16 @@ ABSURD = """
         "widths": lambda: pc.MLP((10**30, 1), None),
         "activation": lambda: pc.MLP((2, 2, 1), 10**9),
         "exponents of one monomial": lambda: B(10**15, 2).exponent(0),
+        "dimension": lambda: pc.dimension(vast),
+        "dimension of a wide layer": lambda: pc.dimension(pc.MLP((2, 35_000_000, 1), 2)),
+        "dimension of a high degree": lambda: pc.dimension(pc.MLP((2,) * 12, 100)),
+        "identifiability by rank": lambda: pc.identifiability(pc.MLP((200,) * 6, 2), method="rank"),
+        "rank at a point": lambda: pc.jacobian_rank(deep, np.ones(deep.n_params, dtype=int), exact=True),
+        "filling networks": lambda: pc.minimal_filling(50, 1, 4, 5),
+        "filling networks of depth 60000": lambda: pc.minimal_filling(2, 1, 60_000),
+        "filling networks of 10^9 outputs": lambda: pc.minimal_filling(2, 10**9, 3),
+        "polynomials of degree 10^30": lambda: pc.linear_independence([{(10**30,): 1}], 2),
+        "polynomials of degree 10^12": lambda: pc.linear_independence([{(10**12,): 1}], 2),
     }
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for name, request in requests.items():

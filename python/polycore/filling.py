@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import prod
+from operator import mul
 from typing import Any, TypeAlias, overload
 
 from ._validation import INT32_MAX, as_flag, as_index, as_real, as_rng, check_size
@@ -299,11 +300,10 @@ class _Search:
         self.n_ranks = 0
         self._supports = [[k for k, c in enumerate(a.coefficients) if c != 0] for a in self.activations]
         homogeneous = not bias and all(len(support) == 1 for support in self._supports)
-        degrees = [prod(a.degree for a in self.activations[: i + 1]) for i in range(len(self.activations))]
-        self._caps = [count_monomials(n_inputs, degree, homogeneous) for degree in degrees]
-        degree = degrees[-1] if degrees else 1
-        self.ambient = n_outputs * count_monomials(n_inputs, degree, homogeneous if degrees else not bias)
+        degrees = [a.degree for a in self.activations]
+        self.ambient = n_outputs * count_monomials(n_inputs, prod(degrees), homogeneous if degrees else not bias)
         check_size(2 * self.ambient**2, 8, "the Jacobian of a filling network")
+        self._caps = [count_monomials(n_inputs, reached, homogeneous) for reached in accumulate(degrees, mul)]
         self._filling: list[Widths] = []  # minimal elements, and on the way to them
         self._failing: dict[Widths, float] = {}  # error bounds: 0.0 where it is proved
 
