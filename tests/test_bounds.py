@@ -17,7 +17,10 @@ from polycore.symmetries import orbit_dimension
 
 PRIME = 2**31 - 1
 
-POLYNOMIALS = ([0, 1, 1], [1, 2, 3], [0, 0, 1, 1], [1, 0, 1], [0, 1, 0, 1], [3, 1], [1, 1, 1, 1], 2, 1, [0, 1])
+POLYNOMIALS = (
+    *([0, 1, 1], [1, 2, 3], [0, 0, 1, 1], [1, 0, 1], [0, 1, 0, 1], [3, 1], [1, 1, 1, 1]),
+    *([0, 0, 0, 2, 1], [1, 4, 6, 4, 1], [0, 3, 6, 4, 1], 2, 1, [0, 1]),
+)
 
 
 def bound(*args: object, **kwargs: object) -> int:
@@ -85,8 +88,9 @@ def architectures(seed: int, count: int, kind: str) -> Iterator[MLP]:
         ((4, 5, 2, 6, 3), 1, 10),
         ((2, 2, 1), 2, 3),
         ((2, 2, 1), 3, 4),
-        # Shahverdi, Marchetti, Kohn 2025
+        # Shahverdi, Marchetti, Kohn 2025; no symmetries
         ((2, 2, 1), [0, 0, 1, 1], 6),
+        ((3, 3, 3), [0, 0, 0, 2, 1], 18),
     ],
 )
 def test_published(widths: tuple[int, ...], activation: object, dimension: int) -> None:
@@ -105,6 +109,14 @@ def test_nothing_passes_a_bottleneck(power: int) -> None:
 def test_published_with_biases(widths: tuple[int, ...], activation: object, dimension: int) -> None:
     """Usevich et al. 2025; completing the square; matrices of rank at most 2 and any translation."""
     assert bound(widths, activation, bias=True) == dimension
+
+
+def test_a_power_and_a_line_have_most_of_the_scalings() -> None:
+    """Σ w (z⁴ + z) is Σ w z⁴ and any linear form: 4 inputs, 9 units, 45 + 5 instead of 55 (with the constant)."""
+    net = MLP((4, 9, 1), ([0, 1, 0, 0, 1],), bias=True)
+    assert upper_bound(net.program).value == rank(net) == 9 * 5 + 5
+    # z⁴ + 4 z³ + 6 z² + 3 z = (z + 1)⁴ − (z + 1)
+    assert bound((4, 9, 1), ([0, 3, 6, 4, 1],), bias=True) == 50
 
 
 def test_veronese_hypersurface() -> None:
