@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+import polycore as pc
 from polycore.activations import GenericActivation
 from polycore.networks import MLP, Network
 from polycore.program import Activation, Affine, Indeterminate, Program
@@ -74,7 +75,7 @@ def test_the_action_does_not_change_the_function(widths: tuple[int, ...], activa
     assert layers
     for layer in layers:
         rows = np.zeros((_n_generators(layer), n_params), dtype=np.int64)
-        (_scalings if layer.degree >= 2 else _linear_maps)(layer, theta, rows)
+        (_scalings if layer.degree >= 2 else _linear_maps)(layer, theta, rows, WORD_PRIME)
         assert not (jacobian @ rows.T.astype(object) % WORD_PRIME).any()
 
 
@@ -87,7 +88,7 @@ def test_a_bias_before_takes_up_the_constant_of_a_linear_activation() -> None:
     assert orbit_dimension(program) == net.n_params - dimension == 4
     (layer,), n_params = _hidden_layers(program), program.n_params
     rows = np.zeros((_n_generators(layer), n_params), dtype=np.int64)
-    _linear_maps(layer, theta.astype(np.int64), rows)
+    _linear_maps(layer, theta.astype(np.int64), rows, WORD_PRIME)
     jacobian = net.jacobian(theta, modulus=WORD_PRIME).astype(object)
     assert not (jacobian @ rows.T.astype(object) % WORD_PRIME).any()
 
@@ -99,7 +100,7 @@ def test_closed_form_for_powers_is_the_rank_of_the_action() -> None:
     blocks = []
     for layer in layers:
         blocks.append(np.zeros((_n_generators(layer), n_params), dtype=np.int64))
-        _scalings(layer, theta, blocks[-1])
+        _scalings(layer, theta, blocks[-1], WORD_PRIME)
     assert modular_rank(np.vstack(blocks)) == orbit_dimension(net.program) == 6
 
 
@@ -151,3 +152,41 @@ def test_single_indeterminate_coefficients(coefficients: tuple[object, ...], bia
 def test_orbits_of_generic_networks_are_those_of_random_ones(degree: int, bias: bool) -> None:
     net = MLP((3, 2, 3, 2), GenericActivation(degree), bias)
     assert orbit_dimension(net.program) == orbit_dimension(net.specialize(rng=5).program)
+
+
+@pytest.mark.parametrize("n", [WORD_PRIME, WORD_PRIME**2, 7 * WORD_PRIME])
+@pytest.mark.parametrize(
+    ("widths", "activation", "bias"),
+    [
+        ((2, 2, 2), (5, "n"), False),
+        ((2, 2, 2), ("n", 1), False),
+        ((2, 3, 2), (5, "n"), True),
+        ((2, 3, 2, 2), ("n", 3), True),
+    ],
+)
+def test_coefficients_that_the_usual_prime_divides(
+    n: int, widths: tuple[int, ...], activation: tuple[object, ...], bias: bool
+) -> None:
+    """They are like any others: no more symmetries, and none that cannot be written modulo the prime."""
+    special, ordinary = (
+        MLP(widths, tuple([[value if c == "n" else c for c in activation]] * (len(widths) - 2)), bias)
+        for value in (n, 11)
+    )
+    assert orbit_dimension(special.program) == orbit_dimension(ordinary.program)
+    assert pc.dimension(special) == pc.dimension(ordinary)
+    theta = np.arange(1, special.n_params + 1)
+    found, like = (pc.jacobian_rank(net, theta, exact=True) for net in (special, ordinary))
+    assert (found.rank, found.upper_bound) == (like.rank, like.upper_bound)
+
+
+def test_a_program_that_is_no_chain_with_such_a_coefficient() -> None:
+    instructions = [Activation(0, (0, 1)), Affine(0, 3), Activation(2, (WORD_PRIME, 1)), Affine(3, 3)]
+    assert pc.dimension(Network(Program(3, instructions))).dimension == 12
+
+
+def test_the_value_of_an_indeterminate_is_not_taken_for_a_relation() -> None:
+    """c0 + t z + z² has its constant k = c0 − t²/4, also where c0 is a quarter of a square."""
+    for root in range(1_000_000, 1_000_010):
+        square = Activation(1, (Fraction(root**2, 4), Indeterminate(0, 1), 1))
+        net = Network(Program(2, [Affine(0, 2, True), square, Affine(2, 2, True)]))
+        assert orbit_dimension(net.program) == 2

@@ -41,8 +41,8 @@ from ._validation import (
 from .bounds import upper_bound
 from .networks import Network
 from .program import Activation, Program
-from .rank import WORD_PRIME, modular_rank
-from .symmetries import infinitesimal_action
+from .rank import modular_rank
+from .symmetries import action_prime, infinitesimal_action
 
 __all__ = ["JacobianRank", "jacobian_rank"]
 
@@ -331,11 +331,12 @@ class _Point(SampledMatrix):
         generic = upper_bound(self.program)
         moving = self.active.size
         fixed = 0
-        if moving and self.denominators % WORD_PRIME:
+        if moving:
             # The rank of the tangents modulo a prime is at most their rank.
-            residues = as_residues(self.theta, WORD_PRIME, "theta").astype(np.int64)
+            p = action_prime(self.program, self.denominators)
+            residues = as_residues(self.theta, p, "theta").astype(np.int64)
             with suppress(MemoryError):  # wide linear layers have many: go without
-                fixed = modular_rank(infinitesimal_action(self.program, residues)[:, self.active])
+                fixed = modular_rank(infinitesimal_action(self.program, residues, p)[:, self.active], p)
         if moving - fixed >= generic.value:
             return generic.value, f"meets the bound of the dimension: {generic.reason}"
         words = f"meets the bound at this point: {moving} parameter{'s' * (moving != 1)} that move the function"

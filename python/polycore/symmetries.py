@@ -27,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._validation import as_rng, check_size
+from ._validation import as_rng, check_size, is_prime
 from .program import Activation, Affine, Coefficient, Indeterminate, Program
 from .rank import WORD_PRIME, modular_rank
 
@@ -101,11 +101,30 @@ def orbit_dimension(program: Program, rng: object = 0) -> int:
         # its unit j, which a relation therefore cannot contain, and so on from layer to layer.
         return sum(layer.width for layer in layers)
     generator, _ = as_rng(rng)
-    return modular_rank(infinitesimal_action(program, generator.integers(1, WORD_PRIME, n_params, dtype=np.int64)))
+    p = action_prime(program)
+    return modular_rank(infinitesimal_action(program, generator.integers(1, p, n_params, dtype=np.int64), p), p)
 
 
-def infinitesimal_action(program: Program, theta: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Tangents at ``theta`` of the known continuous symmetries, over GF(WORD_PRIME), shape (n_generators, n_params).
+def action_prime(program: Program, other: int = 1) -> int:
+    """A prime below 2^31 that divides neither ``other`` nor what the symmetries of the program depend on.
+
+    Modulo such a prime the tangents of the symmetries have at most the rank that they have over the rationals.
+
+    Parameters
+    ----------
+    program : Program
+    other : int
+        Not 0.
+    """
+    numbers = [other]
+    for layer in _hidden_layers(program):
+        for value in (layer.leading, layer.shift, layer.constant):
+            numbers += [value.numerator or 1, value.denominator]
+    return next(p for p in range(WORD_PRIME, 1, -2) if all(n % p for n in numbers) and is_prime(p))
+
+
+def infinitesimal_action(program: Program, theta: NDArray[np.int64], p: int) -> NDArray[np.int64]:
+    """Tangents at ``theta`` of the known continuous symmetries, over GF(p), shape (n_generators, n_params).
 
     They are in the kernel of the Jacobian of the coefficients. Indeterminates of generic activations have one and the
     same value here, which does not change the rank.
@@ -114,7 +133,9 @@ def infinitesimal_action(program: Program, theta: NDArray[np.int64]) -> NDArray[
     ----------
     program : Program
     theta : int64 array, shape (n_params,)
-        Residues modulo WORD_PRIME = 2^31 − 1.
+        Residues modulo p.
+    p : int
+        An `action_prime` of the program.
 
     Raises
     ------
@@ -128,9 +149,9 @@ def infinitesimal_action(program: Program, theta: NDArray[np.int64]) -> NDArray[
     row = 0
     for layer in layers:
         rows = action[row : row + _n_generators(layer)]
-        (_scalings if layer.degree >= 2 else _linear_maps)(layer, theta, rows)
+        (_scalings if layer.degree >= 2 else _linear_maps)(layer, theta, rows, p)
         row += rows.shape[0]
-    return np.asarray(action % WORD_PRIME)
+    return np.asarray(action % p)
 
 
 def scaled_parameters(program: Program) -> list[int]:
@@ -185,13 +206,15 @@ def _hidden_layers(program: Program) -> tuple[_HiddenLayer, ...]:
 
 
 @lru_cache(maxsize=256)
-def _as_shifted_power(coefficients: tuple[Coefficient, ...]) -> tuple[int, Fraction, Fraction, Fraction] | None:
+def _as_shifted_power(
+    coefficients: tuple[Coefficient, ...], stand_in: int = _INDETERMINATE
+) -> tuple[int, Fraction, Fraction, Fraction] | None:
     """(r, c, a, k) with p(z) = c (z − a)^r + k, or None. For r = 1 the shift is 0."""
     degree = len(coefficients) - 1
     if degree < 1 or coefficients[-1] == 0:
         return None
     generic = [isinstance(c, Indeterminate) for c in coefficients]
-    exact = [Fraction(_INDETERMINATE) if isinstance(c, Indeterminate) else Fraction(c) for c in coefficients]
+    exact = [Fraction(stand_in) if isinstance(c, Indeterminate) else Fraction(c) for c in coefficients]
     leading = exact[-1]
     shift = Fraction(0) if degree == 1 else -exact[-2] / (degree * leading)
     for i in range(1, degree):
@@ -203,7 +226,7 @@ def _as_shifted_power(coefficients: tuple[Coefficient, ...]) -> tuple[int, Fract
     if degree >= 3 and any(generic[1:]) and any(exact[1:-1]):
         return None
     if any(generic) and constant == 0 and (exact[0] or shift):
-        return None
+        return _as_shifted_power(coefficients, stand_in + 1)
     return degree, leading, shift, constant
 
 
@@ -216,28 +239,28 @@ def _has_translations(layer: _HiddenLayer) -> bool:
     return layer.before.has_bias and all(affine.has_bias for affine in layer.after)
 
 
-def _scalings(layer: _HiddenLayer, theta: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+def _scalings(layer: _HiddenLayer, theta: NDArray[np.int64], rows: NDArray[np.int64], p: int) -> None:
     """z_j − a grows by ε: its r-th power grows by r ε, which the next weights take back; the next bias keeps k W."""
-    shift, constant = _residue(layer.shift), _residue(layer.constant)
+    shift, constant = _residue(layer.shift, p), _residue(layer.constant, p)
     for unit, row in enumerate(rows):
         row[layer.before.weights[unit]] = theta[layer.before.weights[unit]]
         if layer.before.has_bias:
             row[layer.before.bias[unit]] = theta[layer.before.bias[unit]] - shift
         for after in layer.after:
-            change = theta[after.weights[:, unit]] * layer.degree % WORD_PRIME
+            change = theta[after.weights[:, unit]] * layer.degree % p
             row[after.weights[:, unit]] = -change
             if after.has_bias:
-                row[after.bias] = change * constant % WORD_PRIME
+                row[after.bias] = change * constant % p
 
 
-def _linear_maps(layer: _HiddenLayer, theta: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+def _linear_maps(layer: _HiddenLayer, theta: NDArray[np.int64], rows: NDArray[np.int64], p: int) -> None:
     """z moves by ε E z, E the matrix unit (i, j), or by ε along unit i; the next layer takes it back.
 
     With a = c z + k, the activated values move by ε E (a − k) and ε c, so the next weights W by −ε W E. A bias before
     makes up for E k by moving by ε E k / c; else the next bias does, by ε W E k; without either E must map (k, …, k) to
     0: the matrix unit (i, j) minus (i, i).
     """
-    leading, constant = _residue(layer.leading), _residue(layer.constant)
+    leading, constant = _residue(layer.leading, p), _residue(layer.constant, p)
     width = layer.width
     remaining = iter(rows)
     biased_after = all(after.has_bias for after in layer.after)
@@ -245,23 +268,30 @@ def _linear_maps(layer: _HiddenLayer, theta: NDArray[np.int64], rows: NDArray[np
         for j in range(width):
             row = next(remaining)
             if layer.before.has_bias:
-                _add_matrix_unit(layer, theta, row, i, j, 1, 0)
-                row[layer.before.bias[i]] += _residue(layer.constant / layer.leading)
+                _add_matrix_unit(layer, theta, row, i, j, 1, 0, p)
+                row[layer.before.bias[i]] += _residue(layer.constant / layer.leading, p)
                 continue
-            _add_matrix_unit(layer, theta, row, i, j, 1, constant)
-            if constant and not biased_after:
-                _add_matrix_unit(layer, theta, row, i, i, -1, constant)
+            _add_matrix_unit(layer, theta, row, i, j, 1, constant, p)
+            if layer.constant and not biased_after:
+                _add_matrix_unit(layer, theta, row, i, i, -1, constant, p)
     if not _has_translations(layer):
         return
     for i in range(width):
         row = next(remaining)
         row[layer.before.bias[i]] = 1
         for after in layer.after:
-            row[after.bias] = -theta[after.weights[:, i]] * leading % WORD_PRIME
+            row[after.bias] = -theta[after.weights[:, i]] * leading % p
 
 
 def _add_matrix_unit(
-    layer: _HiddenLayer, theta: NDArray[np.int64], row: NDArray[np.int64], i: int, j: int, sign: int, constant: int
+    layer: _HiddenLayer,
+    theta: NDArray[np.int64],
+    row: NDArray[np.int64],
+    i: int,
+    j: int,
+    sign: int,
+    constant: int,
+    p: int,
 ) -> None:
     row[layer.before.weights[i]] += sign * theta[layer.before.weights[j]]
     if layer.before.has_bias:
@@ -270,8 +300,8 @@ def _add_matrix_unit(
         change = theta[after.weights[:, i]]
         row[after.weights[:, j]] -= sign * change
         if after.has_bias:
-            row[after.bias] += sign * (change * constant % WORD_PRIME)
+            row[after.bias] += sign * (change * constant % p)
 
 
-def _residue(value: Fraction) -> int:
-    return int(value.numerator * pow(value.denominator, -1, WORD_PRIME) % WORD_PRIME)
+def _residue(value: Fraction, p: int) -> int:
+    return int(value.numerator * pow(value.denominator, -1, p) % p)
