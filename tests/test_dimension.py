@@ -269,7 +269,7 @@ def test_a_degree_beyond_the_word_primes_takes_large_ones() -> None:
     assert net.degree == 2**30
     assert all(p > 2**60 for p in pc.dimension(net).primes)
     assert pc.dimension(net).dimension == 1
-    with pytest.raises(OverflowError, match="degree (is about|of the network)"):
+    with pytest.raises(OverflowError, match=r"degree (is about|of the network)"):
         pc.dimension(pc.MLP((1, *[1] * 61, 1), 2))
 
 

@@ -17,7 +17,7 @@ CORRECTIONS = {
     r"-> tuple:": "-> tuple[typing.Any, ...]:",
     r"\bdict\b": "dict[str, typing.Any]",
     r"collections\.abc\.Sequence\b": "collections.abc.Sequence[typing.Any]",
-    r"import numpy\n": "import numpy.typing\n",
+    r"import numpy\n(import numpy\.typing\n)?": "import numpy.typing\n",
     r"__all__.*\n": "",  # the module has none
     r"(__version__: str) = .*": r"\1",  # the version is written in pyproject.toml alone
 }

@@ -7,7 +7,6 @@ The compiled kernels of polycore. Arguments are checked in polycore._validation,
 from __future__ import annotations
 import collections.abc
 import numpy.typing
-import numpy.typing
 import typing
 
 class Moments:
