@@ -904,7 +904,7 @@ class MLP(Network):
     bias: bool
 
     def __init__(self, widths: Sequence[int], activation: Any = None, bias: bool = False) -> None:
-        self.widths = _as_widths(widths)
+        self.widths = as_widths(widths)
         self.bias = as_flag(bias, "bias")
         self.activations = _as_hidden_activations(activation, len(self.widths) - 2)
         super().__init__(_mlp_program(self.widths, self.activations, self.bias))
@@ -1088,7 +1088,7 @@ def _common_batch(batches: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
 # --- the MLP family ---------------------------------------------------------------------------------------------------
 
 
-def _as_widths(widths: object) -> tuple[int, ...]:
+def as_widths(widths: object) -> tuple[int, ...]:
     listed = widths.ndim == 1 if isinstance(widths, np.ndarray) else isinstance(widths, Sequence)
     if not listed or isinstance(widths, (str, bytes)):
         raise TypeError(f"`widths` must be a sequence of integers, got {_describe(widths)}")
@@ -1113,6 +1113,6 @@ def _mlp_program(widths: tuple[int, ...], activations: tuple[ActivationPolynomia
     checked = {activation: Activation(0, activation.coefficients) for activation in set(activations)}
     instructions: list[Affine | Activation] = [Affine(0, widths[1], bias)]
     for width, activation in zip(widths[2:], activations):
-        instructions.append(checked[activation].reading(len(instructions)))
+        instructions.append(checked[activation]._reading(len(instructions)))
         instructions.append(Affine(len(instructions), width, bias))
     return Program(widths[0], instructions)

@@ -137,18 +137,8 @@ class Activation:
         degree = max((j for j, c in enumerate(coefficients) if c != 0), default=0)
         object.__setattr__(self, "coefficients", coefficients[: degree + 1])
 
-    def reading(self, slot: int) -> Activation:
-        """The same activation on the values of another slot.
-
-        Parameters
-        ----------
-        slot : int
-            At least 0.
-
-        Returns
-        -------
-        Activation
-        """
+    def _reading(self, slot: int) -> Activation:
+        """The same activation on the values of another slot."""
         # The coefficients have been checked: deep networks have many layers, and sweeps many networks.
         other = object.__new__(Activation)
         object.__setattr__(other, "input", slot)
