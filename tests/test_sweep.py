@@ -530,12 +530,19 @@ class TestWorkers:
         assert run([]) == []
 
 
-# No `if __name__ == "__main__"`, as in any script; the last lines tell that it ran once.
+# No `if __name__ == "__main__"`, as in any script; the last lines tell that it ran once. Asked not to end, it waits
+# after the last architecture, so that however late the signal comes there is a sweep to be killed.
 SCRIPT = """
-import sys
+import signal, sys, time
 import polycore as pc
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background processes inherit that it is ignored
 family = pc.architectures(inputs=2, outputs=1, depth=range(2, 7), width=range(1, 5))
-pc.sweep(family, sys.argv[1], n_workers=int(sys.argv[2]))
+def architectures():
+    yield from family
+    while sys.argv[3] == "wait":
+        time.sleep(1.0)
+print("ready", flush=True)
+pc.sweep(architectures(), sys.argv[1], n_workers=int(sys.argv[2]))
 print("ran")
 """
 BIG_FAMILY = pc.architectures(inputs=2, outputs=1, depth=range(2, 7), width=range(1, 5))
@@ -576,10 +583,16 @@ class TestKills:
         command = [sys.executable, str(script), str(out), str(n_workers)]
         mark = f"mark-{uuid.uuid4()}"
         for number in signals:
-            target = size_of(journal) + 5000
+            # Before the last architecture is read, since a sweep that waits for more does not write.
+            target = min(size_of(journal) + 5000, 15_000)
             with subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, "POLYCORE_TEST": mark}
+                [*command, "wait"],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "POLYCORE_TEST": mark},
             ) as child:
+                assert child.stdout is not None
+                child.stdout.readline()
                 while child.poll() is None and size_of(journal) < target:
                     time.sleep(0.001)
                 child.send_signal(getattr(signal, number))
@@ -587,8 +600,8 @@ class TestKills:
             assert size_of(journal) >= target
             while processes_with(mark):  # an endless loop here means that workers outlive the sweep
                 time.sleep(0.01)
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert done.stdout == "ran\n"
+        done = subprocess.run([*command, "end"], capture_output=True, text=True, check=True)
+        assert done.stdout == "ready\nran\n"
         pc.sweep(BIG_FAMILY, whole, n_workers=1)
         assert out.read_bytes() == whole.read_bytes()
         assert sorted(path.name for path in tmp_path.iterdir()) == ["script.py", whole.name, out.name]
