@@ -59,6 +59,7 @@ def _add_dim(commands: Any) -> None:
 def _dim(options: argparse.Namespace, _: Sequence[str]) -> None:
     from .dimension import dimension
     from .identifiability import identifiability
+    from .modular import format_bound
     from .networks import MLP
 
     try:
@@ -85,8 +86,9 @@ def _dim(options: argparse.Namespace, _: Sequence[str]) -> None:
         print(_folded(line))
     print(_folded(f"  bound       at most {result.upper_bound}: {result.reason}"))
     if not result.proved:
-        parts = f"Schwartz–Zippel {result.schwartz_zippel:.2g}, bad prime {result.bad_prime:.2g} for each prime"
-        print(_folded(f"  error       < {result.error_bound:.2g}: {parts}"))
+        vanishes, divides = format_bound(result.schwartz_zippel), format_bound(result.bad_prime)
+        parts = f"Schwartz–Zippel {vanishes}, bad prime {divides} for each prime"
+        print(_folded(f"  error       < {format_bound(result.error_bound)}: {parts}"))
     print(_folded(f"  primes      {', '.join(map(str, result.primes)) or 'none needed'}; seed {result.seed}"))
     print(_folded(f"  weights     {identified.verdict}: {identified.reason}"))
 

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 
 from ._validation import _describe, as_flag, as_index
 from .activations import ActivationPolynomial, GenericActivation, as_activations, polynomial_activation
-from .networks import MLP, _as_widths
+from .networks import MLP, as_widths
 
 __all__ = ["Architecture", "Architectures", "architectures", "as_architecture", "parse_activation"]
 
@@ -71,7 +71,7 @@ def as_architecture(value: object, name: str = "architecture") -> Architecture:
             f"these keys, got {_describe(value)}"
         )
     try:
-        checked = _as_widths(widths)
+        checked = as_widths(widths)
         n_hidden = len(checked) - 2
         activations = as_activations(activation, n_hidden) if n_hidden else ()
         return Architecture(_widths_text(checked), format_activation(activations), as_flag(bias, "bias"))

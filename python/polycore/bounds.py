@@ -61,7 +61,7 @@ from math import comb, prod
 from typing import NamedTuple, TypeAlias
 
 from .program import Activation, Affine, Coefficient, Indeterminate, Program
-from .symmetries import _as_shifted_power, orbit_dimension
+from .symmetries import as_shifted_power, orbit_dimension
 
 __all__ = ["UpperBound", "upper_bound"]
 
@@ -296,7 +296,7 @@ def _kind(coefficients: tuple[Coefficient, ...]) -> _Kind:
     degree = degrees[-1]
     if not known:
         return _Kind(degrees, degree, degree == 2, True) if degree <= 2 else _Kind(degrees, rest=degree - 2)
-    power = _as_shifted_power(coefficients)
+    power = as_shifted_power(coefficients)
     if power is None:
         return _Kind(degrees, rest=_rest([Fraction(c) for c in coefficients if not isinstance(c, Indeterminate)]))
     return _Kind(degrees, degree, power[2] != 0, power[3] != 0)
@@ -645,14 +645,14 @@ def _sum_of_powers(n: int, d: int, m: int, r: int) -> int:
         return d * n - d * (d - 1) // 2
     ambient = m * _count(n, (r,))
     if m == 1:
-        return min(d * n, ambient) - ((n, r, d) in _ALEXANDER_HIRSCHOWITZ)
+        return min(d * n, ambient) - ((n, r, d) in ALEXANDER_HIRSCHOWITZ)
     if m == 3 and r == 2 and n % 2 == 0 and 2 * d < 3 * n:
         ambient -= 1
     return min(ambient, d * (n + m - 1) - _curve_defect(n, d, m, r, False))
 
 
 # (variables, degree, number of powers): one less than expected.
-_ALEXANDER_HIRSCHOWITZ = {(3, 4, 5), (4, 4, 9), (5, 4, 14), (5, 3, 7)}
+ALEXANDER_HIRSCHOWITZ = {(3, 4, 5), (4, 4, 9), (5, 4, 14), (5, 3, 7)}
 
 
 @lru_cache(_CACHE_SIZE)

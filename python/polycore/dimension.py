@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from ._sampled_rank import RandomRows, random_rank
 from ._validation import _describe, as_index, as_real, as_rng, check_size, check_threads
 from .bounds import upper_bound
+from .modular import format_bound
 from .networks import Network
 from .program import Affine, Indeterminate, Number, Program
 from .symmetries import expected_dimension, orbit_dimension, scaled_parameters
@@ -107,7 +108,7 @@ class DimensionResult:
     network: str = field(default="", compare=False)
 
     def __repr__(self) -> str:
-        certainty = "proved" if self.proved else f"or more with probability < {_upwards(self.error_bound)}"
+        certainty = "proved" if self.proved else f"or more with probability < {format_bound(self.error_bound)}"
         fills = ", filling" if self.filling else ""
         defect = f", defect {self.defect}" if self.defect else ""
         return "\n".join(
@@ -331,14 +332,6 @@ def _add(a: float, b: float) -> float:
 
 def _times(n: int, x: float) -> float:
     return n * x if n else 0.0  # 0 · −inf is a constant's contribution: none
-
-
-def _upwards(x: float) -> str:
-    """Two digits, rounded up."""
-    if x == 0:
-        return "1e-300"
-    exponent = math.floor(math.log10(x))
-    return f"{math.ceil(x / 10.0**exponent * 10) / 10:g}e{exponent}" if x < 1 else "1"
 
 
 def _short(n: int) -> str:

@@ -18,6 +18,7 @@ from ._validation import INT32_MAX, as_flag, as_index, as_real, as_rng, check_si
 from .activations import ActivationPolynomial, as_activations
 from .bounds import upper_bound
 from .dimension import DimensionResult, dimension
+from .modular import format_bound
 from .monomials import count_monomials
 from .networks import MLP
 
@@ -135,7 +136,9 @@ class MinimalFilling(Sequence[FillingWidths]):
         return iter(self.items)
 
     def __repr__(self) -> str:
-        certainty = "proved complete" if self.complete else f"complete but for a probability < {self.error_bound:.2g}"
+        certainty = (
+            "proved complete" if self.complete else f"complete but for a probability < {format_bound(self.error_bound)}"
+        )
         plural = "" if len(self.items) == 1 else "s"
         lines = [
             f"{len(self.items)} minimal filling architecture{plural} of depth {self.depth}, {self.n_inputs} to "

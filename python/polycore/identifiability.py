@@ -35,11 +35,12 @@ from math import ceil, prod
 from typing import Literal, TypeAlias
 
 from ._validation import _describe, as_index, as_real, as_rng, check_choice, check_threads
-from .bounds import upper_bound
+from .bounds import ALEXANDER_HIRSCHOWITZ, upper_bound
 from .dimension import DimensionResult, dimension
+from .modular import format_bound
 from .networks import MLP, Network
 from .program import MAX_ACTIVATION_DEGREE, Activation, Affine, Coefficient, Instruction, Program
-from .symmetries import _as_shifted_power, scaled_parameters
+from .symmetries import as_shifted_power, scaled_parameters
 
 __all__ = [
     "ActivationThreshold",
@@ -60,8 +61,6 @@ _PHRASES = {
 }
 # More lines than this do not help anyone who looks at a result; `checks` has all.
 _SHOWN_CHECKS = 10
-# Forms of degree r in d variables whose general sum of k powers of linear forms is defective: (d, k, r), see [A].
-_DEFECTIVE = {(3, 5, 4), (4, 9, 4), (5, 14, 4), (5, 7, 3)}
 # (d_0, d_1, d_2, r), see [B]: the exceptions that are not explained by counting. In the first, three quadrics in four
 # variables that are sums of the same five squares make a skew-symmetric matrix of order 12 and rank 10: its Pfaffian
 # vanishes.
@@ -157,7 +156,7 @@ class Identifiability:
     network: str = field(default="", compare=False)
 
     def __repr__(self) -> str:
-        certainty = ", proved" if self.proved else f", wrong with probability < {self.error_bound:.2g}"
+        certainty = ", proved" if self.proved else f", wrong with probability < {format_bound(self.error_bound)}"
         fibres = "" if self.fibre_dimension is None else f", fibres of dimension {self.fibre_dimension}"
         others = [check for check in self.checks if check.name != self.theorem]
         shown = [repr(check) for check in others[:_SHOWN_CHECKS]]
@@ -192,7 +191,7 @@ class ThresholdStep:
 
     def __repr__(self) -> str:
         sign = "<= " if self.source == "bound" else ""
-        doubt = "" if self.proved else f", or more with probability < {self.error_bound:.2g}"
+        doubt = "" if self.proved else f", or more with probability < {format_bound(self.error_bound)}"
         return f"r = {self.degree}: {sign}{self.dimension} of {self.expected} ({self.source}{doubt})"
 
 
@@ -256,7 +255,7 @@ class ActivationThreshold:
         if self.proved:
             verdict += ", proved"
         elif self.threshold is not None:
-            verdict += f", or less with probability < {self.error_bound:.2g}"
+            verdict += f", or less with probability < {format_bound(self.error_bound)}"
         lines = [f"widths {self.widths}", f"  threshold  {verdict}"]
         if self.theorem_bound is not None:
             lines.append(f"  theorem    every r >= {self.theorem_bound}: {self.theorem}")
@@ -574,7 +573,7 @@ def _is_power(coefficients: Sequence[Coefficient]) -> bool:
 
 def _as_hidden(coefficients: tuple[Coefficient, ...], biased: bool, biased_after: bool) -> _Hidden:
     support = tuple(i for i, c in enumerate(coefficients) if c != 0)
-    shifted_power = _as_shifted_power(coefficients)
+    shifted_power = as_shifted_power(coefficients)
     if shifted_power is None:
         return _Hidden(support, None)
     degree, _, shift, constant = shifted_power
@@ -703,7 +702,7 @@ def _defects(chain: _Chain, layer: int) -> Iterator[Check]:
             f"r_{layer} = 2 and d_{layer + 1} = 1, a sum of {width} squares",
         )
     if hidden.power and not biased:
-        if after == 1 and (before, width, r) in _DEFECTIVE:
+        if after == 1 and (before, r, width) in ALEXANDER_HIRSCHOWITZ:
             yield no(
                 "exceptions of Alexander and Hirschowitz [A]",
                 f"sums of {width} powers of degree {r} in {before} variables are defective",
@@ -780,7 +779,7 @@ def _two_layers(block: tuple[int, int, int], r: int) -> Iterator[Check]:
         return
     cap = d0 * d1 + 1
     n_forms = _count_forms(d0, r, cap)
-    if n_forms < d0 * d1 or (d0, d1, r) in _DEFECTIVE:
+    if n_forms < d0 * d1 or (d0, r, d1) in ALEXANDER_HIRSCHOWITZ:
         return
     several = n_forms == d0 * d1 or (d0, d1, r) in _TWO_DECOMPOSITIONS
     count = f"{d1} powers of degree {r} in {d0} variables, {d0 * d1} parameters {'=' if n_forms < cap else '<'} forms"
@@ -942,7 +941,7 @@ def _least_degree(block: tuple[int, int, int]) -> tuple[int, str]:
     needed = _kruskal_bound(block)
     kruskal = max(2, ceil(needed))
     best = 3
-    while best < kruskal and (_count_forms(d0, best, d0 * d1) < d0 * d1 or (d0, d1, best) in _DEFECTIVE):
+    while best < kruskal and (_count_forms(d0, best, d0 * d1) < d0 * d1 or (d0, best, d1) in ALEXANDER_HIRSCHOWITZ):
         best += 1
     if best < kruskal:
         return best, f"{block} by [A] for r >= {best}: {d0}·{d1} parameters <= C({d0 - 1} + r, r) forms"
@@ -963,7 +962,7 @@ def _threshold_step(d: tuple[int, ...], r: int, ranks: _Ranks) -> ThresholdStep:
     if r > MAX_ACTIVATION_DEGREE:
         raise OverflowError(f"activations have degree at most {MAX_ACTIVATION_DEGREE}")
     if len(d) == 3 and d[2] == 1 and r >= 3:  # sums of powers of linear forms: [A] has the dimension of all of them
-        as_expected = (d[0], d[1], r) not in _DEFECTIVE
+        as_expected = (d[0], r, d[1]) not in ALEXANDER_HIRSCHOWITZ
         return ThresholdStep(r, expected - (not as_expected), expected, as_expected, "theorem", True)
     net = MLP(d, activation=r)
     chain = _Chain.from_program(net.program)

@@ -73,6 +73,7 @@ from ._validation import (
     check_threads,
 )
 from .activations import ActivationPolynomial, as_activations
+from .modular import format_bound
 from .monomials import MonomialBasis, count_monomials
 from .networks import NetworkPolynomial
 
@@ -174,7 +175,7 @@ class LinearIndependence:
 
     def __repr__(self) -> str:
         verdict = "independent" if self.independent else "dependent"
-        certainty = "proved" if self.proved else f"rank may be more with probability < {self.error_bound:.2g}"
+        certainty = "proved" if self.proved else f"rank may be more with probability < {format_bound(self.error_bound)}"
         lines = [
             f"{self.n_polynomials} polynomials under σ(z) = {self.activation}: {verdict}",
             f"  rank      {self.rank}, {certainty}",

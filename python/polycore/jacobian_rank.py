@@ -39,6 +39,7 @@ from ._validation import (
     check_threads,
 )
 from .bounds import upper_bound
+from .modular import format_bound
 from .networks import Network
 from .program import Activation, Program
 from .rank import modular_rank
@@ -130,7 +131,7 @@ class JacobianRank:
         if self.error_bound is None:
             certainty = f"numerical, gap {self.gap:.2g}"
         else:
-            certainty = "proved" if self.proved else f"or more with probability < {_upwards(self.error_bound)}"
+            certainty = "proved" if self.proved else f"or more with probability < {format_bound(self.error_bound)}"
         return "\n".join(
             [
                 self.network,
@@ -503,11 +504,3 @@ def _majorant(program: Program) -> Program:
         for i in program.instructions
     ]
     return Program(program.n_inputs, instructions)
-
-
-def _upwards(x: float) -> str:
-    """Two digits, rounded up."""
-    if x < 1e-300:
-        return "1e-300"
-    exponent = math.floor(math.log10(x))
-    return f"{math.ceil(x / 10.0**exponent * 10) / 10:g}e{exponent}"

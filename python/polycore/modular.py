@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import gcd, prod
+from math import ceil, floor, gcd, log10, prod
 
 import numpy as np
 
@@ -67,3 +67,13 @@ WORD_PRIMES = PrimeRange(31, 50_697_537)
 # π(2x) − π(x) > 3x / (5 ln x) for x >= 20.5 (J. B. Rosser, L. Schoenfeld, *Approximate formulas for some functions of
 # prime numbers*, Illinois J. Math. 6 (1962), corollary 3 of theorem 2), here at x = 2^60.
 LARGE_PRIMES = PrimeRange(61, 16_000_000_000_000_000)
+
+
+def format_bound(probability: float) -> str:
+    """Two digits of a bound of a probability, rounded up, so that what is shown is a bound as well."""
+    if probability < 1e-300:
+        return "1e-300"
+    if probability >= 1:
+        return "1"
+    exponent = floor(log10(probability))
+    return f"{ceil(probability / 10.0**exponent * 10) / 10:g}e{exponent}"

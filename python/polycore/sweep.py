@@ -25,6 +25,7 @@ from ._state_file import write_atomically
 from ._validation import INT32_MAX, INT64_MAX, _describe, as_flag, as_index, as_real
 from ._workers import map_in_workers
 from .architectures import Architecture, Architectures, as_architecture
+from .config import default_threads
 from .dimension import dimension
 from .networks import MLP
 
@@ -191,7 +192,7 @@ def sweep(
         raise ValueError(f"`max_error` must be between 0 and 1, got {max_error}")
     if timeout is not None and not as_real(timeout, "timeout") > 0:
         raise ValueError(f"`timeout` must be a positive number of seconds, got {timeout}")
-    workers = as_index(n_workers, "n_workers", 0, 4096) or _n_processors()
+    workers = as_index(n_workers, "n_workers", 0, 4096) or default_threads()[0]
     as_flag(resume, "resume")
     if not (progress is None or callable(progress)):
         as_flag(progress, "progress")
@@ -216,12 +217,6 @@ def sweep(
     return SweepResult(
         str(path), n_rows, n_found, n_rows - n_found, tally[_TIMEOUT], n_rows - tally[_OK] - tally[_TIMEOUT]
     )
-
-
-def _n_processors() -> int:
-    from .config import default_threads
-
-    return default_threads()[0]
 
 
 def _as_tasks(architectures: object) -> tuple[Iterator[Architecture], int | None]:

@@ -194,7 +194,7 @@ def _hidden_layers(program: Program) -> tuple[_HiddenLayer, ...]:
         after = tuple(affines[reader] for reader in readers[k + 1] if reader in affines)
         if not after or len(after) < len(readers[k + 1]):
             continue
-        power = _as_shifted_power(instruction.coefficients)
+        power = as_shifted_power(instruction.coefficients)
         if power is None:
             continue
         degree, leading, shift, constant = power
@@ -206,7 +206,7 @@ def _hidden_layers(program: Program) -> tuple[_HiddenLayer, ...]:
 
 
 @lru_cache(maxsize=256)
-def _as_shifted_power(
+def as_shifted_power(
     coefficients: tuple[Coefficient, ...], stand_in: int = _INDETERMINATE
 ) -> tuple[int, Fraction, Fraction, Fraction] | None:
     """(r, c, a, k) with p(z) = c (z − a)^r + k, or None. For r = 1 the shift is 0."""
@@ -226,7 +226,7 @@ def _as_shifted_power(
     if degree >= 3 and any(generic[1:]) and any(exact[1:-1]):
         return None
     if any(generic) and constant == 0 and (exact[0] or shift):
-        return _as_shifted_power(coefficients, stand_in + 1)
+        return as_shifted_power(coefficients, stand_in + 1)
     return degree, leading, shift, constant
 
 
