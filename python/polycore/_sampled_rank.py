@@ -236,35 +236,38 @@ def log2_fraction(x: Fraction) -> float:
 # --- elimination and reconstruction -----------------------------------------------------------------------------------
 
 
-def echelon(matrix: NDArray[Any], modulus: int) -> tuple[tuple[int, ...], NDArray[np.int64]]:
+def echelon(matrix: NDArray[np.uint64], modulus: int) -> tuple[tuple[int, ...], NDArray[np.uint64]]:
     """The pivot columns of a matrix of residues, and the other columns as combinations of them.
 
     Parameters
     ----------
-    matrix : integer array, shape (n_rows, n_cols)
+    matrix : uint64 array, shape (n_rows, n_cols)
         Entries in [0, modulus).
     modulus : int
-        A prime below 2^31.
+        A prime below 2^61.
 
     Returns
     -------
     pivots : tuple of rank ints, ascending
-    combinations : int64 array, shape (n_cols − rank, rank)
+    combinations : uint64 array, shape (n_cols − rank, rank)
         Row i has the coefficients of the i-th column that is not a pivot.
+
+    Notes
+    -----
+    Gauss–Jordan elimination, O(n_rows · n_cols · rank).
     """
     work = np.array(matrix, dtype=np.uint64, order="C")
-    pivots = _backend.kernels().modular_echelon(work, modulus).tolist()
-    n_cols = work.shape[1]
-    free = np.delete(np.arange(n_cols), pivots)
-    return tuple(pivots), np.ascontiguousarray(work[: len(pivots), free].T, dtype=np.int64)
+    pivots = _backend.kernels().modular_echelon(work, modulus)
+    free = np.delete(np.arange(work.shape[1]), pivots)
+    return tuple(pivots.tolist()), np.ascontiguousarray(work[: len(pivots), free].T)
 
 
-def kernel_vectors(pivots: tuple[int, ...], combinations: NDArray[np.int64], modulus: int) -> NDArray[np.uint64]:
+def kernel_vectors(pivots: tuple[int, ...], combinations: NDArray[np.uint64], modulus: int) -> NDArray[np.uint64]:
     """A basis of the kernel modulo a prime, one vector a row, from the result of `echelon`."""
     n_free, rank = combinations.shape
     vectors = np.zeros((n_free, n_free + rank), dtype=np.uint64)
     free = np.delete(np.arange(n_free + rank), pivots)
-    vectors[:, list(pivots)] = (-combinations) % modulus
+    vectors[:, list(pivots)] = np.where(combinations == 0, combinations, np.uint64(modulus) - combinations)
     vectors[np.arange(n_free), free] = 1
     return vectors
 
@@ -281,7 +284,7 @@ class RationalKernel:
         self._pivots: tuple[int, ...] = ()
         self._residues: NDArray[Any] = np.zeros((0, 0), dtype=object)
 
-    def add(self, pivots: tuple[int, ...], combinations: NDArray[np.int64], p: int) -> None:
+    def add(self, pivots: tuple[int, ...], combinations: NDArray[np.uint64], p: int) -> None:
         """Take in the kernel modulo another prime, as `echelon` gives it."""
         if self.primes and (-len(pivots), pivots) > (-len(self._pivots), self._pivots):
             return
