@@ -33,6 +33,7 @@ import pytest
 
 import polycore as pc
 from polycore import _backend
+from polycore.cli import main
 
 SAME, REFUSED, EITHER = "same", "refused", "either"
 Attack = tuple[str, Any, str]
@@ -1322,6 +1323,55 @@ def test_outputs_must_not_overlap_inputs(on_backend: str) -> None:
         with pytest.raises(ValueError, match="`out` must not overlap"):
             call()
         np.testing.assert_array_equal(room, before)
+
+
+# -- files and command lines ------------------------------------------------------------------------------------------
+
+SWEEP = [((2, 2, 1), 2), ((2, 3, 1), 2), ((2, 2, 2, 1), 10**3)]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "edited"),
+    [
+        (",ok\n", ",OK\n"),
+        (",ok\n", ",\n"),
+        (",ok\n", ",timeout\n"),
+        (",ok\n", ",error: none\n"),
+        (",3,3,3,0,", ",3,3,,0,"),
+        (",ok\n", "\n"),
+        (",ok\n", ",ok,ok\n"),
+        ("2-2-1,2,false", "2-2-1,3,false"),
+        ("2-2-1,2,false", '"2-2-1,2,false'),
+        (",0,ok", ",1,ok"),
+        ("widths,", "width,"),
+    ],
+)
+def test_a_sweep_refuses_an_edited_file(tmp_path: Path, pattern: str, edited: str) -> None:
+    out = tmp_path / "x.csv"
+    pc.sweep(SWEEP, out, n_workers=1)
+    whole = out.read_text()
+    assert pattern in whole
+    out.write_text(whole.replace(pattern, edited, 1))
+    before = out.read_bytes()
+    with pytest.raises(ValueError, match=r"x\.csv .*(damaged|not the file|another list|made with)"):
+        pc.sweep(SWEEP, out, n_workers=1)
+    assert out.read_bytes() == before
+    out.write_text(whole)
+    assert pc.sweep(SWEEP, out, n_workers=1).n_written == 0
+    assert out.read_text() == whole
+
+
+@pytest.mark.parametrize(
+    "text", ["generic:2@", "generic:2@x", "generic:2@-1", "tanh:3@1", "generic:@1", "generic:2@1@"]
+)
+def test_numbers_of_generic_activations(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dim", "2,2,1", "--activation", text]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_depth_beyond_all_bounds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fill", "--inputs", "2", "--outputs", "1", "--depth", str(10**15)]) == 2
+    assert "--depth" in capsys.readouterr().err
 
 
 # -- requests too large -----------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from . import _cli_arguments as _read
 from ._cli_arguments import UsageError, one_line
 
 _LINE = 100
+_MAX_DEPTH = 2**16
 _LEVEL = "an error bound above this is lowered by more primes; default 1e-9"
 
 
@@ -80,7 +81,7 @@ def _dim(options: argparse.Namespace, _: Sequence[str]) -> None:
                 "reason": identified.reason,
             },
         }
-        print(json.dumps(answer, ensure_ascii=False, allow_nan=False))
+        print(json.dumps(answer, allow_nan=False))
         return
     for line in repr(result).splitlines():
         print(_folded(line))
@@ -163,6 +164,14 @@ def _sweep(options: argparse.Namespace, _: Sequence[str]) -> None:
 # --- polycore fill ----------------------------------------------------------------------------------------------------
 
 
+def _depth(text: str) -> int:
+    """Bounded before there is an activation for each layer."""
+    number = _read.positive(text)
+    if number > _MAX_DEPTH:
+        raise argparse.ArgumentTypeError(f"{text!r} is not at most {_MAX_DEPTH}")
+    return number
+
+
 def _add_fill(commands: Any) -> None:
     parser = commands.add_parser(
         "fill",
@@ -172,7 +181,7 @@ def _add_fill(commands: Any) -> None:
     )
     parser.add_argument("--inputs", required=True, type=_read.positive, metavar="N", help="number of inputs")
     parser.add_argument("--outputs", required=True, type=_read.positive, metavar="N", help="number of outputs")
-    parser.add_argument("--depth", required=True, type=_read.positive, metavar="N", help="number of weight matrices")
+    parser.add_argument("--depth", required=True, type=_depth, metavar="N", help="number of weight matrices")
     _add_common(parser)
     parser.set_defaults(run=_fill)
 
@@ -196,4 +205,4 @@ def _fill(options: argparse.Namespace, _: Sequence[str]) -> None:
         primes=options.primes,
         max_error=options.max_error,
     )
-    print(json.dumps(result.to_dict(), ensure_ascii=False) if options.json else result)
+    print(json.dumps(result.to_dict()) if options.json else result)

@@ -249,10 +249,10 @@ def _parse_entry(text: str, interval: tuple[float, float], shared: dict[str, Gen
         except (ValueError, ZeroDivisionError):
             raise ValueError(f"{text!r} is not a list of coefficients") from None
     name, colon, degree = text.partition(":")
-    degree, at, _ = degree.partition("@") if name == "generic" else (degree, "", "")
+    degree, at, number = degree.partition("@") if name == "generic" else (degree, "", "")
     if colon:
-        if not _WHOLE.fullmatch(degree):
-            raise ValueError(f"{text!r} must be name:degree, as in tanh:5")
+        if not _WHOLE.fullmatch(degree) or (at and not _WHOLE.fullmatch(number)):
+            raise ValueError(f"{text!r} must be name:degree, as in tanh:5" + ", or generic:degree@number" * bool(at))
         if name == "generic":
             activation = GenericActivation(int(degree))
             return shared.setdefault(text, activation) if at else activation

@@ -53,7 +53,7 @@ _FLAGS = ("bias", "filling", "proved")
 _TEXTS = ("widths", "activation", "status")
 _REALS = ("error_bound", "max_error")
 
-_OK, _TIMEOUT = "ok", "timeout"
+_OK, _TIMEOUT, _ERROR = "ok", "timeout", "error: "
 _ROWS_PER_GROUP = 2**16
 
 
@@ -281,10 +281,10 @@ def _row(task: Architecture, settings: _Settings) -> Cells:
         values = [_text(getattr(result, name)) for name in _RESULT]
     except MemoryError:
         # The message would tell how much memory is free just now, and so differ from run to run.
-        return _row_without_result(task, settings, "error: not enough memory")
+        return _row_without_result(task, settings, f"{_ERROR}not enough memory")
     except Exception as error:  # whatever it is, the other rows are wanted
         kind = "" if isinstance(error, (ArithmeticError, ValueError)) else f"{type(error).__name__}: "
-        return _row_without_result(task, settings, f"error: {kind}{' '.join(str(error).split())}")
+        return _row_without_result(task, settings, f"{_ERROR}{kind}{' '.join(str(error).split())}")
     return [*_architecture_cells(task), *values, *settings.cells(), _OK]
 
 
@@ -474,6 +474,10 @@ def _compare(name: str, number: int, cells: Cells, task: Architecture | None, se
     for column, expected in zip(_SETTINGS, settings.cells()):
         if row[column] != expected:
             raise ValueError(f"{name} was made with {column}={row[column]}, not {column}={expected}")
+    found = [row[column] for column in _RESULT]
+    whole = all(found) if row["status"] == _OK else not any(found)
+    if not whole or not (row["status"] in (_OK, _TIMEOUT) or row["status"].startswith(_ERROR)):
+        raise ValueError(f"{name} is damaged: row {number} has the status {row['status']!r}, which does not fit it")
     if cells[: len(_ARCHITECTURE)] != _architecture_cells(task):
         there = ", ".join(f"{column} {row[column]}" for column in _ARCHITECTURE)
         here = ", ".join(f"{column} {cell}" for column, cell in zip(_ARCHITECTURE, _architecture_cells(task)))
