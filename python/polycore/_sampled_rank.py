@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from . import _backend
 from .modular import LARGE_PRIMES, WORD_PRIMES, PrimeRange
+from .rank import echelon, kernel_vectors
 
 # Where this many 31-bit primes would not do, 61-bit ones are drawn.
 _MANY_PRIMES = 32
@@ -233,43 +234,7 @@ def log2_fraction(x: Fraction) -> float:
     return math.log2(abs(x.numerator)) - math.log2(x.denominator) if x else -math.inf
 
 
-# --- elimination and reconstruction -----------------------------------------------------------------------------------
-
-
-def echelon(matrix: NDArray[np.uint64], modulus: int) -> tuple[tuple[int, ...], NDArray[np.uint64]]:
-    """The pivot columns of a matrix of residues, and the other columns as combinations of them.
-
-    Parameters
-    ----------
-    matrix : uint64 array, shape (n_rows, n_cols)
-        Entries in [0, modulus).
-    modulus : int
-        A prime below 2^61.
-
-    Returns
-    -------
-    pivots : tuple of rank ints, ascending
-    combinations : uint64 array, shape (n_cols − rank, rank)
-        Row i has the coefficients of the i-th column that is not a pivot.
-
-    Notes
-    -----
-    Gauss–Jordan elimination, O(n_rows · n_cols · rank).
-    """
-    work = np.array(matrix, dtype=np.uint64, order="C")
-    pivots = _backend.kernels().modular_echelon(work, modulus)
-    free = np.delete(np.arange(work.shape[1]), pivots)
-    return tuple(pivots.tolist()), np.ascontiguousarray(work[: len(pivots), free].T)
-
-
-def kernel_vectors(pivots: tuple[int, ...], combinations: NDArray[np.uint64], modulus: int) -> NDArray[np.uint64]:
-    """A basis of the kernel modulo a prime, one vector a row, from the result of `echelon`."""
-    n_free, rank = combinations.shape
-    vectors = np.zeros((n_free, n_free + rank), dtype=np.uint64)
-    free = np.delete(np.arange(n_free + rank), pivots)
-    vectors[:, list(pivots)] = np.where(combinations == 0, combinations, np.uint64(modulus) - combinations)
-    vectors[np.arange(n_free), free] = 1
-    return vectors
+# --- reconstruction ---------------------------------------------------------------------------------------------------
 
 
 class RationalKernel:

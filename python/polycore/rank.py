@@ -91,15 +91,44 @@ def modular_kernel(matrix: object, modulus: int = WORD_PRIME) -> NDArray[np.uint
            [4, 0, 1]], dtype=uint64)
     """
     p = check_modulus(modulus)
-    echelon = as_residues(matrix, p, "matrix", shape=("n_rows", "n_cols"))
-    pivots = _backend.kernels().modular_echelon(echelon, p)
-    n_cols = echelon.shape[1]
-    free = np.delete(np.arange(n_cols), pivots)
-    check_size(len(free) * n_cols, 8, "the kernel")
-    vectors = np.zeros((len(free), n_cols), dtype=np.uint64)
-    combinations = echelon[: len(pivots), free].T
-    vectors[:, pivots] = np.where(combinations == 0, combinations, np.uint64(p) - combinations)
-    vectors[np.arange(len(free)), free] = 1
+    residues = as_residues(matrix, p, "matrix", shape=("n_rows", "n_cols"))
+    pivots, combinations = echelon(residues, p)
+    check_size(len(combinations) * residues.shape[1], 8, "the kernel")
+    return kernel_vectors(pivots, combinations, p)
+
+
+def echelon(matrix: NDArray[np.uint64], modulus: int) -> tuple[tuple[int, ...], NDArray[np.uint64]]:
+    """The pivot columns of a matrix of residues, and the other columns as combinations of them.
+
+    Parameters
+    ----------
+    matrix : uint64 array, shape (n_rows, n_cols)
+        Entries in [0, modulus). It is the workspace: afterwards it is in reduced row echelon form.
+    modulus : int
+        A prime below 2^61.
+
+    Returns
+    -------
+    pivots : tuple of rank ints, ascending
+    combinations : uint64 array, shape (n_cols − rank, rank)
+        Row i has the coefficients of the i-th column that is not a pivot.
+
+    Notes
+    -----
+    Gauss–Jordan elimination, O(n_rows · n_cols · rank).
+    """
+    pivots = _backend.kernels().modular_echelon(matrix, modulus)
+    free = np.delete(np.arange(matrix.shape[1]), pivots)
+    return tuple(pivots.tolist()), np.ascontiguousarray(matrix[: len(pivots), free].T)
+
+
+def kernel_vectors(pivots: tuple[int, ...], combinations: NDArray[np.uint64], modulus: int) -> NDArray[np.uint64]:
+    """A basis of the kernel modulo a prime, one vector a row, from the result of `echelon`."""
+    n_free, rank = combinations.shape
+    vectors = np.zeros((n_free, n_free + rank), dtype=np.uint64)
+    free = np.delete(np.arange(n_free + rank), pivots)
+    vectors[:, list(pivots)] = np.where(combinations == 0, combinations, np.uint64(modulus) - combinations)
+    vectors[np.arange(n_free), free] = 1
     return vectors
 
 
