@@ -1374,6 +1374,15 @@ def test_a_depth_beyond_all_bounds(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--depth" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_any_encoding_of_the_output(encoding: str) -> None:
+    """Minus signs and dashes of reasons are not in every one."""
+    command = [sys.executable, "-m", "polycore", "dim", "2,3,3,1", "--activation", "3"]
+    child = subprocess.run(command, capture_output=True, timeout=300, env={**os.environ, "PYTHONIOENCODING": encoding})
+    assert child.returncode == 0, child.stderr
+    assert "18 parameters − 6 scalings" in child.stdout.decode(encoding).replace(" - ", " − ")
+
+
 # -- requests too large -----------------------------------------------------------------------------------------------
 
 ABSURD = """

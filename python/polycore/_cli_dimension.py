@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from ._cli_arguments import UsageError, one_line
 
 _LINE = 100
 _MAX_DEPTH = 2**16
+_PLAIN = str.maketrans({"−": "-", "–": "-", "…": "..."})
 _LEVEL = "an error bound above this is lowered by more primes; default 1e-9"
 
 
@@ -40,6 +42,16 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         metavar="LOW,HIGH",
         help="where name:degree approximates the function; default -3,3 (write --interval=-3,3)",
     )
+
+
+def _say(text: object) -> None:
+    """Print, in plain characters where the encoding of the output lacks others."""
+    encoding, line = sys.stdout.encoding or "utf-8", str(text)
+    try:
+        line.encode(encoding)
+    except UnicodeEncodeError:
+        line = line.translate(_PLAIN).encode(encoding, "replace").decode(encoding)
+    print(line)
 
 
 # --- polycore dim -----------------------------------------------------------------------------------------------------
@@ -84,14 +96,14 @@ def _dim(options: argparse.Namespace, _: Sequence[str]) -> None:
         print(json.dumps(answer, allow_nan=False))
         return
     for line in repr(result).splitlines():
-        print(_folded(line))
-    print(_folded(f"  bound       at most {result.upper_bound}: {result.reason}"))
+        _say(_folded(line))
+    _say(_folded(f"  bound       at most {result.upper_bound}: {result.reason}"))
     if not result.proved:
         vanishes, divides = format_bound(result.schwartz_zippel), format_bound(result.bad_prime)
         parts = f"Schwartz–Zippel {vanishes}, bad prime {divides} for each prime"
-        print(_folded(f"  error       < {format_bound(result.error_bound)}: {parts}"))
-    print(_folded(f"  primes      {', '.join(map(str, result.primes)) or 'none needed'}; seed {result.seed}"))
-    print(_folded(f"  weights     {identified.verdict}: {identified.reason}"))
+        _say(_folded(f"  error       < {format_bound(result.error_bound)}: {parts}"))
+    _say(_folded(f"  primes      {', '.join(map(str, result.primes)) or 'none needed'}; seed {result.seed}"))
+    _say(_folded(f"  weights     {identified.verdict}: {identified.reason}"))
 
 
 def _folded(line: str) -> str:
@@ -158,7 +170,7 @@ def _sweep(options: argparse.Namespace, _: Sequence[str]) -> None:
         timeout=options.timeout,
         n_workers=options.workers,
     )
-    print(json.dumps(result.to_dict()) if options.json else result)
+    _say(json.dumps(result.to_dict()) if options.json else result)
 
 
 # --- polycore fill ----------------------------------------------------------------------------------------------------
@@ -205,4 +217,4 @@ def _fill(options: argparse.Namespace, _: Sequence[str]) -> None:
         primes=options.primes,
         max_error=options.max_error,
     )
-    print(json.dumps(result.to_dict()) if options.json else result)
+    _say(json.dumps(result.to_dict()) if options.json else result)
