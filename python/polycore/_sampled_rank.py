@@ -148,7 +148,7 @@ def random_rank(
         used.append(p)
         if rank < bound:
             odds = _odds(matrix, bound, primes, p)
-            error *= min(1.0, sum(odds))
+            error = max(error * min(1.0, sum(odds)), math.ulp(0.0))  # 0.0 would be a proof
             vanishes, divides = max(vanishes, odds[0]), max(divides, odds[1])
     if rank > bound:
         raise AssertionError(f"a matrix has rank {rank}, beyond the proven bound of {bound}: report this")

@@ -151,7 +151,7 @@ def dimension(
         If ``primes`` < 1, or ``max_error`` is not between 0 and 1.
     OverflowError, MemoryError
         If the matrix of the rank does not fit, before any work; if the degree is 2^60 or more, since the characteristic
-        of the field has to be larger than the degree.
+        of the field has to be larger than the degree (2^31 in the compiled core).
 
     Notes
     -----
