@@ -64,7 +64,7 @@ struct ProductPlan::Builder {
     RowOp op;
     std::uint8_t la;
     std::uint32_t lb;
-    bool doubled;
+    bool doubled, fresh;
   };
   std::vector<Emitted> rows;
 
@@ -102,7 +102,8 @@ struct ProductPlan::Builder {
     rows.push_back({{static_cast<std::uint32_t>(a), static_cast<std::uint32_t>(b), static_cast<std::uint32_t>(c)},
                     static_cast<std::uint8_t>(la),
                     static_cast<std::uint32_t>(lb),
-                    doubled});
+                    doubled,
+                    false});
   }
 
   std::shared_ptr<const ProductPlan> build(int d, int da, int db, bool square) {
@@ -152,16 +153,36 @@ struct ProductPlan::Builder {
     rows = std::move(merged);
   }
 
+  // Chooses rows that come before all others and need not read the c they write to: the first addend of most c is so
+  // stored instead of added to zero. The c that no such row covers are cleared by rows of zeros.
+  void choose_fresh_rows(std::size_t size_c) {
+    std::vector<bool> written(size_c);
+    const auto to = [&](const Emitted& r) { return written.begin() + r.op.c; };
+    for (Emitted& r : rows) {
+      const auto end = to(r) + r.la + r.lb - 1;
+      r.fresh = std::find(to(r), end, true) == end;
+      if (r.fresh) std::fill(to(r), end, true);
+    }
+    for (auto begin = written.begin(); (begin = std::find(begin, written.end(), false)) != written.end();) {
+      const auto end = std::find(begin, written.end(), true);
+      const auto c = static_cast<std::uint32_t>(begin - written.begin());
+      rows.push_back({{0, 0, c}, 0, static_cast<std::uint32_t>(end - begin), false, true});
+      begin = end;
+    }
+  }
+
   void flatten(ProductPlan& plan) {
     merge_rows();
+    choose_fresh_rows(plan.size_c_);
     // Equal shapes together: fixed trip counts cost no branch mispredictions. The sort is stable for locality.
-    const auto shape = [](const Emitted& r) { return std::tuple(r.la, r.lb, r.doubled); };
+    const auto shape = [](const Emitted& r) { return std::tuple(!r.fresh, r.la, r.lb, r.doubled); };
     std::stable_sort(rows.begin(), rows.end(), [&](const Emitted& x, const Emitted& y) { return shape(x) < shape(y); });
     auto& [ops, groups, children] = *plan.schedule_;
     ops.reserve(rows.size());
     for (const Emitted& r : rows) {
       const auto position = static_cast<std::uint32_t>(ops.size());
-      if (ops.empty() || shape(r) != shape(rows[position - 1])) groups.push_back({position, 0, r.lb, r.la, r.doubled});
+      if (ops.empty() || shape(r) != shape(rows[position - 1]))
+        groups.push_back({position, 0, r.lb, r.la, r.doubled, r.fresh});
       ++groups.back().count;
       ops.push_back(r.op);
       plan.multiply_adds_ += static_cast<std::uint64_t>(r.la) * r.lb;
@@ -201,8 +222,8 @@ void in_pieces(const std::vector<RowGroup>& groups, std::uint64_t work, const Ru
   if (groups.empty()) return;
   if (work <= kPolledWork) return run(groups.data(), groups.size());
   for (const RowGroup& group : groups) {
-    const auto rows =
-        static_cast<std::uint32_t>(std::max<std::uint64_t>(1, kPolledWork / (std::uint64_t{group.la} * group.lb)));
+    const std::uint64_t row_work = std::max<std::uint64_t>(group.la, 1) * group.lb;
+    const auto rows = static_cast<std::uint32_t>(std::max<std::uint64_t>(1, kPolledWork / row_work));
     for (std::uint32_t row = 0; row < group.count; row += std::min(rows, group.count - row)) {
       RowGroup piece = group;
       piece.first += row;
@@ -220,14 +241,17 @@ std::byte* at(void* p, std::size_t i, std::size_t bytes) { return static_cast<st
 }  // namespace
 
 void ProductPlan::multiply(const kernels::RingKernels& ring, const void* a, const void* a2, const void* b, void* c,
-                           const kernels::ModulusData* context) const {
+                           bool accumulate, const kernels::ModulusData* context) const {
   const auto& [ops, groups, children] = *schedule_;
-  in_pieces(groups, multiply_adds_,
-            [&](const RowGroup* some, std::size_t n) { ring.convolve(some, n, ops.data(), a, a2, b, c, context); });
+  in_pieces(groups, multiply_adds_, [&](const RowGroup* some, std::size_t n) {
+    ring.convolve(some, n, ops.data(), a, a2, b, c, accumulate, context);
+  });
   const std::size_t e = ring.element_bytes;
+  if (!children.empty() && !accumulate) std::memset(c, 0, size_c_ * e);
   for (const auto& child : children) {
     const void* pa = at(child.doubled ? a2 : a, child.a, e);
-    child.plan->multiply(ring, pa, a2 ? at(a2, child.a, e) : nullptr, at(b, child.b, e), at(c, child.c, e), context);
+    child.plan->multiply(ring, pa, a2 ? at(a2, child.a, e) : nullptr, at(b, child.b, e), at(c, child.c, e), true,
+                         context);
     poll_interrupt();
   }
 }
@@ -283,7 +307,7 @@ void run_batch(std::size_t size_x, std::size_t size_y, std::size_t size_out, std
       const auto mark = workspace.mark();
       void* px = workspace.take(size_x, ring);
       void* py = workspace.take(size_y, ring);
-      void* po = workspace.take_zero(size_out, ring);
+      void* po = workspace.take(size_out, ring);
       ring.pack(x.data() + (shared ? 0 : s * size_x), shared ? 0 : size_x, n, size_x, px);
       ring.pack(y.data() + s * size_y, size_y, n, size_y, py);
       apply(*plan, ring, px, py, po, context);
@@ -302,7 +326,7 @@ void product_batch(int d, int da, int db, std::span<const T> a, std::span<const 
       count_forms(d, da), count_forms(d, db), count_forms(d, da + db), a, b, out, n_threads, context,
       [&] { return ProductPlan::product(d, da, db); },
       [](const ProductPlan& plan, const RingKernels& ring, const void* x, const void* y, void* z,
-         const ModulusData* k) { plan.multiply(ring, x, nullptr, y, z, k); });
+         const ModulusData* k) { plan.multiply(ring, x, nullptr, y, z, false, k); });
 }
 
 template <class T>
@@ -314,7 +338,10 @@ void correlation_batch(int d, int degree_out, int db, std::span<const T> m, std:
       count_forms(d, degree_out + db), count_forms(d, db), count_forms(d, degree_out), m, b, out, n_threads, context,
       [&] { return ProductPlan::product(d, degree_out, db); },
       [](const ProductPlan& plan, const RingKernels& ring, const void* x, const void* y, void* z,
-         const ModulusData* k) { plan.correlate(ring, x, y, z, k); });
+         const ModulusData* k) {
+        std::memset(z, 0, plan.size_a() * ring.element_bytes);
+        plan.correlate(ring, x, y, z, k);
+      });
 }
 
 }  // namespace

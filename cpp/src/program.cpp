@@ -132,18 +132,29 @@ std::size_t n_coefficients(const ProgramPlan& plan) {
   return result;
 }
 
+/// Turns `finite` false where a number is not: results are checked while they are in cache.
+template <class T>
+void check_finite(const T* x, std::size_t n, std::atomic<bool>& finite) {
+  if constexpr (!std::is_same_v<T, std::uint64_t>)
+    if (!detail::all_finite(detail::as_reals(std::span<const T>(x, n)))) finite = false;
+}
+
 template <class T, class MakeField>
 void expand_all(const ProgramPlan& plan, const MakeField& make_field, std::span<const T> theta, std::span<T> out,
                 int n_threads) {
   const std::size_t batch = batch_of(plan, theta.size()), row = n_coefficients(plan);
   check_size(out.size(), batch * row, "out");
   const Field field = make_field(plan, true);
+  std::atomic<bool> finite{true};
   for_members(plan, field, batch, plan.expand_work(), n_threads, [&](Run& run, std::size_t first, std::size_t members) {
     FormValues values(run);
     const void* p = pack(run, theta, plan.n_params, first, members);
     const Tape tape = forward(run, values, p, false);
     unpack(run, tape.value[plan.nodes.size()], out, row, first, members);
+    check_finite(out.data() + first * row, members * row, finite);
   });
+  if constexpr (!std::is_same_v<T, std::uint64_t>)
+    if (!finite) detail::require_no_overflow<T>(out, "expand");
 }
 
 template <class T, class MakeField>
@@ -224,14 +235,14 @@ void jacobian_all(const ProgramPlan& plan, const MakeField& make_field, std::spa
           for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_out); ++i) {
             const void* g = run.at(y, i * length_y);
             for (std::size_t j = 0; j < static_cast<std::size_t>(node.units_in); ++j) {
-              std::memset(column, 0, N * run.ring.element_bytes);
               if (node.input == 0) {
+                std::memset(column, 0, N * run.ring.element_bytes);
                 const auto* to = jacobian.times_variable.data() + j * length_y;
                 for (std::size_t c = 0; c < length_y; ++c)
                   std::memcpy(run.at(column, to[c]), run.at(g, c), run.ring.element_bytes);
               } else {
                 jacobian.products[k]->multiply(run.ring, run.at(tape.value[node.input], j * length_z), nullptr, g,
-                                               column, run.context);
+                                               column, false, run.context);
               }
               emit(column, N, o, node.w_offset + i * static_cast<std::size_t>(node.units_in) + j);
             }
@@ -257,7 +268,7 @@ void jacobian_all(const ProgramPlan& plan, const MakeField& make_field, std::spa
             const void* derivative = run.at(tape.derivative[k], i * length_p);
             const bool g_first = jacobian.cotangent_first[k];
             product.multiply(run.ring, g_first ? g : derivative, nullptr, g_first ? derivative : g,
-                             run.at(z, i * product.size_c()), run.context);
+                             run.at(z, i * product.size_c()), true, run.context);
           }
         }
       }
@@ -298,14 +309,11 @@ void for_samples(const ProgramPlan& plan, const Field& field, std::size_t batch,
   });
 }
 
-/// Rows of samples as a block, one row per unit. Floats are checked while they are in cache: `finite` turns false.
+/// Rows of samples as a block, one row per unit.
 template <class T>
-void* samples_of(Run& run, std::span<const T> rows, std::size_t n_units, std::size_t sample, std::size_t n,
-                 std::atomic<bool>& finite) {
+T* samples_of(Run& run, std::span<const T> rows, std::size_t n_units, std::size_t sample, std::size_t n) {
   T* block = run.workspace.take_array<T>(n_units * n);
   run.ring.transpose(n, n_units, rows.data() + sample * n_units, n_units, block, n);
-  if constexpr (!std::is_same_v<T, std::uint64_t>)
-    if (!detail::all_finite(detail::as_reals(std::span<const T>(block, n_units * n)))) finite = false;
   return block;
 }
 
@@ -319,13 +327,17 @@ void evaluate_all(const ProgramPlan& plan, const MakeField& make_field, std::spa
   std::atomic<bool> finite{true};
   for_samples(plan, field, batch, n_samples, kSampleBlock, plan.evaluate_work(), n_threads,
               [&](Run& run, std::size_t member, std::size_t s, std::size_t n) {
-                NumberValues values(run, n, samples_of(run, X, n_in, s, n, finite));
+                NumberValues values(run, n, samples_of(run, X, n_in, s, n));
                 const Tape tape = forward(run, values, theta.data() + member * plan.n_params, false);
-                run.ring.transpose(n_out, n, tape.value[plan.nodes.size()], n,
-                                   out.data() + (member * n_samples + s) * n_out, n_out);
+                T* rows = out.data() + (member * n_samples + s) * n_out;
+                run.ring.transpose(n_out, n, tape.value[plan.nodes.size()], n, rows, n_out);
+                check_finite(rows, n * n_out, finite);
               });
-  if constexpr (!std::is_same_v<T, std::uint64_t>)
-    if (!finite) detail::require_finite(X, "X", n_in);
+  if constexpr (!std::is_same_v<T, std::uint64_t>) {
+    // NaN and infinity in X reach the output, unless it is constant.
+    if (!finite || plan.degree() == 0) detail::require_finite(X, "X", n_in);
+    if (!finite) detail::require_no_overflow<T>(out, "evaluate");
+  }
 }
 
 template <class T, class MakeField>
@@ -345,8 +357,11 @@ void evaluate_vjp_all(const ProgramPlan& plan, const MakeField& make_field, std:
                 const T* p = theta.data() + member * P;
                 T* rows = out.data() + (member * n_samples + s) * P;
                 if (!all_used) std::fill_n(rows, n * P, T{});
-                NumberValues values(run, n, samples_of(run, X, n_in, s, n, finite));
-                const void* cotangent = samples_of(run, dY, n_out, s, n, finite);
+                T* inputs = samples_of(run, X, n_in, s, n);
+                const T* cotangent = samples_of(run, dY, n_out, s, n);
+                check_finite(inputs, n * n_in, finite);
+                check_finite(cotangent, n * n_out, finite);
+                NumberValues values(run, n, inputs);
                 const Tape tape = forward(run, values, p, true);
                 reverse(run, values, tape, p, cotangent, rows);
                 if constexpr (!std::is_same_v<T, std::uint64_t>)
@@ -367,7 +382,6 @@ template <class T>
 void Program::evaluate(std::span<const T> theta, std::span<const T> X, std::span<T> out, int n_threads) const {
   detail::require_finite(theta, "theta");
   evaluate_all<T>(*plan_, FloatField<T>{}, theta, X, out, n_threads);
-  detail::require_no_overflow<T>(out, "evaluate");
 }
 template <class T>
 void Program::evaluate_vjp(std::span<const T> theta, std::span<const T> X, std::span<const T> dY, std::span<T> out,
@@ -379,7 +393,6 @@ template <class T>
 void Program::expand(std::span<const T> theta, std::span<T> out, int n_threads) const {
   detail::require_finite(theta, "theta");
   expand_all<T>(*plan_, FloatField<T>{}, theta, out, n_threads);
-  detail::require_no_overflow<T>(out, "expand");
 }
 template <class T>
 void Program::jacobian(std::span<const T> theta, std::span<T> out, int n_threads) const {

@@ -43,9 +43,9 @@ class ProductPlan {
   ProductPlan& operator=(const ProductPlan&) = delete;
   ~ProductPlan();
 
-  /// c += a b. For squares b = a and `a2` = 2a. Pointers are to elements of the ring.
+  /// c (+)= a b. For squares b = a and `a2` = 2a. Pointers are to elements of the ring.
   void multiply(const kernels::RingKernels& ring, const void* a, const void* a2, const void* b, void* c,
-                const kernels::ModulusData* context) const;
+                bool accumulate, const kernels::ModulusData* context) const;
   /// a_i += sum_j c_{i+j} b_j: the transpose in the first operand. Not for squares.
   void correlate(const kernels::RingKernels& ring, const void* c, const void* b, void* a,
                  const kernels::ModulusData* context) const;

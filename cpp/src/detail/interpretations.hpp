@@ -76,10 +76,7 @@ inline void multiply_transposed_weights(const Run& run, const Node& node, std::s
 class NumberValues {
  public:
   /// `inputs` is (n_inputs, n_samples).
-  NumberValues(Run& run, std::size_t n_samples, void* inputs) : run_(run), n_(n_samples), inputs_(inputs) {
-    ones_ = run.workspace.take(n_, run.ring);
-    for (std::size_t s = 0; s < n_; ++s) run.ring.broadcast(run.constants.one.data(), 1, run.at(ones_, s));
-  }
+  NumberValues(Run& run, std::size_t n_samples, void* inputs) : run_(run), n_(n_samples), inputs_(inputs) {}
 
   std::size_t length(int /*degree*/) const { return n_; }
   void* inputs(const Node& /*reader*/) const { return inputs_; }
@@ -114,12 +111,12 @@ class NumberValues {
     run_.ring.transpose(static_cast<std::size_t>(node.units_out), n_, y, n_, run_.at(theta_bar, node.b_offset),
                         run_.program.n_params);
   }
-  void add_bias(const Node& node, const void* b, void* y) const {
+  void add_bias(const Node& node, const void* b, void* y) {
     for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_out); ++i)
-      run_.ring.scale_by(n_, run_.at(b, i), 0, ones_, run_.at(y, i * n_), true, run_.context);
+      run_.ring.scale_by(n_, run_.at(b, i), 0, ones(), run_.at(y, i * n_), true, run_.context);
   }
   /// y = p(z), by repeated squaring for monomials, by Horner's rule otherwise, and p'(z) unless `derivative` is null.
-  void activation(std::size_t, const Node& node, const void* z, void* y, void* derivative) const {
+  void activation(std::size_t, const Node& node, const void* z, void* y, void* derivative) {
     if (node.power == 0)
       fill(node, y, 0);
     else if (node.monomial)
@@ -136,9 +133,17 @@ class NumberValues {
   static constexpr std::size_t kTransposed = 4096;  // products held at a time
   static constexpr unsigned kPolledStrips = 64;
 
+  /// 1 for every sample, made on first use.
+  const void* ones() {
+    if (ones_ == nullptr) {
+      ones_ = run_.workspace.take(n_, run_.ring);
+      for (std::size_t s = 0; s < n_; ++s) run_.ring.broadcast(run_.constants.one.data(), 1, run_.at(ones_, s));
+    }
+    return ones_;
+  }
   std::size_t size(const Node& node) const { return n_ * static_cast<std::size_t>(node.units_out); }
 
-  void monomial(const Node& node, const void* z, void* y, void* derivative) const {
+  void monomial(const Node& node, const void* z, void* y, void* derivative) {
     const auto& ring = run_.ring;
     const std::size_t n = size(node);
     const auto scale = [&](const std::byte* c, void* x) {
@@ -169,7 +174,7 @@ class NumberValues {
     if (power == 1) std::memcpy(y, z, n * ring.element_bytes);
   }
   /// p' by the derivative of Horner's rule.
-  void horner(const Node& node, const void* z, void* y, void* derivative) const {
+  void horner(const Node& node, const void* z, void* y, void* derivative) {
     const auto& ring = run_.ring;
     const std::size_t n = size(node);
     fill(node, y, node.power);
@@ -177,25 +182,25 @@ class NumberValues {
     for (int k = node.power - 1; k >= 0; --k) {
       if (derivative) {
         ring.multiply(n, derivative, z, derivative, run_.context);
-        ring.add(n, y, derivative, run_.context);
+        ring.add(n, derivative, y, derivative, run_.context);
       }
       ring.multiply(n, y, z, y, run_.context);
       if (run_.is_zero(run_.coefficient(node, k))) continue;
       for (int i = 0; i < node.units_out; ++i)
-        ring.scale_by(n_, run_.coefficient(node, k), 0, ones_, run_.at(y, static_cast<std::size_t>(i) * n_), true,
+        ring.scale_by(n_, run_.coefficient(node, k), 0, ones(), run_.at(y, static_cast<std::size_t>(i) * n_), true,
                       run_.context);
     }
   }
-  void fill(const Node& node, void* y, int k) const {
+  void fill(const Node& node, void* y, int k) {
     for (int i = 0; i < node.units_out; ++i)
-      run_.ring.scale_by(n_, run_.coefficient(node, k), 0, ones_, run_.at(y, static_cast<std::size_t>(i) * n_), false,
+      run_.ring.scale_by(n_, run_.coefficient(node, k), 0, ones(), run_.at(y, static_cast<std::size_t>(i) * n_), false,
                          run_.context);
   }
 
   Run& run_;
   std::size_t n_;
   void* inputs_;
-  void* ones_;
+  void* ones_ = nullptr;
 };
 
 /// Values are forms in d variables; activations are sums of powers under the graded product.
@@ -220,9 +225,16 @@ class FormValues {
     if (node.input != 0) return multiply_weights(run_, node, length(node.degree_in), w, z, y, accumulate);
     // Linear forms: row i of W is the coefficient vector of unit i.
     const auto d = static_cast<std::size_t>(d_);
-    if (!accumulate) std::memset(y, 0, n_out * d * run_.ring.element_bytes);
-    for (std::size_t i = 0; i < n_out; ++i)
-      run_.ring.add(n_in, run_.at(w, i * n_in), run_.at(y, i * d + first()), run_.context);
+    for (std::size_t i = 0; i < n_out; ++i) {
+      const auto* wi = run_.at(w, i * n_in);
+      auto* yi = run_.at(y, i * d);
+      if (accumulate) {
+        add(n_in, wi, run_.at(yi, first()));
+      } else {
+        std::memset(yi, 0, first() * run_.ring.element_bytes);
+        std::memcpy(run_.at(yi, first()), wi, n_in * run_.ring.element_bytes);
+      }
+    }
   }
   void affine_transpose(const Node& node, const void* w, const void* y, void* z) const {
     multiply_transposed_weights(run_, node, length(node.degree_in), w, y, z);
@@ -238,19 +250,16 @@ class FormValues {
       return;
     }
     const auto d = static_cast<std::size_t>(d_);
-    for (std::size_t i = 0; i < n_out; ++i)
-      run_.ring.add(n_in, run_.at(y, i * d + first()), run_.at(w, i * n_in), run_.context);
+    for (std::size_t i = 0; i < n_out; ++i) add(n_in, run_.at(y, i * d + first()), run_.at(w, i * n_in));
   }
   void add_bias(const Node& node, const void* b, void* y) const {
     const std::size_t n = length(node.degree_in);
-    for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_out); ++i)
-      run_.ring.add(1, run_.at(b, i), run_.at(y, i * n), run_.context);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_out); ++i) add(1, run_.at(b, i), run_.at(y, i * n));
   }
   void bias_gradient(const Node& node, const void* y, void* theta_bar) const {
     void* b = run_.at(theta_bar, node.b_offset);
     const std::size_t n = length(node.degree_in);
-    for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_out); ++i)
-      run_.ring.add(1, run_.at(y, i * n), run_.at(b, i), run_.context);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_out); ++i) add(1, run_.at(y, i * n), run_.at(b, i));
   }
 
   /// y = p(z) and, unless `derivative` is null, derivative = p'(z).
@@ -260,7 +269,6 @@ class FormValues {
     for_units(node, [&](std::size_t i, Workspace& workspace) {
       void* yi = run_.at(y, i * n_out);
       void* di = derivative ? run_.at(derivative, i * n_derivative) : nullptr;
-      std::memset(yi, 0, n_out * run_.ring.element_bytes);
       if (di) std::memset(di, 0, n_derivative * run_.ring.element_bytes);
       if (node.linear_input)
         linear_activation(k, node, run_.at(z, i * n_in), yi, di, workspace);
@@ -271,12 +279,14 @@ class FormValues {
   /// dy = p'(z) dz
   void activation_tangent(std::size_t k, const Node& node, const void* derivative, const void* dz, void* dy) {
     const std::size_t n_in = length(node.degree_in), n_out = length(node.degree_out);
-    std::memset(dy, 0, static_cast<std::size_t>(node.units_out) * n_out * run_.ring.element_bytes);
-    if (node.power < 1) return;
+    if (node.power < 1) {
+      std::memset(dy, 0, static_cast<std::size_t>(node.units_out) * n_out * run_.ring.element_bytes);
+      return;
+    }
     const auto& plan = *products_.activations[k].derivative;
     for_units(node, [&](std::size_t i, Workspace&) {
       plan.multiply(run_.ring, run_.at(dz, i * n_in), nullptr, run_.at(derivative, i * plan.size_b()),
-                    run_.at(dy, i * n_out), run_.context);
+                    run_.at(dy, i * n_out), false, run_.context);
     });
   }
   /// z += the transpose of dz -> p'(z) dz, applied to y.
@@ -296,6 +306,9 @@ class FormValues {
  private:
   static constexpr std::size_t kPolledLength =
       10'000;  // coefficients from which a look at the interrupt hook costs nothing
+
+  /// y += x
+  void add(std::size_t n, const void* x, void* y) const { run_.ring.add(n, y, x, y, run_.context); }
 
   void for_units(const Node& node, const std::function<void(std::size_t, Workspace&)>& body) {
     const auto n = static_cast<std::size_t>(node.units_out);
@@ -321,26 +334,33 @@ class FormValues {
     const auto& ring = run_.ring;
     const auto& closed = run_.constants.closed[k];
     const std::size_t n_max = length(node.power);
-    void* current = workspace.take(n_max, ring);
-    void* next = workspace.take(n_max, ring);
-    ring.broadcast(run_.constants.one.data(), 1, current);
+    void* buffers[] = {workspace.take(n_max, ring), workspace.take(n_max, ring)};
+    ring.broadcast(run_.constants.one.data(), 1, buffers[0]);
+    const void* current = buffers[0];
+    const bool one_term = node.monomial && !closed.value.back().empty();
+    if (!one_term) std::memset(y, 0, n_max * ring.element_bytes);
     for (int degree = 0;; ++degree) {
       if (length(degree) > kPolledLength) poll_interrupt();
-      const auto use = [&](const std::vector<std::byte>& factors, void* out) {
-        if (!factors.empty()) ring.scale_by(length(degree), factors.data(), 1, current, out, true, run_.context);
+      const auto use = [&](const std::vector<std::byte>& factors, void* out, bool accumulate) {
+        if (!factors.empty()) ring.scale_by(length(degree), factors.data(), 1, current, out, accumulate, run_.context);
       };
-      use(closed.value[static_cast<std::size_t>(degree)], y);
+      use(closed.value[static_cast<std::size_t>(degree)], y, !one_term);
       if (degree == node.power) break;
-      if (derivative) use(closed.derivative[static_cast<std::size_t>(degree)], derivative);
+      if (derivative) use(closed.derivative[static_cast<std::size_t>(degree)], derivative, true);
+      if (degree == 0) {
+        current = w;
+        continue;
+      }
       std::size_t position = 0;
       const std::size_t n = length(degree);
+      void* next = buffers[degree % 2];
       for (int i = 0; i < d_; ++i) {
         const std::size_t suffix = products_.counts(d_ - i, degree);
         ring.scale(suffix, run_.at(w, static_cast<std::size_t>(i)), run_.at(current, n - suffix),
                    run_.at(next, position), run_.context);
         position += suffix;
       }
-      std::swap(current, next);
+      current = next;
     }
   }
 
@@ -356,17 +376,17 @@ class FormValues {
     const bool plain =
         node.monomial && node.power >= 2 &&
         std::equal(run_.constants.one.begin(), run_.constants.one.end(), run_.coefficient(node, node.power));
+    if (!plain) std::memset(y, 0, length(node.degree_out) * ring.element_bytes);
     for (const PowerStep& step : steps) {
       // z^power with coefficient 1 is computed in place.
-      void* out = plain && step.k == node.power ? y : workspace.take_zero(step.plan->size_c(), ring);
+      void* out = plain && step.k == node.power ? y : workspace.take(step.plan->size_c(), ring);
       if (step.square) {
         const void* half = powers[step.k / 2];
         void* twice = workspace.take(step.plan->size_a(), ring);
-        std::memcpy(twice, half, step.plan->size_a() * ring.element_bytes);
-        ring.add(step.plan->size_a(), half, twice, run_.context);
-        step.plan->multiply(ring, half, twice, half, out, run_.context);
+        ring.add(step.plan->size_a(), half, half, twice, run_.context);
+        step.plan->multiply(ring, half, twice, half, out, false, run_.context);
       } else {
-        step.plan->multiply(ring, z, nullptr, powers[step.k - 1], out, run_.context);
+        step.plan->multiply(ring, z, nullptr, powers[step.k - 1], out, false, run_.context);
       }
       powers[step.k] = out;
     }
@@ -387,7 +407,7 @@ class FormValues {
   void add_one(const std::byte* factor, void* out, Workspace& workspace) {
     void* one = workspace.take(1, run_.ring);
     run_.ring.broadcast(factor, 1, one);
-    run_.ring.add(1, one, out, run_.context);
+    add(1, one, out);
   }
 
   Run& run_;

@@ -33,8 +33,9 @@ struct RowOp {
 struct RowGroup {
   std::uint32_t first, count;  // range of RowOps
   std::uint32_t lb;
-  std::uint8_t la;       // 1..4
+  std::uint8_t la;       // 1..4; 0: c[c .. c+lb) = 0, in products that overwrite
   std::uint8_t doubled;  // use the operand 2a (squares: every mixed term occurs twice)
+  std::uint8_t fresh;    // nothing was written to these c before: products that overwrite need not read them
 };
 
 /// Monomials first <= k < first + count: variable `var` times the monomials from `parent` on.
@@ -71,9 +72,9 @@ struct RingKernels {
   void (*affine_gradient)(std::size_t n_out, std::size_t n_in, std::size_t length, const void* y, const void* z,
                           void* w, std::size_t w_stride, const ModulusData* context);
 
-  /// c += a * b over the row operations; `a2` holds 2a and may be null when no group is doubled.
+  /// c (+)= a * b over the row operations; `a2` holds 2a and may be null when no group is doubled.
   void (*convolve)(const RowGroup* groups, std::size_t n_groups, const RowOp* ops, const void* a, const void* a2,
-                   const void* b, void* c, const ModulusData* context);
+                   const void* b, void* c, bool accumulate, const ModulusData* context);
   /// a[i] += sum_j c[i + j] b[j] over the row operations: the transpose of convolve in its first operand.
   void (*correlate)(const RowGroup* groups, std::size_t n_groups, const RowOp* ops, const void* c, const void* b,
                     void* a, const ModulusData* context);
@@ -86,8 +87,8 @@ struct RingKernels {
   /// y[i] (+)= s[i * s_stride] x[i], where s holds scalars of the ring, the same for all lanes (s_stride 0 or 1)
   void (*scale_by)(std::size_t n, const void* s, std::size_t s_stride, const void* x, void* y, bool accumulate,
                    const ModulusData* context);
-  /// y[i] += x[i]
-  void (*add)(std::size_t n, const void* x, void* y, const ModulusData* context);
+  /// y[i] = a[i] + b[i]
+  void (*add)(std::size_t n, const void* a, const void* b, void* y, const ModulusData* context);
 
   /// w[i * n_in + j, c] = y[i, c] z[j, c]
   void (*outer)(std::size_t n_out, std::size_t n_in, std::size_t length, const void* y, const void* z, void* w,

@@ -67,6 +67,12 @@ void broadcast(const void* src, std::size_t count, void* dst) {
 
 // ---- affine -------------------------------------------------------------------------------------
 
+/// An integer as a type.
+template <int N>
+struct Count {
+  constexpr int operator()() const { return N; }
+};
+
 template <class R, int Rows, int Columns>
 inline __attribute__((always_inline)) void affine_tile(std::size_t n_in, std::size_t length, const typename R::T* w,
                                                        std::size_t w_row, std::size_t w_column, const typename R::T* z,
@@ -87,34 +93,36 @@ inline __attribute__((always_inline)) void affine_tile(std::size_t n_in, std::si
     for (int c = 0; c < Columns; ++c) R::store(y + (i * length + c) * E, sum[i][c]);
 }
 
+template <class R, int Rows>
+inline __attribute__((always_inline)) void affine_rows(std::size_t n_in, std::size_t length, const typename R::T* w,
+                                                       std::size_t w_row, std::size_t w_column, const typename R::T* z,
+                                                       typename R::T* y, bool accumulate, Context k) {
+  constexpr int E = kElement<R>, Columns = R::C == 2 ? 2 : Rows == 1 ? 6 : 3;
+  std::size_t c = 0;
+  for (; c + Columns <= length; c += Columns)
+    affine_tile<R, Rows, Columns>(n_in, length, w, w_row, w_column, z + c * E, y + c * E, accumulate, k);
+  for (; c < length; ++c)
+    affine_tile<R, Rows, 1>(n_in, length, w, w_row, w_column, z + c * E, y + c * E, accumulate, k);
+}
+
 template <class R>
 void affine_in_tiles(std::size_t n_out, std::size_t n_in, std::size_t length, const void* w, std::size_t w_row,
                      std::size_t w_column, const void* z, void* y, bool accumulate, Context k) {
   using T = typename R::T;
-  constexpr int E = kElement<R>, TileRows = R::C == 1 ? 4 : 2, TileColumns = R::C == 1 ? 3 : 2;
+  constexpr int E = kElement<R>;
   for (int pass = 0; pass < kPasses<R>; ++pass) {
     auto* pw = static_cast<const T*>(w) + pass * R::W;
     auto* pz = static_cast<const T*>(z) + pass * R::W;
     auto* py = static_cast<T*>(y) + pass * R::W;
+    const auto rows = [&](std::size_t i, auto count) __attribute__((always_inline)) {
+      affine_rows<R, count()>(n_in, length, pw + i * w_row * E, w_row, w_column, pz, py + i * length * E, accumulate,
+                              k);
+    };
     std::size_t i = 0;
-    for (; i + TileRows <= n_out; i += TileRows) {
-      const T* wi = pw + i * w_row * E;
-      T* yi = py + i * length * E;
-      std::size_t c = 0;
-      for (; c + TileColumns <= length; c += TileColumns)
-        affine_tile<R, TileRows, TileColumns>(n_in, length, wi, w_row, w_column, pz + c * E, yi + c * E, accumulate, k);
-      for (; c < length; ++c)
-        affine_tile<R, TileRows, 1>(n_in, length, wi, w_row, w_column, pz + c * E, yi + c * E, accumulate, k);
-    }
-    for (; i < n_out; ++i) {
-      const T* wi = pw + i * w_row * E;
-      T* yi = py + i * length * E;
-      std::size_t c = 0;
-      for (; c + TileColumns <= length; c += TileColumns)
-        affine_tile<R, 1, TileColumns>(n_in, length, wi, w_row, w_column, pz + c * E, yi + c * E, accumulate, k);
-      for (; c < length; ++c)
-        affine_tile<R, 1, 1>(n_in, length, wi, w_row, w_column, pz + c * E, yi + c * E, accumulate, k);
-    }
+    if constexpr (R::C == 1)
+      for (; i + 4 <= n_out; i += 4) rows(i, Count<4>{});
+    for (; i + 2 <= n_out; i += 2) rows(i, Count<2>{});
+    if (i < n_out) rows(i, Count<1>{});
   }
 }
 
@@ -296,8 +304,8 @@ void affine_gradient(std::size_t n_out, std::size_t n_in, std::size_t length, co
 
 // ---- graded product and correlation -------------------------------------------------------------
 
-// Sliding window: every c is loaded and stored once, `La` multiply-adds per element of b.
-template <class R, int La>
+// Sliding window: every c is loaded (unless it is fresh) and stored once, `La` multiply-adds per element of b.
+template <class R, int La, bool Fresh>
 void convolve_group(const RowOp* ops, std::size_t n_ops, std::size_t lb, const typename R::T* a, const typename R::T* b,
                     typename R::T* c, Context k) {
   using V = typename R::V;
@@ -309,10 +317,10 @@ void convolve_group(const RowOp* ops, std::size_t n_ops, std::size_t lb, const t
       auto* pc = c + static_cast<std::size_t>(ops[op].c) * E + pass * R::W;
       V x[La], window[La];
       for (int i = 0; i < La; ++i) x[i] = R::load(pa + i * E);
-      for (int i = 0; i + 1 < La; ++i) window[i] = R::load(pc + i * E);
+      for (int i = 0; i + 1 < La; ++i) window[i] = Fresh ? R::zero() : R::load(pc + i * E);
       for (std::size_t j = 0; j < lb; ++j) {
         const V y = R::load(pb + j * E);
-        window[La - 1] = R::load(pc + (j + La - 1) * E);
+        window[La - 1] = Fresh ? R::zero() : R::load(pc + (j + La - 1) * E);
         R::store(pc + j * E, R::fma(x[0], y, window[0], k));
         for (int i = 1; i < La; ++i) window[i - 1] = R::fma(x[i], y, window[i], k);
       }
@@ -345,9 +353,31 @@ void correlate_group(const RowOp* ops, std::size_t n_ops, std::size_t lb, const 
   }
 }
 
+template <class R, bool Fresh>
+void convolve_rows(const RowGroup& group, const RowOp* ops, const typename R::T* a, const typename R::T* b,
+                   typename R::T* c, Context k) {
+  switch (group.la) {
+    case 1:
+      return convolve_group<R, 1, Fresh>(ops, group.count, group.lb, a, b, c, k);
+    case 2:
+      return convolve_group<R, 2, Fresh>(ops, group.count, group.lb, a, b, c, k);
+    case 3:
+      return convolve_group<R, 3, Fresh>(ops, group.count, group.lb, a, b, c, k);
+    default:
+      return convolve_group<R, 4, Fresh>(ops, group.count, group.lb, a, b, c, k);
+  }
+}
+
+template <class R>
+void clear_rows(const RowGroup& group, const RowOp* ops, typename R::T* c) {
+  for (std::size_t op = 0; op < group.count; ++op)
+    __builtin_memset(c + static_cast<std::size_t>(ops[op].c) * kElement<R>, 0,
+                     group.lb * kElement<R> * sizeof(typename R::T));
+}
+
 template <class R>
 void convolve(const RowGroup* groups, std::size_t n_groups, const RowOp* ops, const void* a, const void* a2,
-              const void* b, void* c, Context k) {
+              const void* b, void* c, bool accumulate, Context k) {
   using T = typename R::T;
   for (std::size_t g = 0; g < n_groups; ++g) {
     const RowGroup& group = groups[g];
@@ -355,18 +385,12 @@ void convolve(const RowGroup* groups, std::size_t n_groups, const RowOp* ops, co
     const auto* pb = static_cast<const T*>(b);
     auto* pc = static_cast<T*>(c);
     const RowOp* first = ops + group.first;
-    switch (group.la) {
-      case 1:
-        convolve_group<R, 1>(first, group.count, group.lb, pa, pb, pc, k);
-        break;
-      case 2:
-        convolve_group<R, 2>(first, group.count, group.lb, pa, pb, pc, k);
-        break;
-      case 3:
-        convolve_group<R, 3>(first, group.count, group.lb, pa, pb, pc, k);
-        break;
-      default:
-        convolve_group<R, 4>(first, group.count, group.lb, pa, pb, pc, k);
+    if (group.la == 0) {
+      if (!accumulate) clear_rows<R>(group, first, pc);
+    } else if (group.fresh && !accumulate) {
+      convolve_rows<R, true>(group, first, pa, pb, pc, k);
+    } else {
+      convolve_rows<R, false>(group, first, pa, pb, pc, k);
     }
   }
 }
@@ -382,6 +406,8 @@ void correlate(const RowGroup* groups, std::size_t n_groups, const RowOp* ops, c
     const auto* pc = static_cast<const T*>(c);
     const RowOp* first = ops + group.first;
     switch (group.la) {
+      case 0:
+        break;
       case 1:
         correlate_group<R, 1>(first, group.count, group.lb, pc, pb, pa, k);
         break;
@@ -497,10 +523,10 @@ void scale_by(std::size_t n, const void* s, std::size_t s_stride, const void* x,
 }
 
 template <class R>
-void add(std::size_t n, const void* x, void* y, Context k) {
-  auto* px = static_cast<const typename R::T*>(x);
+void add(std::size_t n, const void* a, const void* b, void* y, Context k) {
+  auto *pa = static_cast<const typename R::T*>(a), *pb = static_cast<const typename R::T*>(b);
   auto* py = static_cast<typename R::T*>(y);
-  for_each<R>(n, [&](std::size_t i) { R::store(py + i, R::add(R::load(py + i), R::load(px + i), k)); });
+  for_each<R>(n, [&](std::size_t i) { R::store(py + i, R::add(R::load(pa + i), R::load(pb + i), k)); });
 }
 
 // ---- one number per sample ----------------------------------------------------------------------

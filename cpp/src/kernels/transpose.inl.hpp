@@ -34,14 +34,15 @@ inline __attribute__((always_inline)) void transpose_block<std::uint64_t>(const 
 
 template <class T>
 void transpose(std::size_t rows, std::size_t columns, const T* src, std::size_t ss, T* dst, std::size_t ds) {
-  std::size_t r = 0;
-  // Destination rows run along the source's rows: the outer loop keeps four of the source's columns' writes together.
-  std::size_t c = 0;
-  for (; c + 4 <= columns; c += 4) {
-    for (r = 0; r + 4 <= rows; r += 4) transpose_block(src + r * ss + c, ss, dst + c * ds + r, ds);
-    for (; r < rows; ++r)
-      for (std::size_t i = 0; i < 4; ++i) dst[(c + i) * ds + r] = src[r * ss + c + i];
+  const std::size_t whole_rows = rows / 4 * 4, whole_columns = columns / 4 * 4;
+  // The inner loop runs along the shorter side, so that the lines it leaves unfinished stay in cache.
+  if (columns <= rows) {
+    for (std::size_t r = 0; r < whole_rows; r += 4)
+      for (std::size_t c = 0; c < whole_columns; c += 4) transpose_block(src + r * ss + c, ss, dst + c * ds + r, ds);
+  } else {
+    for (std::size_t c = 0; c < whole_columns; c += 4)
+      for (std::size_t r = 0; r < whole_rows; r += 4) transpose_block(src + r * ss + c, ss, dst + c * ds + r, ds);
   }
-  for (; c < columns; ++c)
-    for (r = 0; r < rows; ++r) dst[c * ds + r] = src[r * ss + c];
+  for (std::size_t c = 0; c < columns; ++c)
+    for (std::size_t r = c < whole_columns ? whole_rows : 0; r < rows; ++r) dst[c * ds + r] = src[r * ss + c];
 }
