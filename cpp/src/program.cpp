@@ -314,6 +314,10 @@ template <class T>
 T* samples_of(Run& run, std::span<const T> rows, std::size_t n_units, std::size_t sample, std::size_t n) {
   T* block = run.workspace.take_array<T>(n_units * n);
   run.ring.transpose(n, n_units, rows.data() + sample * n_units, n_units, block, n);
+  // The rows of the next block come from memory while this one is computed.
+  const auto next = rows.subspan((sample + n) * n_units);
+  constexpr std::size_t kLine = 64 / sizeof(T);
+  for (std::size_t i = 0; i < std::min(next.size(), n * n_units); i += kLine) __builtin_prefetch(&next[i], 0, 2);
   return block;
 }
 

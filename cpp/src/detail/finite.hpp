@@ -6,21 +6,12 @@
 #include <span>
 #include <string>
 
+#include "../kernels/kernel_table.hpp"
 #include "polycore/error.hpp"
 
 namespace polycore::detail {
 
-/// True when every entry is finite: x - x is 0 for finite x and NaN otherwise, so one sum decides, without branches.
-inline bool all_finite(std::span<const double> x) {
-  double sums[8] = {};
-  std::size_t i = 0;
-  for (; i + 8 <= x.size(); i += 8)
-    for (std::size_t k = 0; k < 8; ++k) sums[k] += x[i + k] - x[i + k];
-  double sum = 0.0;
-  for (; i < x.size(); ++i) sum += x[i] - x[i];
-  for (const double s : sums) sum += s;
-  return sum == 0.0;
-}
+inline bool all_finite(std::span<const double> x) { return kernels::active().all_finite(x.size(), x.data()); }
 inline std::span<const double> as_reals(std::span<const double> x) { return x; }
 inline std::span<const double> as_reals(std::span<const std::complex<double>> x) {
   return {reinterpret_cast<const double*>(x.data()), 2 * x.size()};  // the array layout of std::complex is guaranteed

@@ -2,6 +2,20 @@
 // Kernels on samples: monomial panels, moments, and the Hankel product. Included by kernels.inl.cpp
 // only.
 
+// 0 x is 0 (or -0) for finite x and NaN otherwise, so one sum decides, without branches.
+bool all_finite(std::size_t n, const double* x) {
+  constexpr int kSums = 4;  // additions that do not wait for each other
+  Doubles sums[kSums] = {};
+  std::size_t i = 0;
+  for (; i + kSums * kDoubles <= n; i += kSums * kDoubles)
+    for (int k = 0; k < kSums; ++k) sums[k] = vfma(vload<Doubles>(x + i + k * kDoubles), Doubles{}, sums[k]);
+  const Doubles vector_sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  double sum = 0.0;
+  for (int k = 0; k < kDoubles; ++k) sum += vector_sum[k];
+  for (; i < n; ++i) sum += 0.0 * x[i];
+  return sum == 0.0;
+}
+
 template <class T>
 struct SampleRegister;
 template <>

@@ -160,6 +160,8 @@ struct KernelTable {
                         std::size_t dst_stride);
   void (*transpose_f32)(std::size_t rows, std::size_t columns, const float* src, std::size_t src_stride, float* dst,
                         std::size_t dst_stride);
+  /// Whether all of x[0 .. n) are finite.
+  bool (*all_finite)(std::size_t n, const double* x);
   /// Monomials of samples by rows, the runs in ascending order and their parents not after them:
   /// to[s * to_stride + k - begin] = from[s * from_stride + parent] * x[s * n_vars + var] for the monomials k of the
   /// runs and s < n. The row of `to` holds the monomials begin <= k < end; those after a run may be overwritten. Up to

@@ -40,6 +40,7 @@ constexpr KernelTable table = {
     panel<float>,
     transpose<double>,
     transpose<float>,
+    all_finite,
     monomial_rows<double>,
     monomial_rows<float>,
     copy_lines,
