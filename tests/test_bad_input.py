@@ -1034,6 +1034,18 @@ def cases() -> dict[str, Case]:
                 "resume": Flag(True),
             },
         ),
+        "sweep_rows": Case(
+            lambda **a: list(pc.sweep_rows(**a)),
+            {
+                "architectures": ArchitectureList([((2, 2, 1), 2), ((2, 3, 1), 2)]),
+                "seed": Rng(0),
+                "primes": Count(2, 1),
+                "max_error": Probability(1e-9),
+                "timeout": Seconds(None),
+                "n_workers": Count(1),
+                "progress": Progress(False),
+            },
+        ),
         "minimal_filling": Case(
             lambda **a: pc.minimal_filling(**a),
             {

@@ -55,6 +55,14 @@ def process(*arguments: object, **environment: str) -> subprocess.CompletedProce
     )
 
 
+def interruptible(*arguments: object) -> subprocess.Popen[str]:
+    """The command in a process that Ctrl-C ends even if it is ignored here, as in background jobs, and so inherited."""
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "from polycore.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
 def the_line(captured: str) -> str:
     """The one line on standard error."""
     assert captured.endswith("\n")
@@ -292,6 +300,7 @@ class TestDim:
         assert printed["dimension"] == 15
         assert printed["identifiability"]["verdict"] == identified.verdict
         assert printed["identifiability"]["reason"] == identified.reason
+        assert printed["identifiability"]["theorem"] == identified.theorem != ""
 
     @pytest.mark.parametrize(
         ("activation", "expected"),
@@ -417,9 +426,8 @@ class TestSweep:
     def test_interrupt(self, tmp_path: Path) -> None:
         """Ctrl-C: one line, exit code 130, whole rows, from which the same command goes on."""
         out = tmp_path / "x.csv"
-        family = ["--inputs", "2", "--outputs", "1", "--depth", "8", "--width", "..6", "--out", str(out)]
-        command = [sys.executable, "-m", "polycore", "sweep", *family, "--workers", "2"]
-        child = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        family = ["--inputs", "2", "--outputs", "1", "--depth", "12", "--width", "..6"]  # 6^11 networks
+        child = interruptible("sweep", *family, "--out", out, "--workers", 2)
         while child.poll() is None and (not out.exists() or out.stat().st_size < 2000):
             time.sleep(0.01)
         child.send_signal(signal.SIGINT)
@@ -428,6 +436,41 @@ class TestSweep:
         assert the_line(errors) == "polycore: interrupted\n"
         assert printed == ""
         assert out.read_bytes().endswith(b",ok\n")
+
+    def test_on_standard_output(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """The same lines as in a file, whatever the number of workers, or the rows as JSON; and nothing else."""
+        family = pc.architectures(inputs=2, outputs=1, depth=(2, 3, 4), width=(1, 2, 3), activation=3)
+        table = tmp_path / "x.csv"
+        pc.sweep(family, table, seed=5, primes=3, n_workers=1)
+        options = (*self.FAMILY, "--activation", 3, "--seed", 5, "--primes", 3)
+        for workers in (1, 2):
+            assert run("sweep", *options, "--workers", workers) == 0
+            printed = capsys.readouterr()
+            assert printed.out == table.read_text(encoding="utf-8")
+            assert printed.err == ""
+        assert run("sweep", *options, "--workers", 1, "--json") == 0
+        found = list(map(json.loads, capsys.readouterr().out.splitlines()))
+        assert found == list(pc.sweep_rows(family, seed=5, primes=3, n_workers=1))
+
+    def test_cells_with_commas_on_standard_output(self, capsys: pytest.CaptureFixture[str]) -> None:
+        family = ("--inputs", 2, "--outputs", 1, "--depth", 3, "--width", 2)
+        assert run("sweep", *family, "--activation", "[0,1,1],2", "--workers", 1) == 0
+        (row,) = csv.DictReader(capsys.readouterr().out.splitlines())
+        assert (row["activation"], row["status"]) == ("[0,1,1],2", "ok")
+
+    def test_reader_that_has_seen_enough(self) -> None:
+        """Rows come as they are found: of 6^11 the first three are read, and that ends the sweep without a word."""
+        family = ["--inputs", "2", "--outputs", "1", "--depth", "12", "--width", "..6", "--workers", "2"]
+        command = [sys.executable, "-m", "polycore", "sweep", *family]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            assert child.stderr is not None
+            lines = [child.stdout.readline() for _ in range(4)]
+            child.stdout.close()
+            assert child.stderr.read() == ""
+        assert child.returncode == 1
+        assert lines[0].startswith("widths,activation,bias,")
+        assert lines[3].startswith("2-1-1-1-1-1-1-1-1-1-1-3-1,2,false,")
 
 
 class TestFill:
@@ -549,21 +592,7 @@ class TestCommandLine:
         fifo = tmp_path / "endless.csv"
         os.mkfifo(fifo)
         state = tmp_path / "state.npz"
-        command = [
-            sys.executable,
-            "-m",
-            "polycore",
-            "moments",
-            "--data",
-            fifo,
-            "--x",
-            "0",
-            "--degree",
-            "2",
-            "--out",
-            state,
-        ]
-        child = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+        child = interruptible("moments", "--data", fifo, "--x", "0", "--degree", "2", "--out", state)
         with fifo.open("w", encoding="utf-8"):  # opens once the reader is there, which then waits for data
             time.sleep(0.3)
             child.send_signal(signal.SIGINT)

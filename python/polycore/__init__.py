@@ -27,7 +27,7 @@ from .product import correlation, graded_product
 from .program import Activation, Affine, Indeterminate, Program
 from .rank import modular_kernel, modular_rank
 from .report import Report, report
-from .sweep import SweepResult, sweep
+from .sweep import SweepResult, sweep, sweep_rows
 from .veronese import veronese
 
 __version__ = _version("polycore")
@@ -83,5 +83,6 @@ __all__ = [
     "report",
     "show_config",
     "sweep",
+    "sweep_rows",
     "veronese",
 ]

@@ -8,6 +8,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
@@ -44,14 +45,14 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _say(text: object) -> None:
+def _say(text: object, flush: bool = False) -> None:
     """Print, in plain characters where the encoding of the output lacks others."""
     encoding, line = sys.stdout.encoding or "utf-8", str(text)
     try:
         line.encode(encoding)
     except UnicodeEncodeError:
         line = line.translate(_PLAIN).encode(encoding, "replace").decode(encoding)
-    print(line)
+    print(line, flush=flush)
 
 
 # --- polycore dim -----------------------------------------------------------------------------------------------------
@@ -90,6 +91,7 @@ def _dim(options: argparse.Namespace, _: Sequence[str]) -> None:
                 "verdict": identified.verdict,
                 "proved": identified.proved,
                 "error_bound": identified.error_bound,
+                "theorem": identified.theorem,
                 "reason": identified.reason,
             },
         }
@@ -121,7 +123,8 @@ def _add_sweep(commands: Any) -> None:
         "sweep",
         help="the dimensions of a whole family of networks, in a table",
         description="The dimension of every network with depths and widths in given ranges, one row each, in a CSV or "
-        "Parquet file. Rows are written as they are found; a sweep that was stopped goes on where it was.",
+        "Parquet file, or as CSV on standard output. Rows are written as they are found; with a file, a sweep that was "
+        "stopped goes on where it was.",
     )
     parser.add_argument("--inputs", required=True, type=_read.ranges, metavar="N..M", help="numbers of inputs: 2, 1..3")
     parser.add_argument("--outputs", required=True, type=_read.ranges, metavar="N..M", help="numbers of outputs")
@@ -132,7 +135,11 @@ def _add_sweep(commands: Any) -> None:
         "--width", required=True, type=_read.ranges, metavar="N..M", help="widths of the hidden layers: ..6, 2,4,6"
     )
     _add_common(parser)
-    parser.add_argument("--out", required=True, metavar="FILE", help="table to write (.csv or .parquet)")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="table to write (.csv or .parquet); default: CSV on standard output, lines of JSON with --json",
+    )
     parser.add_argument(
         "--timeout", type=_read.seconds, metavar="SECONDS", help="stop the computation of a network after this"
     )
@@ -161,16 +168,29 @@ def _sweep(options: argparse.Namespace, _: Sequence[str]) -> None:
         )
     except (ValueError, TypeError) as error:
         raise UsageError(one_line(error)) from None
-    result = sweep(
-        family,
-        options.out,
-        seed=options.seed,
-        primes=options.primes,
-        max_error=options.max_error,
-        timeout=options.timeout,
-        n_workers=options.workers,
-    )
+    how = {
+        "seed": options.seed,
+        "primes": options.primes,
+        "max_error": options.max_error,
+        "timeout": options.timeout,
+        "n_workers": options.workers,
+    }
+    if options.out is None:
+        _print_rows(family, how, options.json)
+        return
+    result = sweep(family, options.out, **how)
     _say(json.dumps(result.to_dict()) if options.json else result)
+
+
+def _print_rows(family: Any, how: dict[str, Any], as_json: bool) -> None:
+    """Line by line, for whoever reads along; on a terminal they are progress enough."""
+    from .sweep import COLUMNS, csv_line, sweep_rows
+
+    if not as_json:
+        _say(csv_line(COLUMNS), flush=True)
+    with closing(sweep_rows(family, **how, progress=not sys.stdout.isatty())) as rows:
+        for row in rows:
+            _say(json.dumps(row) if as_json else csv_line(row.values()), flush=True)
 
 
 # --- polycore fill ----------------------------------------------------------------------------------------------------

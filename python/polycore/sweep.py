@@ -11,12 +11,15 @@ import csv
 import errno
 import io
 import os
+import shutil
 import stat
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from itertools import islice, repeat, zip_longest
 from pathlib import Path
 from typing import Any
@@ -29,7 +32,7 @@ from .config import default_threads
 from .dimension import dimension
 from .networks import MLP
 
-__all__ = ["SweepResult", "sweep"]
+__all__ = ["SweepResult", "sweep", "sweep_rows"]
 
 Cells = list[str]
 Progress = Callable[[int, "int | None"], object]
@@ -55,6 +58,8 @@ _REALS = ("error_bound", "max_error")
 
 _OK, _TIMEOUT, _ERROR = "ok", "timeout", "error: "
 _ROWS_PER_GROUP = 2**16
+_METER_SECONDS = 0.5
+_FORETOLD = 1e9  # seconds; beyond that no time is told
 
 
 @dataclass(frozen=True)
@@ -134,14 +139,19 @@ def sweep(
         Processes; 0 is one for every processor (or POLYCORE_NUM_THREADS, OMP_NUM_THREADS). The table does not depend
         on it.
     progress : bool or callable, optional
-        By default a bar with rows per second on standard error, where that is a terminal and tqdm is installed; False:
-        none; a function is called with the number of rows that are there and that of all (None if unknown).
+        By default a line with rows per second and the time left on standard error, where that is a terminal (a bar, if
+        tqdm is installed); False: none; a function is called with the number of rows that are there and that of all
+        (None if unknown).
     resume : bool
         Go on with a file that is there; with False an existing file is an error.
 
     Returns
     -------
     SweepResult
+
+    See Also
+    --------
+    sweep_rows : The rows one by one, without a file.
 
     Raises
     ------
@@ -168,7 +178,8 @@ def sweep(
     that goes on where the last one ended. For x.parquet the rows are in x.parquet.partial until all are there. Rows
     that are there are not computed again, whatever their status.
 
-    With one worker and no time-out, rows are computed in this process.
+    With one worker and no time-out, rows are computed in this process. While a generator of architectures keeps the
+    sweep waiting for the next one, rows that workers finish are not written.
 
     Examples
     --------
@@ -183,19 +194,8 @@ def sweep(
     >>> print(text.splitlines()[2])
     2-2-1,2,false,6,3,3,3,0,3,true,true,0.0,2,1e-09,0,ok
     """
-    settings = _Settings(
-        as_index(primes, "primes", 1, INT32_MAX),
-        as_real(max_error, "max_error"),
-        as_index(seed, "seed", 0, 2**64 - 1),
-    )
-    if not 0 < settings.max_error < 1:
-        raise ValueError(f"`max_error` must be between 0 and 1, got {max_error}")
-    if timeout is not None and not as_real(timeout, "timeout") > 0:
-        raise ValueError(f"`timeout` must be a positive number of seconds, got {timeout}")
-    workers = as_index(n_workers, "n_workers", 0, 4096) or default_threads()[0]
+    settings, workers = _checked(seed, primes, max_error, timeout, n_workers, progress)
     as_flag(resume, "resume")
-    if not (progress is None or callable(progress)):
-        as_flag(progress, "progress")
     if not isinstance(out, (str, os.PathLike)):
         raise TypeError(f"`out` must be a path, got {_describe(out)}")
     path = Path(out)
@@ -207,8 +207,8 @@ def sweep(
         tally = table.match(tasks, settings)
         n_found = tally.total()
         with _Meter(progress, n_found, total, path.name) as meter:
-            n_left = sys.maxsize if total is None else max(1, total - n_found)
-            for lines in _computed(tasks, settings, min(workers, n_left), timeout):
+            n_left = None if total is None else total - n_found
+            for lines in _computed(tasks, settings, _at_most(n_left, workers), timeout):
                 table.append(lines)
                 tally.update(_status_of(line) for line in lines)
                 meter.update(len(lines))
@@ -217,6 +217,89 @@ def sweep(
     return SweepResult(
         str(path), n_rows, n_found, n_rows - n_found, tally[_TIMEOUT], n_rows - tally[_OK] - tally[_TIMEOUT]
     )
+
+
+def sweep_rows(
+    architectures: Iterable[Any],
+    *,
+    seed: int = 0,
+    primes: int = 2,
+    max_error: float = 1e-9,
+    timeout: float | None = None,
+    n_workers: int = 0,
+    progress: bool | Progress | None = False,
+) -> Generator[dict[str, Any], None, None]:
+    """The dimension of every architecture, one row each, as they are found: `sweep` without a file.
+
+    Parameters
+    ----------
+    architectures, seed, primes, max_error, timeout, n_workers
+        As for `sweep`.
+    progress : bool or callable, optional
+        As for `sweep`, but by default there is none.
+
+    Returns
+    -------
+    generator of dict
+        Of rows in the order of the architectures, from column name to value, with None where there is no result. The
+        columns, in this order, are those of `sweep`; widths and activation are text.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad arguments, at once; for an architecture that is none, in its turn if the architectures come from a
+        generator.
+
+    Notes
+    -----
+    The workers, if any, start with the first row. They are a little ahead of the row that was taken last, and end with
+    the generator, also when it is closed or forgotten.
+
+    Examples
+    --------
+    >>> from polycore import architectures, sweep_rows
+    >>> family = architectures(inputs=2, outputs=1, depth=3, width=(2, 3))
+    >>> for row in sweep_rows(family, n_workers=1):
+    ...     print(row["widths"], row["dimension"], row["filling"])
+    2-2-2-1 5 True
+    2-2-3-1 5 True
+    2-3-2-1 5 True
+    2-3-3-1 5 True
+    """
+    settings, workers = _checked(seed, primes, max_error, timeout, n_workers, progress)
+    tasks, total = _as_tasks(architectures)
+    return _records(_computed(tasks, settings, _at_most(total, workers), timeout), _Meter(progress, 0, total, "sweep"))
+
+
+def csv_line(row: Iterable[Any]) -> str:
+    """The values of a row as a line of the CSV file, without its end."""
+    return _line(["" if value is None else _text(value) for value in row])
+
+
+# --- arguments --------------------------------------------------------------------------------------------------------
+
+
+def _checked(
+    seed: object, primes: object, max_error: object, timeout: object, n_workers: object, progress: object
+) -> tuple[_Settings, int]:
+    """What the rows depend on, and the number of workers."""
+    settings = _Settings(
+        as_index(primes, "primes", 1, INT32_MAX),
+        as_real(max_error, "max_error"),
+        as_index(seed, "seed", 0, 2**64 - 1),
+    )
+    if not 0 < settings.max_error < 1:
+        raise ValueError(f"`max_error` must be between 0 and 1, got {max_error}")
+    if timeout is not None and not as_real(timeout, "timeout") > 0:
+        raise ValueError(f"`timeout` must be a positive number of seconds, got {timeout}")
+    if not (progress is None or callable(progress)):
+        as_flag(progress, "progress")
+    return settings, as_index(n_workers, "n_workers", 0, 4096) or default_threads()[0]
+
+
+def _at_most(n_rows: int | None, n_workers: int) -> int:
+    """No more workers than there are rows, if their number is known."""
+    return n_workers if n_rows is None else min(n_workers, max(1, n_rows))
 
 
 def _as_tasks(architectures: object) -> tuple[Iterator[Architecture], int | None]:
@@ -267,6 +350,14 @@ def _computed(
         yield from results
 
 
+def _records(blocks: Generator[list[str], None, None], meter: _Meter) -> Generator[dict[str, Any], None, None]:
+    with closing(blocks), meter:
+        for lines in blocks:
+            for line in lines:
+                yield {name: _value(cell, name) for name, cell in zip(COLUMNS, _cells(line))}
+            meter.update(len(lines))
+
+
 def _make_worker(setup: dict[str, Any]) -> Callable[[Any], str]:
     """What a worker process runs on each architecture."""
     settings = _Settings(**setup)
@@ -298,6 +389,16 @@ def _architecture_cells(task: Architecture) -> Cells:
 
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _value(cell: str, column: str) -> Any:
+    if column in _TEXTS:
+        return cell
+    if not cell:
+        return None
+    if column in _FLAGS:
+        return cell == "true"
+    return float(cell) if column in _REALS else int(cell)
 
 
 def _line(cells: Cells) -> str:
@@ -523,35 +624,30 @@ def _parquet_bytes(journal: _Journal) -> bytes:
     pa, pq = _import_pyarrow()
     ambient = COLUMNS.index("ambient_dimension")
     large = any(int(_cells(line)[ambient] or 0) > INT64_MAX for line in journal.lines())
-    fields = []
-    for name in COLUMNS:
-        kind = pa.int64()
-        if name in _TEXTS or (large and name == "ambient_dimension"):
-            kind = pa.string()
-        elif name in _FLAGS:
-            kind = pa.bool_()
-        elif name in _REALS:
-            kind = pa.float64()
-        elif name == "seed":
-            kind = pa.uint64()
-        fields.append((name, kind))
-    schema = pa.schema(fields)
+    texts = (*_TEXTS, "ambient_dimension") if large else _TEXTS
+    kinds = {
+        **dict.fromkeys(COLUMNS, pa.int64()),
+        **dict.fromkeys(texts, pa.string()),
+        **dict.fromkeys(_FLAGS, pa.bool_()),
+        **dict.fromkeys(_REALS, pa.float64()),
+        "seed": pa.uint64(),
+    }
+    schema = pa.schema(list(kinds.items()))
     buffer = io.BytesIO()
     with pq.ParquetWriter(buffer, schema) as writer:
         for rows in _in_groups(map(_cells, journal.lines())):
-            columns = [[_from_text(cell, kind, pa) for cell in column] for column, (_, kind) in zip(zip(*rows), fields)]
-            writer.write_table(pa.table([pa.array(c, k) for c, (_, k) in zip(columns, fields)], schema=schema))
+            columns = [
+                pa.array(
+                    [
+                        (cell or None) if large and name == "ambient_dimension" else _value(cell, name)
+                        for cell in column
+                    ],
+                    kind,
+                )
+                for column, (name, kind) in zip(zip(*rows), kinds.items())
+            ]
+            writer.write_table(pa.table(columns, schema=schema))
     return buffer.getvalue()
-
-
-def _from_text(cell: str, kind: Any, pa: Any) -> Any:
-    if kind == pa.string():
-        return cell
-    if not cell:
-        return None
-    if kind == pa.bool_():
-        return cell == "true"
-    return float(cell) if kind == pa.float64() else int(cell)
 
 
 def _in_groups(rows: Iterable[Cells]) -> Iterator[list[Cells]]:
@@ -577,7 +673,7 @@ def _read_parquet(path: Path) -> Iterator[str]:
             raise ValueError(f"{path} is not the file of a sweep: its columns are not those of one")
         for batch in file.iter_batches():
             for row in zip(*(column.to_pylist() for column in batch.columns)):
-                yield _line(["" if value is None else _text(value) for value in row])
+                yield csv_line(row)
 
 
 # --- progress ---------------------------------------------------------------------------------------------------------
@@ -588,15 +684,19 @@ class _Meter:
 
     def __init__(self, progress: bool | Progress | None, n_found: int, total: int | None, name: str) -> None:
         self._call = progress if callable(progress) else None
-        self._done, self._total = n_found, total
+        self._shown = self._call is None and progress is not False and sys.stderr.isatty()
+        self._name, self._done, self._total = name, n_found, total
+        self._bar_total = None if total is None or total > INT64_MAX else total
         self._bar: Any = None
-        if self._call is None and progress is not False and sys.stderr.isatty():
-            with suppress(ImportError):
-                from tqdm import tqdm
-
-                self._bar = tqdm(desc=name, unit=" rows", initial=n_found, total=total, leave=False)
 
     def __enter__(self) -> _Meter:
+        if self._shown:
+            try:
+                from tqdm import tqdm
+            except ImportError:
+                self._bar = _PlainBar(self._name, self._done, self._bar_total)
+            else:
+                self._bar = tqdm(desc=self._name, unit=" rows", initial=self._done, total=self._bar_total, leave=False)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -609,3 +709,37 @@ class _Meter:
             self._bar.update(n_rows)
         if self._call is not None:
             self._call(self._done, self._total)
+
+
+class _PlainBar:
+    """One line on standard error, written again and again, for those without tqdm."""
+
+    def __init__(self, name: str, n_found: int, total: int | None) -> None:
+        self._name, self._found, self._done, self._total = name, n_found, n_found, total
+        self._stream = sys.stderr
+        self._start = self._shown = time.monotonic()
+        self._show("")
+
+    def update(self, n_rows: int) -> None:
+        self._done += n_rows
+        now = time.monotonic()
+        if now - self._shown < _METER_SECONDS:
+            return
+        self._shown = now
+        rate = (self._done - self._found) / max(now - self._start, 1e-9)
+        text = f", {rate:,.{0 if rate >= 10 else 2}f} rows/s"
+        if self._total is not None and self._total - self._done < _FORETOLD * rate:
+            text += f", ETA {timedelta(seconds=round((self._total - self._done) / rate))}"
+        self._show(text)
+
+    def _show(self, text: str) -> None:
+        of_all = "" if self._total is None else f" of {self._total:,}"
+        self._write(f"{self._name}: {self._done:,}{of_all} rows{text}")
+
+    def _write(self, text: str) -> None:
+        width = shutil.get_terminal_size().columns - 1  # all of the line, to erase the last one
+        self._stream.write(f"\r{text[:width]:{width}}\r")
+        self._stream.flush()
+
+    def close(self) -> None:
+        self._write("")
