@@ -25,6 +25,8 @@ Call = Callable[[], Any]
 
 # One measurement lasts at least this long; shorter calls are repeated within it.
 SHORTEST = 0.02
+# Pause before each with several threads: those of OpenBLAS spin on after a call, on cores that the next one needs.
+SETTLE = 0.2
 # The two sides must agree to this, relative to the largest number of the result.
 AGREEMENT = 1e-6
 
@@ -200,7 +202,7 @@ class Session:
             if not difference <= AGREEMENT:
                 raise AssertionError(f"the two sides differ by {difference:.2g} at {size}, against {peer_name}")
         calls = [ours, *([] if peer is None else [peer]), *([] if limit is None else [limit.run])]
-        times = in_turn(calls, self.repeats, self._shortest)
+        times = in_turn(calls, self.repeats, self._shortest, SETTLE if self.n_threads > 1 and not self.tiny else 0.0)
         row = Row(size, times[0] / our_items, peer_name, n_threads=self.n_threads, details=details or {})
         if peer is not None:
             row.peer_s = times[1] / peer_items
@@ -243,7 +245,7 @@ class Session:
         return min(times, key=lambda name: times[name]), report
 
 
-def in_turn(calls: Sequence[Call], repeats: int, shortest: float) -> list[float]:
+def in_turn(calls: Sequence[Call], repeats: int, shortest: float, settle: float = 0.0) -> list[float]:
     """Median seconds per call of each, measured in turn: one, the next, ..., one, the next, ..."""
     loops = [_loops(call, shortest) for call in calls]
     samples: list[list[float]] = [[] for _ in calls]
@@ -253,6 +255,7 @@ def in_turn(calls: Sequence[Call], repeats: int, shortest: float) -> list[float]
         for repeat in range(repeats):
             order = range(len(calls)) if repeat % 2 == 0 else reversed(range(len(calls)))
             for i in order:
+                time.sleep(settle)
                 samples[i].append(_seconds(calls[i], loops[i]))
     finally:
         gc.enable()
