@@ -7,7 +7,7 @@ import argparse
 import re
 from typing import Any
 
-ACTIVATION_HELP = (
+_ACTIVATION_HELP = (
     "a power (2), one power a hidden layer (2,3), coefficients low to high ([0,0,1,1]), a generic polynomial "
     "(generic:3), or the best polynomial approximation of a function, name:degree (tanh:5); default 2"
 )
@@ -17,6 +17,19 @@ _MAX_RANGE = 2**16
 
 class UsageError(Exception):
     """The command line asks for something that makes no sense: exit code 2."""
+
+
+def add_layers(parser: argparse.ArgumentParser) -> None:
+    """The options that say what the layers of a network are, besides their widths."""
+    parser.add_argument("--activation", default="2", metavar="P", help=_ACTIVATION_HELP)
+    parser.add_argument(
+        "--interval",
+        type=interval,
+        default=(-3.0, 3.0),
+        metavar="LOW,HIGH",
+        help="where name:degree approximates the function; default -3,3 (write --interval=-3,3)",
+    )
+    parser.add_argument("--bias", action="store_true", help="give every layer a bias")
 
 
 def integers(text: str) -> list[int]:

@@ -29,20 +29,12 @@ def add_commands(commands: Any) -> None:
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--activation", default="2", metavar="P", help=_read.ACTIVATION_HELP)
-    parser.add_argument("--bias", action="store_true", help="give every layer a bias")
+    _read.add_layers(parser)
     parser.add_argument("--seed", type=_read.seed, default=0, metavar="N", help="of the random numbers; default 0")
     parser.add_argument(
         "--primes", type=_read.positive, default=2, metavar="N", help="primes to try at least; default 2"
     )
     parser.add_argument("--max-error", type=_read.probability, default=1e-9, metavar="P", help=_LEVEL)
-    parser.add_argument(
-        "--interval",
-        type=_read.interval,
-        default=(-3.0, 3.0),
-        metavar="LOW,HIGH",
-        help="where name:degree approximates the function; default -3,3 (write --interval=-3,3)",
-    )
 
 
 def _say(text: object, flush: bool = False) -> None:

@@ -99,6 +99,14 @@ def as_real(value: object, name: str, minimum: float | None = None, finite: bool
     return value
 
 
+def as_probability(value: object, name: str) -> float:
+    """A real number between 0 and 1, both excluded, as a float."""
+    number = as_real(value, name)
+    if not 0 < number < 1:
+        raise ValueError(f"`{name}` must be between 0 and 1, got {value}")
+    return number
+
+
 def check_choice(value: object, name: str, choices: Sequence[object]) -> None:
     """ValueError unless ``value`` is one of ``choices``."""
     if not any(type(value) is type(choice) and value == choice for choice in choices):

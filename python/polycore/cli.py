@@ -129,20 +129,7 @@ def _add_report(commands: Any) -> None:
     parser.add_argument("--x", required=True, metavar="COLS", help="input columns: " + _COLUMNS_HELP)
     parser.add_argument("--y", required=True, metavar="COLS", help="output columns")
     parser.add_argument("--widths", required=True, type=_read.widths, metavar="N,N,…", help="layer widths: 10,4,1")
-    parser.add_argument(
-        "--activation",
-        default="2",
-        metavar="P",
-        help=_read.ACTIVATION_HELP,
-    )
-    parser.add_argument(
-        "--interval",
-        type=_read.interval,
-        default=(-3.0, 3.0),
-        metavar="LOW,HIGH",
-        help="where name:degree approximates the function; default -3,3 (write --interval=-3,3)",
-    )
-    parser.add_argument("--bias", action="store_true", help="give every layer a bias")
+    _read.add_layers(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="directory for index.html and report.json")
     parser.add_argument(
         "--held-out", type=_read.fraction, default=0.2, metavar="F", help="fraction kept for testing; default 0.2"

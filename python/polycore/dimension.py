@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._sampled_rank import RandomRows, random_rank
-from ._validation import _describe, as_index, as_real, as_rng, check_size, check_threads
+from ._validation import _describe, as_index, as_probability, as_rng, check_size, check_threads
 from .bounds import upper_bound
 from .modular import format_bound
 from .networks import Network
@@ -179,9 +179,7 @@ def dimension(
     if not isinstance(net, Network):
         raise TypeError(f"`net` must be a polycore network, got {_describe(net)}")
     n_primes = as_index(primes, "primes", 1)
-    largest_error = as_real(max_error, "max_error")
-    if not 0 < largest_error < 1:
-        raise ValueError(f"`max_error` must be between 0 and 1, got {max_error}")
+    largest_error = as_probability(max_error, "max_error")
     generator, seed = as_rng(rng)
     program = net.program
     bound = upper_bound(program)

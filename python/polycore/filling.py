@@ -14,7 +14,7 @@ from math import prod
 from operator import mul
 from typing import Any, TypeAlias, overload
 
-from ._validation import INT32_MAX, as_flag, as_index, as_real, as_rng, check_size
+from ._validation import INT32_MAX, as_flag, as_index, as_probability, as_rng, check_size
 from .activations import ActivationPolynomial, as_activations
 from .bounds import upper_bound
 from .dimension import DimensionResult, dimension
@@ -262,10 +262,8 @@ def minimal_filling(
         as_flag(bias, "bias"),
         as_rng(rng)[1],
         as_index(primes, "primes", 1, INT32_MAX),
-        as_real(max_error, "max_error"),
+        as_probability(max_error, "max_error"),
     )
-    if not 0 < search.max_error < 1:
-        raise ValueError(f"`max_error` must be between 0 and 1, got {max_error}")
     minimal = search.run()
     items = tuple(search.item(hidden) for hidden in sorted(minimal))
     error = search.error_bound()

@@ -34,7 +34,7 @@ from itertools import pairwise
 from math import ceil, prod
 from typing import Literal, TypeAlias
 
-from ._validation import _describe, as_index, as_real, as_rng, check_choice, check_threads
+from ._validation import _describe, as_index, as_probability, as_rng, check_choice, check_threads
 from .bounds import ALEXANDER_HIRSCHOWITZ, upper_bound
 from .dimension import DimensionResult, dimension
 from .modular import format_bound
@@ -398,9 +398,7 @@ class _Ranks:
     @classmethod
     def from_arguments(cls, rng: object, primes: object, max_error: object, n_threads: object) -> _Ranks:
         n_primes = as_index(primes, "primes", 1)
-        largest_error = as_real(max_error, "max_error")
-        if not 0 < largest_error < 1:
-            raise ValueError(f"`max_error` must be between 0 and 1, got {max_error}")
+        largest_error = as_probability(max_error, "max_error")
         return cls(as_rng(rng)[1], n_primes, largest_error, check_threads(n_threads))
 
     def dimension(self, net: Network) -> DimensionResult:

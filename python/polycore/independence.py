@@ -64,8 +64,8 @@ from ._validation import (
     _to_array,
     as_exact_array,
     as_index,
+    as_probability,
     as_rational_array,
-    as_real,
     as_residues,
     as_rng,
     check_shape,
@@ -264,9 +264,7 @@ def linear_independence(
     (1, 1, -1)
     """
     (sigma,) = as_activations(activation, 1)
-    largest_error = as_real(max_error, "max_error")
-    if not 0 < largest_error < 1:
-        raise ValueError(f"`max_error` must be between 0 and 1, got {max_error}")
+    largest_error = as_probability(max_error, "max_error")
     threads = check_threads(n_threads)
     family = _Family(*_as_polynomials(polynomials, basis), sigma)
     generator, seed = as_rng(rng)

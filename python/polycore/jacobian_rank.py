@@ -29,6 +29,7 @@ from ._validation import (
     _to_array,
     as_exact_array,
     as_flag,
+    as_probability,
     as_rational_array,
     as_real,
     as_real_array,
@@ -230,9 +231,7 @@ def jacobian_rank(
     if not isinstance(net, Network):
         raise TypeError(f"`net` must be a polycore network, got {_describe(net)}")
     prove = as_flag(exact, "exact")
-    largest_error = as_real(max_error, "max_error")
-    if not 0 < largest_error < 1:
-        raise ValueError(f"`max_error` must be between 0 and 1, got {max_error}")
+    largest_error = as_probability(max_error, "max_error")
     relative = None if tol is None else as_real(tol, "tol", 0.0)
     if relative is not None and relative >= 1:
         raise ValueError(f"`tol` must be less than 1, got {tol}")

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ._state_file import write_atomically
-from ._validation import INT32_MAX, INT64_MAX, _describe, as_flag, as_index, as_real
+from ._validation import INT32_MAX, INT64_MAX, _describe, as_flag, as_index, as_probability, as_real
 from ._workers import map_in_workers
 from .architectures import Architecture, Architectures, as_architecture
 from .config import default_threads
@@ -285,11 +285,9 @@ def _checked(
     """What the rows depend on, and the number of workers."""
     settings = _Settings(
         as_index(primes, "primes", 1, INT32_MAX),
-        as_real(max_error, "max_error"),
+        as_probability(max_error, "max_error"),
         as_index(seed, "seed", 0, 2**64 - 1),
     )
-    if not 0 < settings.max_error < 1:
-        raise ValueError(f"`max_error` must be between 0 and 1, got {max_error}")
     if timeout is not None and not as_real(timeout, "timeout") > 0:
         raise ValueError(f"`timeout` must be a positive number of seconds, got {timeout}")
     if not (progress is None or callable(progress)):
