@@ -62,9 +62,14 @@ class Forms:
 
 
 class Cotangents(Protocol):
-    """What the reverse sweep carries, and how it goes back through a product and pairs with an affine instruction."""
+    """What the reverse sweep carries.
+
+    It goes back through a product with y (`pull_back`) and through taking a polynomial of lower degree for one of
+    higher degree (`restrict`), and pairs with an affine instruction (`weights`, `bias`).
+    """
 
     def pull_back(self, m: Array, degree_in: int, y: Array, degree_y: int) -> Array: ...
+    def restrict(self, m: Array, degree_in: int, degree_out: int) -> Array: ...
     def weights(self, m: Array, z: Array, degree: int) -> Array: ...
     def bias(self, m: Array, degree: int) -> Array: ...
 
@@ -77,6 +82,9 @@ class SampleCotangents:
 
     def pull_back(self, m: Array, degree_in: int, y: Array, degree_y: int) -> Array:
         return self.values.ring.multiply(m, y)
+
+    def restrict(self, m: Array, degree_in: int, degree_out: int) -> Array:
+        return m
 
     def weights(self, m: Array, z: Array, degree: int) -> Array:
         return self.values.ring.multiply(m[..., :, None, :], z[..., None, :, :])
@@ -96,6 +104,9 @@ class DualForms:
 
     def pull_back(self, m: Array, degree_in: int, y: Array, degree_y: int) -> Array:
         return self.forms.ring.correlation(self.forms.d, degree_in, degree_y, m, y)
+
+    def restrict(self, m: Array, degree_in: int, degree_out: int) -> Array:
+        return m[..., : self.forms.length(degree_in)]
 
     def weights(self, m: Array, z: Array, degree: int) -> Array:
         return self.forms.ring.matmul(m, z.swapaxes(-1, -2))
@@ -117,13 +128,19 @@ class Derivatives:
     def pull_back(self, m: Array, degree_in: int, y: Array, degree_y: int) -> Array:
         return self.forms.multiply(m, self.degree - degree_in - degree_y, y, degree_y)
 
+    def restrict(self, m: Array, degree_in: int, degree_out: int) -> Array:
+        return self._padded(m, self.degree - degree_in)
+
     def weights(self, m: Array, z: Array, degree: int) -> Array:
         return self.forms.multiply(m[..., :, None, :], self.degree - degree, z[..., None, :, :], degree)
 
     def bias(self, m: Array, degree: int) -> Array:
-        # Multiplying by x0^degree keeps the coefficients and appends zeros.
+        return self._padded(m, self.degree)
+
+    def _padded(self, m: Array, degree: int) -> Array:
+        # Multiplying by a power of x0 keeps the coefficients and appends zeros.
         # (np.pad would write numpy integers among the Python ones of exact arithmetic.)
-        padded = np.zeros((*m.shape[:-1], self.forms.length(self.degree)), dtype=m.dtype)
+        padded = np.zeros((*m.shape[:-1], self.forms.length(degree)), dtype=m.dtype)
         padded[..., : m.shape[-1]] = m
         return padded
 

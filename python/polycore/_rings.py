@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import reduce
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -26,6 +27,7 @@ class Ring(Protocol):
     def lift(self, x: Array) -> Array: ...
     def zeros(self, shape: tuple[int, ...]) -> Array: ...
     def add(self, x: Array, y: Array) -> Array: ...
+    def sum(self, x: Array, axis: int) -> Array: ...
     def scale(self, c: Any, x: Array) -> Array: ...
     def add_scalar(self, x: Array, c: Any) -> None: ...
     def multiply(self, x: Array, y: Array) -> Array: ...
@@ -49,6 +51,9 @@ class Numbers:
     def add(self, x: Array, y: Array) -> Array:
         # Residues are below 2^61, so their sum fits.
         return (x + y) % self.dtype.type(self.modulus) if self.modulus else x + y
+
+    def sum(self, x: Array, axis: int) -> Array:
+        return reduce(self.add, np.moveaxis(x, axis, 0))
 
     def scale(self, c: Any, x: Array) -> Array:
         c = int(c) % self.modulus if self.modulus else c
@@ -106,6 +111,9 @@ class DualNumbers:
 
     def add(self, x: Array, y: Array) -> Array:
         return self.ring.add(x, y)
+
+    def sum(self, x: Array, axis: int) -> Array:
+        return self.ring.sum(x, axis)
 
     def scale(self, c: Any, x: Array) -> Array:
         return self.ring.scale(c, x)

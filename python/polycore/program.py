@@ -16,8 +16,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property, lru_cache
-from typing import Any, ClassVar, TypeAlias
+from functools import cached_property, lru_cache, reduce
+from typing import Any, ClassVar, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,18 @@ from ._validation import (
 from .errors import NumericalError
 from .monomials import MonomialBasis
 
-__all__ = ["Activation", "Affine", "Indeterminate", "Instruction", "Interpreter", "ParameterBlock", "Program"]
+__all__ = [
+    "Activation",
+    "Add",
+    "Affine",
+    "Indeterminate",
+    "Instruction",
+    "Interpreter",
+    "MatMul",
+    "ParameterBlock",
+    "Program",
+    "Select",
+]
 
 Number: TypeAlias = int | float | Fraction
 
@@ -65,7 +76,11 @@ _SAMPLES = 1024
 
 @dataclass(frozen=True)
 class Affine:
-    """z -> W z + b on the values of slot ``input``; W (n_out, n_in) is dense, b is optional.
+    """z -> W z + b on the values of slot ``input``; b is optional.
+
+    Without ``windows`` W (n_out, width of the slot) acts on the whole slot. With them the same W (n_out, window_size)
+    and b act on every window, a tuple of positions in the slot: a convolution, or one matrix for every token. The
+    values of window w follow those of window w - 1.
 
     Parameters are consumed in program order: W row-major, then b.
     """
@@ -73,6 +88,7 @@ class Affine:
     input: int
     n_out: int
     bias: bool = False
+    windows: tuple[tuple[int, ...], ...] | None = None
 
     kind: ClassVar[str] = "affine"
 
@@ -80,15 +96,38 @@ class Affine:
         object.__setattr__(self, "input", as_index(self.input, "input", 0))
         object.__setattr__(self, "n_out", as_index(self.n_out, "n_out", 1, INT32_MAX))
         object.__setattr__(self, "bias", as_flag(self.bias, "bias"))
+        if self.windows is not None:
+            object.__setattr__(self, "windows", _as_windows(self.windows))
 
     @property
-    def is_homogeneous(self) -> bool:
-        """Whether forms go to forms of one degree."""
-        return not self.bias
+    def inputs(self) -> tuple[int, ...]:
+        """The slots it reads."""
+        return (self.input,)
+
+    @property
+    def n_windows(self) -> int:
+        """How many windows W acts on; 1 if it acts on the whole slot."""
+        return 1 if self.windows is None else len(self.windows)
+
+    def window_size(self, width: int) -> int:
+        """Number of columns of W, for a slot of this width."""
+        return width if self.windows is None else len(self.windows[0])
+
+    def width_out(self, widths: Sequence[int]) -> int:
+        """Width of the slot it writes, given those of the slots before it."""
+        if self.windows is None:
+            return self.n_out
+        _check_positions(max(map(max, self.windows)), widths[self.input], "windows")
+        return self.n_out * len(self.windows)
+
+    def degree_out(self, degrees: Sequence[int]) -> int:
+        """Degree of the slot it writes."""
+        return degrees[self.input]
 
     def as_tuple(self) -> tuple[Any, ...]:
         """The instruction as the executors take it."""
-        return self.kind, self.input, self.n_out, self.bias
+        fields = self.kind, self.input, self.n_out, self.bias
+        return fields if self.windows is None else (*fields, [list(window) for window in self.windows])
 
 
 @dataclass(frozen=True)
@@ -137,6 +176,19 @@ class Activation:
         degree = max((j for j, c in enumerate(coefficients) if c != 0), default=0)
         object.__setattr__(self, "coefficients", coefficients[: degree + 1])
 
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The slots it reads."""
+        return (self.input,)
+
+    def width_out(self, widths: Sequence[int]) -> int:
+        """Width of the slot it writes, given those of the slots before it."""
+        return widths[self.input]
+
+    def degree_out(self, degrees: Sequence[int]) -> int:
+        """Degree of the slot it writes."""
+        return degrees[self.input] * self.degree
+
     def _reading(self, slot: int) -> Activation:
         """The same activation on the values of another slot."""
         # The coefficients have been checked: deep networks have many layers, and sweeps many networks.
@@ -165,7 +217,121 @@ class Activation:
         return self.kind, self.input, list(self.coefficients)
 
 
-Instruction: TypeAlias = Affine | Activation
+@dataclass(frozen=True)
+class Select:
+    """The values of slot ``input`` at the positions ``indices``; a position may be repeated."""
+
+    input: int
+    indices: tuple[int, ...]
+
+    kind: ClassVar[str] = "select"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "input", as_index(self.input, "input", 0))
+        object.__setattr__(self, "indices", _as_positions(self.indices, "indices"))
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The slots it reads."""
+        return (self.input,)
+
+    def width_out(self, widths: Sequence[int]) -> int:
+        """Width of the slot it writes, given those of the slots before it."""
+        _check_positions(max(self.indices), widths[self.input], "indices")
+        return len(self.indices)
+
+    def degree_out(self, degrees: Sequence[int]) -> int:
+        """Degree of the slot it writes."""
+        return degrees[self.input]
+
+    def as_tuple(self) -> tuple[Any, ...]:
+        """The instruction as the executors take it."""
+        return self.kind, self.input, list(self.indices)
+
+
+@dataclass(frozen=True)
+class Add:
+    """The sum of two or more slots of the same width."""
+
+    inputs: tuple[int, ...]
+
+    kind: ClassVar[str] = "add"
+
+    def __post_init__(self) -> None:
+        slots = _as_positions(self.inputs, "inputs")
+        if len(slots) < 2:
+            raise ValueError(f"`inputs` must name at least two slots, got {slots}")
+        object.__setattr__(self, "inputs", slots)
+
+    def width_out(self, widths: Sequence[int]) -> int:
+        """Width of the slot it writes, given those of the slots before it."""
+        added = [widths[slot] for slot in self.inputs]
+        if len(set(added)) > 1:
+            raise ValueError(f"`inputs` must be slots of equal width, got widths {added}")
+        return added[0]
+
+    def degree_out(self, degrees: Sequence[int]) -> int:
+        """Degree of the slot it writes."""
+        return max(degrees[slot] for slot in self.inputs)
+
+    def as_tuple(self) -> tuple[Any, ...]:
+        """The instruction as the executors take it."""
+        return self.kind, list(self.inputs)
+
+
+@dataclass(frozen=True)
+class MatMul:
+    """The product, (rows, cols) row-major, of the matrices (rows, inner) and (inner, cols) held by two slots.
+
+    They are row-major, or their transposes are, where ``transpose_left`` or ``transpose_right`` says so. Both may be
+    the same slot.
+    """
+
+    left: int
+    right: int
+    rows: int
+    inner: int
+    cols: int
+    transpose_left: bool = False
+    transpose_right: bool = False
+
+    kind: ClassVar[str] = "matmul"
+
+    def __post_init__(self) -> None:
+        for name in ("left", "right"):
+            object.__setattr__(self, name, as_index(getattr(self, name), name, 0))
+        for name in ("rows", "inner", "cols"):
+            object.__setattr__(self, name, as_index(getattr(self, name), name, 1, INT32_MAX))
+        for name in ("transpose_left", "transpose_right"):
+            object.__setattr__(self, name, as_flag(getattr(self, name), name))
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The slots it reads."""
+        return self.left, self.right
+
+    def width_out(self, widths: Sequence[int]) -> int:
+        """Width of the slot it writes, given those of the slots before it."""
+        for name, slot, size in (("left", self.left, self.rows), ("right", self.right, self.cols)):
+            if widths[slot] != size * self.inner:
+                other = "rows" if name == "left" else "cols"
+                raise ValueError(
+                    f"`{name}` must be a slot of width {other} * inner = {size * self.inner}, got {widths[slot]}"
+                )
+        return self.rows * self.cols
+
+    def degree_out(self, degrees: Sequence[int]) -> int:
+        """Degree of the slot it writes."""
+        return degrees[self.left] + degrees[self.right]
+
+    def as_tuple(self) -> tuple[Any, ...]:
+        """The instruction as the executors take it."""
+        sizes = self.rows, self.inner, self.cols
+        return self.kind, self.left, self.right, *sizes, self.transpose_left, self.transpose_right
+
+
+Instruction: TypeAlias = Affine | Activation | Select | Add | MatMul
+_KINDS: dict[str, type[Instruction]] = {c.kind: c for c in (Affine, Activation, Select, Add, MatMul)}
 
 
 @dataclass(frozen=True)
@@ -198,8 +364,8 @@ class Program:
     ----------
     n_inputs : int
         Width of slot 0.
-    instructions : sequence of Affine and Activation
-        Instruction k reads a slot <= k and writes slot k + 1; the last slot is the output.
+    instructions : sequence of Affine, Activation, Select, Add and MatMul
+        Instruction k reads slots <= k and writes slot k + 1; the last slot is the output.
 
     Attributes
     ----------
@@ -207,8 +373,8 @@ class Program:
     widths, degrees : tuple of int
         Width and degree of each slot.
     homogeneous : bool
-        True iff there is no bias and every activation is a monomial c z^r: then every slot holds forms of exactly its
-        degree, otherwise polynomials of at most that degree.
+        True iff there is no bias, every activation is a monomial c z^r and every sum is of slots of equal degree: then
+        every slot holds forms of exactly its degree, otherwise polynomials of at most that degree.
     basis : MonomialBasis
         Of the output.
     is_generic : bool
@@ -241,28 +407,36 @@ class Program:
         widths, degrees = [self.n_inputs], [1]
         parameters: list[ParameterBlock] = []
         position = 0
+        homogeneous = True
         for k, instruction in enumerate(self.instructions):
-            if not isinstance(instruction, (Affine, Activation)):
-                raise TypeError(f"`instructions[{k}]` must be an Affine or Activation, got {instruction!r}")
-            if instruction.input > k:
-                raise ValueError(
-                    f"`instructions[{k}]` reads slot {_format_int(instruction.input)}, which is not written before it"
-                )
-            width, degree = widths[instruction.input], degrees[instruction.input]
+            if not isinstance(instruction, Instruction):
+                raise TypeError(f"`instructions[{k}]` must be an instruction of polycore.program, got {instruction!r}")
+            for slot in instruction.inputs:
+                if slot > k:
+                    raise ValueError(
+                        f"`instructions[{k}]` reads slot {_format_int(slot)}, which is not written before it"
+                    )
+            try:
+                width = instruction.width_out(widths)
+            except ValueError as error:
+                raise ValueError(f"`instructions[{k}]`: {error}") from None
             if isinstance(instruction, Affine):
-                shapes = [("W", (instruction.n_out, width)), ("b", (instruction.n_out,))]
+                homogeneous &= not instruction.bias
+                columns = instruction.window_size(widths[instruction.input])
+                shapes = [("W", (instruction.n_out, columns)), ("b", (instruction.n_out,))]
                 for kind, shape in shapes if instruction.bias else shapes[:1]:
                     parameters.append(ParameterBlock(k, kind, position, shape))
                     position = parameters[-1].stop
-                width = instruction.n_out
-            else:
-                degree *= instruction.degree
+            elif isinstance(instruction, Activation):
+                homogeneous &= instruction.is_homogeneous
+            elif isinstance(instruction, Add):
+                homogeneous &= len({degrees[slot] for slot in instruction.inputs}) == 1
             widths.append(width)
-            degrees.append(degree)
+            degrees.append(instruction.degree_out(degrees))
         self.widths, self.degrees = tuple(widths), tuple(degrees)
         self.parameters = tuple(parameters)
         self.n_outputs, self.n_params, self.degree = widths[-1], position, degrees[-1]
-        self.homogeneous = all(instruction.is_homogeneous for instruction in self.instructions)
+        self.homogeneous = homogeneous
         self.is_generic = bool(self.indeterminates)
         self.basis = MonomialBasis(self.n_inputs, self.degree, self.homogeneous)
 
@@ -341,7 +515,7 @@ class Program:
         """The executor of the backend in use: ``_core.Program`` or an `Interpreter` (same methods)."""
         kernels = _backend.kernels()
         # The compiled executor counts the members of a batch by their parameters, so it takes at least one.
-        if _backend.name() == "cpp" and self.n_params:
+        if _backend.name() == "cpp" and self.n_params and all(map(_is_compiled, self.instructions)):
             return kernels.Program(self.n_inputs, self._float_tuples())  # type: ignore[attr-defined]
         return Interpreter(self.n_inputs, self.as_tuples(), kernels)
 
@@ -390,7 +564,7 @@ class Interpreter:
     ----------
     n_inputs : int
     instructions : list of tuples
-        ``("affine", input, n_out, bias)`` and ``("activation", input, coefficients)``; see `Program`.
+        Kind and fields, as `Program.as_tuples` gives them.
     kernels : Kernels
         Graded product and correlation.
 
@@ -585,16 +759,30 @@ class Interpreter:
 
     def _forward(self, values: Interpretation, theta: Array, constants: list[list[Any]]) -> list[Array]:
         """All slots, given the parameters (..., B, P) in the ring."""
-        ring, slots, activations = values.ring, [values.inputs], iter(constants)
+        ring, slots, degrees, activations = values.ring, [values.inputs], self.program.degrees, iter(constants)
         for k, instruction in enumerate(self.program.instructions):
-            z, degree = slots[instruction.input], self.program.degrees[instruction.input]
             if isinstance(instruction, Affine):
-                block = ring.matmul(self._weights(k, theta), z)
-                if instruction.bias:
-                    part = values.constant_part(block)
-                    part[...] = ring.add(part, self._bias(k, theta)[..., None])
+                block = self._affine(k, instruction, values, theta, slots[instruction.input])
+            elif isinstance(instruction, Activation):
+                z, degree = slots[instruction.input], degrees[instruction.input]
+                block = compose(values, next(activations), z, degree, degrees[k + 1])
+            elif isinstance(instruction, Select):
+                block = slots[instruction.input][..., list(instruction.indices), :]
+            elif isinstance(instruction, Add):
+                terms = [slots[slot] for slot in instruction.inputs]
+                lead = np.broadcast_shapes(*(term.shape[:-1] for term in terms))
+                block = ring.zeros((*lead, values.length(degrees[k + 1])))
+                for term in terms:  # a polynomial of lower degree fills a prefix
+                    part = block[..., : term.shape[-1]]
+                    part[...] = ring.add(part, term)
             else:
-                block = compose(values, next(activations), z, degree, self.program.degrees[k + 1])
+                left, right = _matrices(instruction, slots)
+                degree_left, degree_right = degrees[instruction.left], degrees[instruction.right]
+                products = (
+                    values.multiply(left[..., i, None, :], degree_left, right[..., None, i, :, :], degree_right)
+                    for i in range(instruction.inner)
+                )
+                block = _vector(reduce(ring.add, products))
             slots.append(block)
         return slots
 
@@ -610,28 +798,69 @@ class Interpreter:
         """The cotangent of each parameter block that the output depends on, given that of the output."""
         ring, program = values.ring, self.program
         bars: dict[int, Array] = {len(program.instructions): seed}
+
+        def add(slot: int, bar: Array) -> None:
+            bars[slot] = ring.add(bars[slot], bar) if slot in bars else bar
+
         activations = iter(reversed(constants))
         for k in reversed(range(len(program.instructions))):
             instruction = program.instructions[k]
             coefficients = next(activations) if isinstance(instruction, Activation) else []
             if k + 1 not in bars:
                 continue  # the output does not depend on this slot
-            m, z = bars.pop(k + 1), slots[instruction.input]
-            degree, degree_out = program.degrees[instruction.input], program.degrees[k + 1]
+            m, degree_out = bars.pop(k + 1), program.degrees[k + 1]
+            degrees = [program.degrees[slot] for slot in instruction.inputs]
             if isinstance(instruction, Affine):
+                windows = _windows(instruction, slots[instruction.input])
+                m = _split(m, instruction.n_windows)
                 for block in self._blocks[k]:
-                    yield block, (cotangents.weights(m, z, degree) if block.kind == "W" else cotangents.bias(m, degree))
-                if instruction.input == 0:
-                    continue
-                m = ring.matmul(self._weights(k, theta).swapaxes(-1, -2), m)
+                    bar = (
+                        cotangents.weights(m, windows, *degrees) if block.kind == "W" else cotangents.bias(m, *degrees)
+                    )
+                    yield block, ring.sum(bar, m.ndim - 3)
+                if instruction.input:
+                    m = ring.matmul(self._weights(k, theta)[..., None, :, :].swapaxes(-1, -2), m)
+                    add(instruction.input, _gather(ring, m, instruction.windows, program.widths[instruction.input]))
+            elif isinstance(instruction, Activation):
+                if instruction.input and instruction.degree:
+                    slope = [ring.scale(j, c) for j, c in enumerate(coefficients)][1:]
+                    rest = degree_out - degrees[0]
+                    derivative = compose(values, slope, slots[instruction.input], degrees[0], rest)
+                    add(instruction.input, cotangents.pull_back(m, degrees[0], derivative, rest))
+            elif isinstance(instruction, Select):
+                if instruction.input:
+                    positions = [(index,) for index in instruction.indices]
+                    width = program.widths[instruction.input]
+                    add(instruction.input, _gather(ring, m[..., :, None, :], positions, width))
+            elif isinstance(instruction, Add):
+                for slot, degree in zip(instruction.inputs, degrees):
+                    if slot:
+                        add(slot, cotangents.restrict(m, degree, degree_out))
             else:
-                if instruction.input == 0 or instruction.degree == 0:
-                    continue
-                slope = [ring.scale(j, c) for j, c in enumerate(coefficients)][1:]
-                derivative = compose(values, slope, z, degree, degree_out - degree)
-                m = cotangents.pull_back(m, degree, derivative, degree_out - degree)
-            bar = bars.get(instruction.input)
-            bars[instruction.input] = m if bar is None else ring.add(bar, m)
+                left, right = _matrices(instruction, slots)
+                m = m.reshape(*m.shape[:-2], instruction.rows, instruction.cols, m.shape[-1])
+                if instruction.left:
+                    parts = (
+                        cotangents.pull_back(m[..., :, None, j, :], degrees[0], right[..., None, :, j, :], degrees[1])
+                        for j in range(instruction.cols)
+                    )
+                    bar = reduce(ring.add, parts)
+                    add(instruction.left, _vector(bar.swapaxes(-2, -3) if instruction.transpose_left else bar))
+                if instruction.right:
+                    parts = (
+                        cotangents.pull_back(m[..., i, None, :, :], degrees[1], left[..., i, :, None, :], degrees[0])
+                        for i in range(instruction.rows)
+                    )
+                    bar = reduce(ring.add, parts)
+                    add(instruction.right, _vector(bar.swapaxes(-2, -3) if instruction.transpose_right else bar))
+
+    def _affine(self, k: int, instruction: Affine, values: Interpretation, theta: Array, z: Array) -> Array:
+        ring = values.ring
+        block = ring.matmul(self._weights(k, theta)[..., None, :, :], _windows(instruction, z))
+        if instruction.bias:
+            part = values.constant_part(block)
+            part[...] = ring.add(part, self._bias(k, theta)[..., None, :, None])
+        return _vector(block)
 
     def _gradient(self, ring: Ring, theta: Array, seed: Array, constants: list[list[Any]]) -> Array:
         """Cotangent of the parameters (..., B, P) given that of the coefficients (..., B, O, N)."""
@@ -706,11 +935,51 @@ class Interpreter:
 
 
 def _as_instruction(k: int, fields: tuple[Any, ...]) -> Instruction:
-    if fields[0] == Affine.kind:
-        return Affine(*fields[1:])
-    if fields[0] == Activation.kind:
-        return Activation(fields[1], tuple(fields[2]))
-    raise ValueError(f"`instructions[{k}]` must be an affine or activation tuple, got {fields!r}")
+    if fields[0] not in _KINDS:
+        raise ValueError(f"`instructions[{k}]` must begin with one of {', '.join(_KINDS)}, got {fields!r}")
+    return _KINDS[fields[0]](*fields[1:])
+
+
+def _is_compiled(instruction: Instruction) -> bool:
+    """Whether the compiled executor has the instruction."""
+    return isinstance(instruction, Activation) or (isinstance(instruction, Affine) and instruction.windows is None)
+
+
+def _windows(instruction: Affine, z: Array) -> Array:
+    """The values in the windows of a slot: (..., n_windows, window_size, length)."""
+    return z[..., None, :, :] if instruction.windows is None else z[..., np.array(instruction.windows), :]
+
+
+def _split(m: Array, n_parts: int) -> Array:
+    """A slot (..., n_parts * n, length) as (..., n_parts, n, length)."""
+    return m.reshape(*m.shape[:-2], n_parts, m.shape[-2] // n_parts, m.shape[-1])
+
+
+def _vector(block: Array) -> Array:
+    """A matrix of values (..., rows, cols, length) as a slot (..., rows * cols, length)."""
+    return block.reshape(*block.shape[:-3], block.shape[-3] * block.shape[-2], block.shape[-1])
+
+
+def _gather(ring: Ring, m: Array, windows: Sequence[Sequence[int]] | None, width: int) -> Array:
+    """The transpose of taking windows: each (..., n_windows, window_size, length) is added at its positions."""
+    if windows is None:
+        return m[..., 0, :, :]
+    bar = ring.zeros((*m.shape[:-3], width, m.shape[-1]))
+    for w, window in enumerate(windows):
+        positions = list(window)
+        bar[..., positions, :] = ring.add(bar[..., positions, :], m[..., w, :, :])
+    return bar
+
+
+def _matrices(instruction: MatMul, slots: Sequence[Array]) -> tuple[Array, Array]:
+    """The two matrices of values, (..., rows, inner, length) and (..., inner, cols, length)."""
+    left, right = slots[instruction.left], slots[instruction.right]
+    left = _split(left, instruction.inner if instruction.transpose_left else instruction.rows)
+    right = _split(right, instruction.cols if instruction.transpose_right else instruction.inner)
+    return (
+        left.swapaxes(-2, -3) if instruction.transpose_left else left,
+        right.swapaxes(-2, -3) if instruction.transpose_right else right,
+    )
 
 
 def substitute(
@@ -736,6 +1005,36 @@ def _residues(coefficients: tuple[Number, ...], p: int) -> tuple[int, ...]:
             raise ValueError(f"the activation coefficient {c} has a denominator divisible by modulus={p}")
         residues.append(q.numerator * pow(q.denominator, -1, p) % p)
     return tuple(residues)
+
+
+def _as_positions(value: object, name: str) -> tuple[int, ...]:
+    listed = value.ndim == 1 if isinstance(value, np.ndarray) else isinstance(value, Sequence)
+    if not listed or isinstance(value, (str, bytes)):
+        raise TypeError(f"`{name}` must be a sequence of integers, got {_describe(value)}")
+    positions = tuple(as_index(i, f"{name}[{k}]", 0, INT32_MAX) for k, i in enumerate(cast("Sequence[object]", value)))
+    if not positions:
+        raise ValueError(f"`{name}` must have at least one entry, got none")
+    return positions
+
+
+def _as_windows(value: object) -> tuple[tuple[int, ...], ...]:
+    listed = value.ndim == 2 if isinstance(value, np.ndarray) else isinstance(value, Sequence)
+    if not listed or isinstance(value, (str, bytes)):
+        raise TypeError(f"`windows` must be a sequence of sequences of integers, got {_describe(value)}")
+    windows = tuple(_as_positions(window, f"windows[{w}]") for w, window in enumerate(cast("Sequence[object]", value)))
+    if not windows:
+        raise ValueError("`windows` must have at least one entry, got none")
+    for w, window in enumerate(windows):
+        if len(window) != len(windows[0]):
+            raise ValueError(f"`windows` must be equally long, got {len(windows[0])} and {len(window)} positions")
+        if len(set(window)) < len(window):
+            raise ValueError(f"`windows[{w}]` must not repeat a position, got {window}")
+    return windows
+
+
+def _check_positions(largest: int, width: int, name: str) -> None:
+    if largest >= width:
+        raise ValueError(f"`{name}` must be positions below {width}, the width of the slot, got {largest}")
 
 
 def _as_coefficient(value: object, position: int) -> Coefficient:
