@@ -12,7 +12,17 @@ import pytest
 
 from polycore.errors import NumericalError
 from polycore.monomials import MonomialBasis
-from polycore.program import Activation, Affine, Indeterminate, Interpreter, ParameterBlock, Program
+from polycore.program import (
+    Activation,
+    Add,
+    Affine,
+    Indeterminate,
+    Interpreter,
+    MatMul,
+    ParameterBlock,
+    Program,
+    Select,
+)
 
 POWER2, POWER3 = (0, 0, 1), (0, 0, 0, 1)
 
@@ -60,6 +70,73 @@ PROGRAMS = {
         ],
     ),
     "widths of one": mlp((1, 1, 1, 1), [POWER2, POWER2]),
+    "convolution": Program(
+        4,
+        [
+            Affine(0, 1, False, [(0, 1), (1, 2), (2, 3)]),
+            Activation(1, POWER2),
+            Affine(2, 1, False, [(0, 1), (1, 2)]),
+            Activation(3, POWER2),
+            Affine(4, 1, False, [(0, 1)]),
+        ],
+    ),
+    "strides, channels and biases": Program(
+        3,
+        [
+            Affine(0, 2, True, [(0,), (2,)]),
+            Activation(1, (0, 1, 1)),
+            Affine(2, 3, True, [(0, 2), (3, 1)]),
+            Activation(3, POWER2),
+            Affine(4, 2),
+        ],
+    ),
+    "attention": Program(
+        4,
+        [
+            Affine(0, 3, False, [(0, 1), (2, 3)]),
+            Affine(0, 3, False, [(0, 1), (2, 3)]),
+            Affine(0, 2, False, [(0, 1), (2, 3)]),
+            MatMul(2, 1, 2, 3, 2, transpose_right=True),
+            MatMul(4, 3, 2, 2, 2),
+        ],
+    ),
+    "key-value matrix": Program(
+        4,
+        [
+            Affine(0, 1, True, [(0, 1), (2, 3)]),
+            Affine(0, 1, False, [(0, 1), (2, 3)]),
+            MatMul(1, 0, 1, 2, 2, transpose_left=True),
+            MatMul(2, 3, 2, 1, 2, transpose_left=False),
+        ],
+    ),
+    "product with the inputs and with itself": Program(
+        4,
+        [
+            MatMul(0, 0, 2, 2, 2, transpose_right=True),
+            Affine(1, 4),
+            MatMul(2, 0, 2, 2, 2, transpose_left=True, transpose_right=True),
+            MatMul(3, 3, 2, 2, 2),
+            Select(4, (2, 0, 2)),
+            Affine(5, 2),
+        ],
+    ),
+    "residual": Program(2, [Affine(0, 2), Activation(1, POWER2), Affine(2, 2), Add((0, 3)), Affine(4, 2)]),
+    "residual of equal degrees": Program(2, [Affine(0, 3), Affine(0, 3), Add((1, 2, 1)), Activation(3, POWER3)]),
+    "nested residuals": Program(
+        3,
+        [
+            Affine(0, 3, True),
+            Activation(1, (0, 1, 2)),
+            Add((0, 2)),
+            Select(3, (2, 2, 0)),
+            Affine(4, 3),
+            Activation(5, POWER2),
+            Add((6, 3)),
+            Affine(7, 1),
+        ],
+    ),
+    "selection of inputs": Program(3, [Select(0, (2, 1, 1)), Affine(1, 2), Activation(2, POWER2)]),
+    "sum of constants and more": Program(2, [Affine(0, 2), Activation(1, (3,)), Add((0, 2)), Affine(3, 2)]),
 }
 
 
@@ -75,11 +152,35 @@ def outputs_by_flint(program, theta):
     parameters = iter([flint.fmpq(Fraction(t).numerator, Fraction(t).denominator) for t in theta])
     slots = [list(context.gens())]
     for instruction in program.instructions:
-        z = slots[instruction.input]
+        z = slots[instruction.inputs[0]]
         if isinstance(instruction, Affine):
-            values = [sum((next(parameters) * x for x in z), context.constant(0)) for _ in range(instruction.n_out)]
-            if instruction.bias:
-                values = [value + next(parameters) for value in values]
+            windows = instruction.windows or [range(len(z))]
+            rows = [[next(parameters) for _ in windows[0]] for _ in range(instruction.n_out)]
+            biases = [next(parameters) if instruction.bias else 0 for _ in rows]
+            values = [
+                sum((w * z[i] for w, i in zip(row, window)), context.constant(0)) + b
+                for window in windows
+                for row, b in zip(rows, biases)
+            ]
+        elif isinstance(instruction, Select):
+            values = [z[i] for i in instruction.indices]
+        elif isinstance(instruction, Add):
+            values = [sum(terms, context.constant(0)) for terms in zip(*(slots[slot] for slot in instruction.inputs))]
+        elif isinstance(instruction, MatMul):
+            rows, inner, cols = instruction.rows, instruction.inner, instruction.cols
+            other = slots[instruction.right]
+            values = [
+                sum(
+                    (
+                        z[k * rows + i if instruction.transpose_left else i * inner + k]
+                        * other[j * inner + k if instruction.transpose_right else k * cols + j]
+                        for k in range(inner)
+                    ),
+                    context.constant(0),
+                )
+                for i in range(rows)
+                for j in range(cols)
+            ]
         else:
             c = [flint.fmpq(Fraction(c).numerator, Fraction(c).denominator) for c in instruction.coefficients]
             values = [sum((cj * x**j for j, cj in enumerate(c)), context.constant(0)) for x in z]
@@ -133,6 +234,16 @@ def close(actual, expected, scale=None, factor=1000):
         ("one bias only", 2, False, 10),
         ("activation first", 2, True, 6),
         ("unused slots", 2, False, 13),
+        ("convolution", 4, True, 6),
+        ("strides, channels and biases", 4, False, 25),
+        ("attention", 3, True, 16),
+        ("key-value matrix", 3, False, 5),
+        ("product with the inputs and with itself", 6, True, 22),
+        ("residual", 2, False, 12),
+        ("residual of equal degrees", 3, True, 12),
+        ("nested residuals", 4, False, 24),
+        ("selection of inputs", 2, True, 6),
+        ("sum of constants and more", 1, False, 8),
     ],
 )
 def test_analysis(make_executor, name, degree, homogeneous, n_params):
@@ -188,6 +299,23 @@ def test_a_program_is_a_value():
         (lambda: Affine(0, 0), ValueError, "n_out"),
         (lambda: Affine(-1, 2), ValueError, "input"),
         (lambda: Affine(0, 2, 1), TypeError, "bias"),
+        (lambda: Affine(0, 2, False, []), ValueError, "windows"),
+        (lambda: Affine(0, 2, False, 3), TypeError, "windows"),
+        (lambda: Affine(0, 2, False, [3]), TypeError, r"windows\[0\]"),
+        (lambda: Affine(0, 2, False, [[0, 1], [0, 0.5]]), TypeError, r"windows\[1\]\[1\]"),
+        (lambda: Affine(0, 2, False, [[0, 1], [0]]), ValueError, "equally long"),
+        (lambda: Affine(0, 2, False, [[0, 1], [2, 2]]), ValueError, r"windows\[1\].*repeat"),
+        (lambda: Program(2, [Affine(0, 2, False, [[0, 2]])]), ValueError, r"instructions\[0\].*windows.*below 2"),
+        (lambda: Select(0, ()), ValueError, "indices"),
+        (lambda: Select(0, (-1,)), ValueError, "indices"),
+        (lambda: Program(2, [Affine(0, 3), Select(1, (3,))]), ValueError, r"instructions\[1\].*indices"),
+        (lambda: Add((0,)), ValueError, "two slots"),
+        (lambda: Add(1), TypeError, "inputs"),
+        (lambda: Program(2, [Affine(0, 3), Add((0, 1))]), ValueError, r"instructions\[1\].*widths \[2, 3\]"),
+        (lambda: Program(2, [Add((0, 1))]), ValueError, r"instructions\[0\].*slot 1"),
+        (lambda: MatMul(0, 0, 0, 1, 1), ValueError, "rows"),
+        (lambda: MatMul(0, 0, 1, 1, 1, 1), TypeError, "transpose_left"),
+        (lambda: Program(4, [MatMul(0, 0, 2, 2, 1)]), ValueError, r"instructions\[0\].*right.*2, got 4"),
         (lambda: Activation(0, ()), ValueError, "coefficients"),
         (lambda: Activation(0, (1, "2")), TypeError, r"coefficients\[1\]"),
         (lambda: Activation(0, (1, True)), TypeError, r"coefficients\[1\]"),
