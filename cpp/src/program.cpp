@@ -20,6 +20,7 @@
 namespace polycore {
 
 using detail::FormValues;
+using detail::Kind;
 using detail::Node;
 using detail::NumberValues;
 using detail::ProgramPlan;
@@ -86,6 +87,10 @@ struct ResidueField {
 };
 
 std::size_t batch_of(const ProgramPlan& plan, std::size_t theta_size) {
+  for (const Node& node : plan.nodes)
+    if (node.kind != Kind::kActivation && (node.kind != Kind::kAffine || node.n_windows * node.runs.size() > 1 ||
+                                           node.window_size != static_cast<std::size_t>(node.units_in)))
+      throw std::invalid_argument("windows, select, add and matmul do not run yet");
   if (plan.n_params == 0) return 1;
   if (theta_size % plan.n_params != 0)
     throw std::invalid_argument("`theta` must have shape (batch, n_params=" + std::to_string(plan.n_params) + ")");
@@ -230,7 +235,7 @@ void jacobian_all(const ProgramPlan& plan, const MakeField& make_field, std::spa
         const void* y = bar[k + 1];
         if (y == nullptr) continue;
         const std::size_t length_y = values.length(plan.degree() - node.degree_out);
-        if (node.is_affine) {
+        if (node.kind == Kind::kAffine) {
           const std::size_t length_z = values.length(node.degree_in);
           for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_out); ++i) {
             const void* g = run.at(y, i * length_y);

@@ -17,11 +17,15 @@ namespace detail {
 class ProgramPlan;
 }
 
-/// z -> W z + b on the values of slot `input`. Parameters are consumed in program order: W row-major, then b.
+/// z -> W z + b on the values of slot `input`. With `windows`, equally long lists of positions in the slot, the same W
+/// (n_out, window size) and b act on every window, and the output is window-major: value of window w, unit o is at
+/// w n_out + o. A position may occur in many windows, but once in each. Parameters are consumed in program order: W
+/// row-major, then b, once whatever the number of windows.
 struct Affine {
   int input;
   int n_out;
   bool bias;
+  std::vector<std::vector<int>> windows = {};  // empty: one dense map of the whole slot
 };
 
 /// z^r takes r + 1 coefficients, and tables of r^2 / 2 binomials.
@@ -34,15 +38,35 @@ struct Activation {
   std::vector<double> coefficients;
 };
 
-using Instruction = std::variant<Affine, Activation>;
+/// The values of slot `input` at these positions, repetition allowed.
+struct Select {
+  int input;
+  std::vector<int> indices;
+};
+
+/// The sum of two or more slots of equal width. Its degree is the largest of theirs.
+struct Add {
+  std::vector<int> inputs;
+};
+
+/// The product of two matrices of values: slot `left` is (rows, inner) row-major, or (inner, rows) with
+/// `transpose_left`; slot `right` is (inner, cols), or (cols, inner) with `transpose_right`; the output is (rows, cols)
+/// row-major. Degrees add. Both may be the same slot.
+struct MatMul {
+  int left, right;
+  int rows, inner, cols;
+  bool transpose_left = false, transpose_right = false;
+};
+
+using Instruction = std::variant<Affine, Activation, Select, Add, MatMul>;
 
 /// A network as a straight-line program. Slot 0 holds the inputs, instruction k writes slot k + 1, the last slot is the
 /// output. Immutable and safe to share between threads.
 ///
 /// The same program runs in several interpretations. With numbers as values it evaluates the network; with forms as
 /// values it expands it into the coefficients of the polynomials it computes. A program without biases whose
-/// activations are monomials lives in forms of degree exactly degree(); any other in degree <= degree(): basis() says
-/// which.
+/// activations are monomials and whose sums are of equal degrees lives in forms of degree exactly degree(); any other
+/// in degree <= degree(): basis() says which.
 ///
 /// Every method works on a batch: `theta` is C-order (batch, n_params()), and so on with a leading batch axis; T is
 /// double or std::complex<double>, GF(p) has its own overloads with canonical residues. Results do not depend on the
@@ -51,7 +75,8 @@ using Instruction = std::variant<Affine, Activation>;
 /// 64 bits.
 class Program {
  public:
-  /// std::invalid_argument for instructions that read a slot not yet written, or widths below 1.
+  /// std::invalid_argument for instructions that read a slot not yet written, positions outside their slot, sizes that
+  /// do not fit the slots read, or widths below 1; std::overflow_error when a width or degree does not fit 32 bits.
   Program(int n_inputs, std::vector<Instruction> instructions);
   ~Program();
   Program(const Program&) = delete;

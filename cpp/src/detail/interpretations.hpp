@@ -212,7 +212,7 @@ class FormValues {
 
   /// The coordinate functions, n_inputs^2 coefficients: null for affine readers, which do without.
   void* inputs(const Node& reader) const {
-    if (reader.is_affine) return nullptr;
+    if (reader.kind == Kind::kAffine) return nullptr;
     const auto n = static_cast<std::size_t>(run_.program.n_inputs), d = static_cast<std::size_t>(d_);
     void* z = run_.workspace.take_zero(n * d, run_.ring);
     for (std::size_t j = 0; j < n; ++j)

@@ -8,6 +8,7 @@
 #include <map>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "polycore/parallel.hpp"
 
@@ -20,6 +21,65 @@ constexpr std::size_t kMaxCount = std::size_t{1} << 62;
 // Numbers in the polynomials of one slot, for each lane of each ring: their bytes fit 64 bits.
 constexpr std::size_t kMaxSlot = std::size_t{1} << 52;
 
+int checked_width(std::size_t width) {
+  if (width > static_cast<std::size_t>(std::numeric_limits<int>::max()))
+    throw std::overflow_error("the width of a slot does not fit 32 bits");
+  return static_cast<int>(width);
+}
+
+void check_positions(const std::vector<int>& positions, int width, const char* name) {
+  for (const int i : positions)
+    if (i < 0 || i >= width)
+      throw std::invalid_argument(std::string("`") + name + "` must be positions in a slot of width " +
+                                  std::to_string(width) + ", got " + std::to_string(i));
+}
+
+void check_windows(const std::vector<std::vector<int>>& windows, int width) {
+  std::vector<std::size_t> seen(static_cast<std::size_t>(width));  // the last window with this position, from 1
+  for (std::size_t w = 0; w < windows.size(); ++w) {
+    if (windows[w].empty() || windows[w].size() != windows[0].size())
+      throw std::invalid_argument("`windows` must be equally long and not empty");
+    check_positions(windows[w], width, "windows");
+    for (const int i : windows[w])
+      if (std::exchange(seen[static_cast<std::size_t>(i)], w + 1) == w + 1)
+        throw std::invalid_argument("`windows` must not repeat a position in a window, got " + std::to_string(i));
+  }
+}
+
+/// Stretches of consecutive positions; those of later windows that continue in equal steps belong to the same run.
+std::vector<WindowRun> window_runs(const std::vector<std::vector<int>>& windows) {
+  std::vector<WindowRun> runs;
+  std::map<std::size_t, std::size_t> latest;  // column -> the run of the last window that has a stretch from there
+  for (std::size_t w = 0; w < windows.size(); ++w) {
+    const auto& window = windows[w];
+    for (std::size_t column = 0, end = 0; column < window.size(); column = end) {
+      for (end = column + 1; end < window.size() && window[end] == window[end - 1] + 1;) ++end;
+      const auto position = static_cast<std::size_t>(window[column]);
+      const auto [found, is_new] = latest.try_emplace(column, runs.size());
+      if (!is_new) {
+        WindowRun& run = runs[found->second];
+        const std::size_t last = run.first_position + (run.n_windows - 1) * run.step;
+        if (run.first_window + run.n_windows == w && run.n_columns == end - column && position >= last &&
+            (run.n_windows == 1 || position - last == run.step)) {
+          run.step = position - last;
+          ++run.n_windows;
+          continue;
+        }
+        found->second = runs.size();
+      }
+      runs.push_back({w, 1, position, 0, column, end - column});
+    }
+  }
+  std::ranges::stable_sort(runs, {}, &WindowRun::column);
+  return runs;
+}
+
+std::vector<int> slots_of(const Affine& affine) { return {affine.input}; }
+std::vector<int> slots_of(const Activation& activation) { return {activation.input}; }
+std::vector<int> slots_of(const Select& select) { return {select.input}; }
+std::vector<int> slots_of(const Add& add) { return add.inputs; }
+std::vector<int> slots_of(const MatMul& product) { return {product.left, product.right}; }
+
 }  // namespace
 
 ProgramPlan::ProgramPlan(int inputs, std::vector<Instruction> list)
@@ -27,66 +87,142 @@ ProgramPlan::ProgramPlan(int inputs, std::vector<Instruction> list)
   if (inputs < 1) throw std::invalid_argument("`n_inputs` must be >= 1, got " + std::to_string(inputs));
   if (instructions.empty()) throw std::invalid_argument("`instructions` must not be empty");
   std::vector<bool> linear{true};  // slots that hold linear forms of the inputs
-  const auto position = [](std::size_t k) { return "instruction " + std::to_string(k); };
   for (std::size_t k = 0; k < instructions.size(); ++k) {
-    Node node{};
-    const auto read = [&](int slot) {
-      if (slot < 0 || static_cast<std::size_t>(slot) > k)
-        throw std::invalid_argument(position(k) + " reads slot " + std::to_string(slot) + ", which is not written yet");
-      node.input = slot;
-      node.units_in = units[static_cast<std::size_t>(slot)];
-      node.degree_in = degrees[static_cast<std::size_t>(slot)];
-    };
-    if (const auto* affine = std::get_if<Affine>(&instructions[k])) {
-      read(affine->input);
-      if (affine->n_out < 1) throw std::invalid_argument(position(k) + ": `n_out` must be >= 1");
-      node.is_affine = true;
-      node.units_out = affine->n_out;
-      node.degree_out = node.degree_in;
-      node.bias = affine->bias;
-      node.w_offset = n_params;
-      n_params += static_cast<std::size_t>(node.units_out) * static_cast<std::size_t>(node.units_in);
-      node.b_offset = n_params;
-      if (node.bias) n_params += static_cast<std::size_t>(node.units_out);
-      if (n_params >= kMaxCount) throw std::overflow_error("the number of parameters does not fit 62 bits");
-      if (node.bias) homogeneous = false;
-      linear.push_back(node.input == 0);
-    } else {
-      const auto& activation = std::get<Activation>(instructions[k]);
-      read(activation.input);
-      auto a = activation.coefficients;
-      for (const double c : a) {
-        if (std::isinf(c)) throw std::invalid_argument(position(k) + ": `coefficients` must be finite");
-        if (std::isnan(c)) generic = true;
-      }
-      while (a.size() > 1 && a.back() == 0.0) a.pop_back();
-      if (a.empty()) throw std::invalid_argument(position(k) + ": `coefficients` must not be empty");
-      if (a.size() > kMaxActivationDegree + 1)
-        throw std::invalid_argument(position(k) + ": `coefficients` must have degree at most " +
-                                    std::to_string(kMaxActivationDegree));
-      node.is_affine = false;
-      node.units_out = node.units_in;
-      node.power = static_cast<int>(a.size()) - 1;
-      node.monomial = std::count_if(a.begin(), a.end(), [](double c) { return c != 0.0; }) <= 1;
-      node.linear_input = linear[static_cast<std::size_t>(node.input)];
-      node.first_constant = constants.size();
-      node.n_constants = a.size();
-      if (__builtin_mul_overflow(node.degree_in, node.power, &node.degree_out))
-        throw std::overflow_error("the degree of the network does not fit 32 bits");
-      if (!node.monomial) homogeneous = false;
-      constants.insert(constants.end(), a.begin(), a.end());
-      linear.push_back(false);
-    }
+    std::visit(
+        [&](const auto& instruction) {
+          try {
+            nodes.push_back(read_slots(slots_of(instruction), k));
+            analyse(instruction, nodes.back());
+          } catch (const std::invalid_argument& error) {
+            throw std::invalid_argument("instruction " + std::to_string(k) + ": " + error.what());
+          }
+        },
+        instructions[k]);
+    Node& node = nodes.back();
+    const bool linear_inputs =
+        std::ranges::all_of(node.inputs, [&](int slot) { return linear[static_cast<std::size_t>(slot)]; });
+    node.linear_input = linear_inputs && node.kind == Kind::kActivation;
+    linear.push_back(linear_inputs && node.kind != Kind::kActivation && node.kind != Kind::kMatMul);
     units.push_back(node.units_out);
     degrees.push_back(node.degree_out);
-    nodes.push_back(node);
   }
   std::vector<bool> read(nodes.size() + 1);
   read.back() = true;
   for (std::size_t k = nodes.size(); k-- > 0;) {
     nodes[k].used = read[k + 1];
-    if (nodes[k].used) read[static_cast<std::size_t>(nodes[k].input)] = true;
+    for (const int slot : nodes[k].inputs)
+      if (nodes[k].used) read[static_cast<std::size_t>(slot)] = true;
   }
+}
+
+Node ProgramPlan::read_slots(std::vector<int> inputs, std::size_t k) const {
+  for (const int slot : inputs)
+    if (slot < 0 || static_cast<std::size_t>(slot) > k)
+      throw std::invalid_argument("reads slot " + std::to_string(slot) + ", which is not written yet");
+  Node node{};
+  if (inputs.empty()) return node;  // a sum of nothing, which its analysis refuses
+  node.input = inputs.front();
+  node.inputs = std::move(inputs);
+  node.units_in = units[static_cast<std::size_t>(node.input)];
+  node.degree_in = degrees[static_cast<std::size_t>(node.input)];
+  return node;
+}
+
+void ProgramPlan::analyse(const Affine& affine, Node& node) {
+  if (affine.n_out < 1) throw std::invalid_argument("`n_out` must be >= 1, got " + std::to_string(affine.n_out));
+  node.kind = Kind::kAffine;
+  node.window_out = static_cast<std::size_t>(affine.n_out);
+  if (affine.windows.empty()) {
+    node.window_size = static_cast<std::size_t>(node.units_in);
+    node.runs = {{0, 1, 0, 0, 0, node.window_size}};
+  } else {
+    check_windows(affine.windows, node.units_in);
+    node.n_windows = affine.windows.size();
+    node.window_size = affine.windows[0].size();
+    node.runs = window_runs(affine.windows);
+  }
+  std::size_t width = 0;
+  if (__builtin_mul_overflow(node.n_windows, node.window_out, &width)) width = kMaxCount;
+  node.units_out = checked_width(width);
+  node.degree_out = node.degree_in;
+  node.bias = affine.bias;
+  node.w_offset = n_params;
+  n_params += node.window_out * node.window_size;
+  node.b_offset = n_params;
+  if (node.bias) n_params += node.window_out;
+  if (n_params >= kMaxCount) throw std::overflow_error("the number of parameters does not fit 62 bits");
+  if (node.bias) homogeneous = false;
+}
+
+void ProgramPlan::analyse(const Activation& activation, Node& node) {
+  auto a = activation.coefficients;
+  for (const double c : a) {
+    if (std::isinf(c)) throw std::invalid_argument("`coefficients` must be finite");
+    if (std::isnan(c)) generic = true;
+  }
+  while (a.size() > 1 && a.back() == 0.0) a.pop_back();
+  if (a.empty()) throw std::invalid_argument("`coefficients` must not be empty");
+  if (a.size() > kMaxActivationDegree + 1)
+    throw std::invalid_argument("`coefficients` must have degree at most " + std::to_string(kMaxActivationDegree));
+  node.kind = Kind::kActivation;
+  node.units_out = node.units_in;
+  node.power = static_cast<int>(a.size()) - 1;
+  node.monomial = std::count_if(a.begin(), a.end(), [](double c) { return c != 0.0; }) <= 1;
+  node.first_constant = constants.size();
+  node.n_constants = a.size();
+  if (__builtin_mul_overflow(node.degree_in, node.power, &node.degree_out))
+    throw std::overflow_error("the degree of the network does not fit 32 bits");
+  if (!node.monomial) homogeneous = false;
+  constants.insert(constants.end(), a.begin(), a.end());
+}
+
+void ProgramPlan::analyse(const Select& select, Node& node) {
+  if (select.indices.empty()) throw std::invalid_argument("`indices` must not be empty");
+  check_positions(select.indices, node.units_in, "indices");
+  node.kind = Kind::kSelect;
+  node.indices.assign(select.indices.begin(), select.indices.end());
+  node.units_out = checked_width(node.indices.size());
+  node.degree_out = node.degree_in;
+}
+
+void ProgramPlan::analyse(const Add& add, Node& node) {
+  if (add.inputs.size() < 2)
+    throw std::invalid_argument("`inputs` must name at least two slots, got " + std::to_string(add.inputs.size()));
+  node.kind = Kind::kAdd;
+  node.units_out = node.units_in;
+  node.degree_out = node.degree_in;
+  for (const int slot : add.inputs) {
+    const auto s = static_cast<std::size_t>(slot);
+    if (units[s] != node.units_in)
+      throw std::invalid_argument("`inputs` must be slots of equal width, got " + std::to_string(node.units_in) +
+                                  " and " + std::to_string(units[s]));
+    if (degrees[s] != node.degree_in) homogeneous = false;
+    node.degree_out = std::max(node.degree_out, degrees[s]);
+  }
+}
+
+void ProgramPlan::analyse(const MatMul& product, Node& node) {
+  if (product.rows < 1 || product.inner < 1 || product.cols < 1)
+    throw std::invalid_argument("`rows`, `inner` and `cols` must be >= 1");
+  const auto size = [](int n) { return static_cast<std::size_t>(n); };
+  const auto check_width = [&](const char* name, int slot, std::size_t width) {
+    if (size(units[size(slot)]) != width)
+      throw std::invalid_argument(std::string("`") + name + "` must be a slot of width " + std::to_string(width) +
+                                  ", got " + std::to_string(units[size(slot)]));
+  };
+  node.kind = Kind::kMatMul;
+  node.rows = size(product.rows);
+  node.inner = size(product.inner);
+  node.cols = size(product.cols);
+  check_width("left", product.left, node.rows * node.inner);
+  check_width("right", product.right, node.inner * node.cols);
+  node.left_row = product.transpose_left ? 1 : node.inner;
+  node.left_column = product.transpose_left ? node.rows : 1;
+  node.right_row = product.transpose_right ? 1 : node.cols;
+  node.right_column = product.transpose_right ? node.inner : 1;
+  node.units_out = checked_width(node.rows * node.cols);
+  if (__builtin_add_overflow(node.degree_in, degrees[size(product.right)], &node.degree_out))
+    throw std::overflow_error("the degree of the network does not fit 32 bits");
 }
 
 namespace {
@@ -111,7 +247,7 @@ const ProgramPlan::Products& ProgramPlan::products() const {
     std::map<std::pair<int, int>, std::shared_ptr<const ProductPlan>> squares, mixed;  // shared by equal layers
     for (const Node& node : nodes) {
       ActivationPlan plan;
-      if (!node.is_affine && node.power >= 1) {
+      if (node.kind == Kind::kActivation && node.power >= 1) {
         const int e = node.degree_in, r = node.power;
         std::vector<bool> value(static_cast<std::size_t>(r) + 1), all(static_cast<std::size_t>(r) + 1);
         for (int k = node.monomial ? r : 2; k <= r; ++k) require_power(value, k);
@@ -160,7 +296,7 @@ const JacobianPlan& ProgramPlan::jacobian_plan() const {
       bool cotangent_first = false;
       if (node.degree_out > D) {
         // Nothing that the output depends on: a later activation is constant.
-      } else if (node.is_affine) {
+      } else if (node.kind == Kind::kAffine) {
         // d f / d W[i, j] = G_i z_j with G of degree D - e
         if (node.input != 0) product = ProductPlan::product(d(), node.degree_in, D - node.degree_in);
       } else if (node.power >= 1) {
@@ -311,7 +447,7 @@ std::uint64_t ProgramPlan::expand_work() const {
   for (std::size_t k = 0; k < nodes.size(); ++k) {
     const Node& node = nodes[k];
     const auto units_out = static_cast<std::uint64_t>(node.units_out);
-    if (node.is_affine) {
+    if (node.kind == Kind::kAffine) {
       work +=
           units_out * static_cast<std::uint64_t>(node.units_in) * (node.input == 0 ? 1 : p.counts(d(), node.degree_in));
     } else {
@@ -326,7 +462,7 @@ std::uint64_t ProgramPlan::evaluate_work() const {
   std::uint64_t work = 0;
   for (const Node& node : nodes)
     work += static_cast<std::uint64_t>(node.units_out) *
-            static_cast<std::uint64_t>(node.is_affine ? node.units_in : node.power);
+            static_cast<std::uint64_t>(node.kind == Kind::kAffine ? node.units_in : node.power);
   return work;
 }
 

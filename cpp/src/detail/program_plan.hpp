@@ -19,22 +19,41 @@
 
 namespace polycore::detail {
 
+/// Windows of a map that read consecutive positions, each `step` after the last: window first_window + k takes columns
+/// [column, column + n_columns) of W to the positions from first_position + k step on. A dense map is one such run.
+struct WindowRun {
+  std::size_t first_window, n_windows;
+  std::size_t first_position, step;
+  std::size_t column, n_columns;
+};
+
+enum class Kind { kAffine, kActivation, kSelect, kAdd, kMatMul };
+
 /// An instruction after static analysis.
 struct Node {
-  bool is_affine;
-  int input;  // slot read; slot k + 1 is written by instruction k
-  int units_in, units_out;
+  Kind kind;
+  std::vector<int> inputs;  // slots read; slot k + 1 is written by instruction k
+  int input;                // the first of them
+  int units_in, units_out;  // of the first
   int degree_in, degree_out;
+  bool used = false;  // the output depends on it
   // affine
   bool bias = false;
   std::size_t w_offset = 0, b_offset = 0;
+  std::size_t n_windows = 1, window_size = 0;  // dense: one window, the whole slot
+  std::size_t window_out = 0;                  // units per window
+  std::vector<WindowRun> runs;                 // for every window, its columns in ascending order
   // activation
   int power = 0;              // degree of the polynomial
   bool monomial = false;      // c z^power
   bool linear_input = false;  // its input holds linear forms of the inputs: powers in closed form
   std::size_t first_constant = 0;
   std::size_t n_constants = 0;
-  bool used = false;  // the output depends on it
+  // select
+  std::vector<std::size_t> indices;
+  // matmul: out(i, j) = sum over k of left[i * left_row + k * left_column] right[k * right_row + j * right_column]
+  std::size_t rows = 0, inner = 0, cols = 0;
+  std::size_t left_row = 0, left_column = 0, right_row = 0, right_column = 0;
 };
 
 /// z^k as a square or as z z^(k-1).
@@ -118,6 +137,12 @@ class ProgramPlan {
   std::uint64_t evaluate_work() const;
 
  private:
+  Node read_slots(std::vector<int> inputs, std::size_t k) const;
+  void analyse(const Affine& affine, Node& node);
+  void analyse(const Activation& activation, Node& node);
+  void analyse(const Select& select, Node& node);
+  void analyse(const Add& add, Node& node);
+  void analyse(const MatMul& product, Node& node);
   void require_concrete() const;
 
   Lazy<Products> products_;

@@ -29,7 +29,7 @@ Tape forward(Run& run, Values& values, const void* theta, bool derivatives) {
     tape.derivative[k] = nullptr;
     if (node.input == 0 && tape.value[0] == nullptr) tape.value[0] = values.inputs(node);
     const void* z = tape.value[node.input];
-    if (node.is_affine) {
+    if (node.kind == Kind::kAffine) {
       values.affine(node, run.at(theta, node.w_offset), z, y, false);
       if (node.bias) values.add_bias(node, run.at(theta, node.b_offset), y);
     } else {
@@ -52,7 +52,7 @@ void* tangent(Run& run, Values& values, const Tape& tape, const void* theta, con
     void* dy = run.workspace.take(static_cast<std::size_t>(node.units_out) * values.length(node.degree_out), run.ring);
     dvalue[k + 1] = dy;
     const void* dz = dvalue[node.input];
-    if (node.is_affine) {
+    if (node.kind == Kind::kAffine) {
       values.affine(node, run.at(dtheta, node.w_offset), tape.value[node.input], dy, false);
       if (dz) values.affine(node, run.at(theta, node.w_offset), dz, dy, true);
       if (node.bias) values.add_bias(node, run.at(dtheta, node.b_offset), dy);
@@ -86,7 +86,7 @@ void reverse(Run& run, Values& values, const Tape& tape, const void* theta, cons
         bar[node.input] = z =
             run.workspace.take_zero(static_cast<std::size_t>(node.units_in) * values.length(node.degree_in), run.ring);
     }
-    if (node.is_affine) {
+    if (node.kind == Kind::kAffine) {
       values.affine_gradient(node, y, tape.value[node.input], theta_bar);
       if (node.bias) values.bias_gradient(node, y, theta_bar);
       if (z) values.affine_transpose(node, run.at(theta, node.w_offset), y, z);
