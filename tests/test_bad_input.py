@@ -491,8 +491,8 @@ class PathRole(Role):
 
 class Program(Role):
     def attacks(self) -> Iterator[Attack]:
-        affine = pc.Affine(0, 1)
-        for value in (None, 5, "abc", {}, {affine}, affine, [], (), [None], [affine, None], [pc.Affine(1, 1)]):
+        affine = pc.program.Affine(0, 1)
+        for value in (None, 5, "abc", {}, {affine}, affine, [], (), [None], [affine, None], [pc.program.Affine(1, 1)]):
             yield repr(value), value, REFUSED
         yield "tuple", tuple(self._good), SAME
 
@@ -937,15 +937,20 @@ def cases() -> dict[str, Case]:
         ),
         "Program": Case(
             lambda **a: pc.Program(**a),
-            {"n_inputs": Count(2, 1), "instructions": Program([pc.Affine(0, 2), pc.Activation(1, (0, 0, 1))])},
+            {
+                "n_inputs": Count(2, 1),
+                "instructions": Program([pc.program.Affine(0, 2), pc.program.Activation(1, (0, 0, 1))]),
+            },
         ),
         "Program.constants": Case(
             lambda **a: net().program.constants(**a), {"modulus": Modulus(7), "generator": Generator(None)}
         ),
         "Program.require_concrete": Case(lambda: net().program.require_concrete(), {}),
-        "Affine": Case(lambda **a: pc.Affine(**a), {"input": Count(0), "n_out": Count(2, 1), "bias": Flag(False)}),
+        "Affine": Case(
+            lambda **a: pc.program.Affine(**a), {"input": Count(0), "n_out": Count(2, 1), "bias": Flag(False)}
+        ),
         "Activation": Case(
-            lambda **a: pc.Activation(**a), {"input": Count(0), "coefficients": Coefficients((0, 1, 2))}
+            lambda **a: pc.program.Activation(**a), {"input": Count(0), "coefficients": Coefficients((0, 1, 2))}
         ),
         "Indeterminate": Case(lambda **a: pc.Indeterminate(**a), {"group": Count(0), "power": Count(2)}),
         "GenericActivation": Case(lambda degree: pc.GenericActivation(degree), {"degree": Count(2)}),

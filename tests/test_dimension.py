@@ -308,7 +308,7 @@ def test_constants_and_zero() -> None:
     assert pc.dimension(pc.MLP((2, 3, 2), 0)).dimension == 2  # the constant 1 in every hidden unit
     assert pc.dimension(pc.MLP((2, 3, 2), [0])).dimension == 0
     assert pc.dimension(pc.MLP((2, 3, 2), [0], bias=True)).dimension == 2
-    assert pc.dimension(pc.Network(Program(2, [pc.Activation(0, (0, 0, 1))]))).dimension == 0  # no parameters
+    assert pc.dimension(pc.Network(Program(2, [pc.program.Activation(0, (0, 0, 1))]))).dimension == 0  # no parameters
 
 
 def test_wide_layers_need_no_rank_of_their_width() -> None:

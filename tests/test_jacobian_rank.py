@@ -192,10 +192,34 @@ class TestExact:
         """Activations in a row, affine maps in a row, a slot that is not used, no parameters at all."""
         square, cubic = (0, 0, 1), (Fraction(1, 2), 0, -1, 1)
         programs = [
-            pc.Program(2, [pc.Affine(0, 2), pc.Activation(1, square), pc.Activation(2, cubic), pc.Affine(3, 2, True)]),
-            pc.Program(2, [pc.Affine(0, 3), pc.Affine(1, 2, True), pc.Activation(2, square), pc.Affine(3, 1)]),
-            pc.Program(2, [pc.Affine(0, 2), pc.Affine(0, 3), pc.Activation(1, square), pc.Affine(3, 2)]),
-            pc.Program(2, [pc.Activation(0, cubic), pc.Affine(1, 2)]),
+            pc.Program(
+                2,
+                [
+                    pc.program.Affine(0, 2),
+                    pc.program.Activation(1, square),
+                    pc.program.Activation(2, cubic),
+                    pc.program.Affine(3, 2, True),
+                ],
+            ),
+            pc.Program(
+                2,
+                [
+                    pc.program.Affine(0, 3),
+                    pc.program.Affine(1, 2, True),
+                    pc.program.Activation(2, square),
+                    pc.program.Affine(3, 1),
+                ],
+            ),
+            pc.Program(
+                2,
+                [
+                    pc.program.Affine(0, 2),
+                    pc.program.Affine(0, 3),
+                    pc.program.Activation(1, square),
+                    pc.program.Affine(3, 2),
+                ],
+            ),
+            pc.Program(2, [pc.program.Activation(0, cubic), pc.program.Affine(1, 2)]),
         ]
         rng = np.random.default_rng(10)
         for program in programs:
@@ -204,7 +228,7 @@ class TestExact:
                 theta = plant(net, rng.integers(-3, 4, net.n_params), rng)
                 proof = check(net, theta)
                 assert pc.jacobian_rank(net, theta / 1.0).rank == proof.rank
-        nothing = pc.Network(pc.Program(2, [pc.Activation(0, square)]))
+        nothing = pc.Network(pc.Program(2, [pc.program.Activation(0, square)]))
         for theta in (np.zeros(0, dtype=int), np.zeros(0)):
             assert pc.jacobian_rank(nothing, theta).rank == 0
 

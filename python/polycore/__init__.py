@@ -19,12 +19,13 @@ from .gram import GramOperator, gram_matrix, gram_operator
 from .identifiability import ActivationThreshold, Identifiability, activation_threshold, identifiability
 from .independence import IndependenceBound, LinearIndependence, linear_independence
 from .jacobian_rank import JacobianRank, jacobian_rank
+from .layers import Activation, Affine, Attention, Conv, Residual, Select
 from .loss import ConditionWarning, NetworkLoss, QDistance
 from .moments import Moments
 from .monomials import MonomialBasis, count_monomials
-from .networks import MLP, Network, NetworkPolynomial
+from .networks import CNN, MLP, LightningAttention, Network, NetworkPolynomial, Sequential
 from .product import correlation, graded_product
-from .program import Activation, Affine, Indeterminate, Program
+from .program import Indeterminate, Program
 from .rank import modular_kernel, modular_rank
 from .report import Report, report
 from .sweep import SweepResult, sweep, sweep_rows
@@ -33,12 +34,15 @@ from .veronese import veronese
 __version__ = _version("polycore")
 
 __all__ = [
+    "CNN",
     "MLP",
     "Activation",
     "ActivationThreshold",
     "Affine",
     "Architectures",
+    "Attention",
     "ConditionWarning",
+    "Conv",
     "Decrement",
     "DimensionResult",
     "FillingWidths",
@@ -48,6 +52,7 @@ __all__ = [
     "IndependenceBound",
     "Indeterminate",
     "JacobianRank",
+    "LightningAttention",
     "LinearIndependence",
     "MinimalFilling",
     "Moments",
@@ -60,6 +65,9 @@ __all__ = [
     "Program",
     "QDistance",
     "Report",
+    "Residual",
+    "Select",
+    "Sequential",
     "SweepResult",
     "__version__",
     "activation_threshold",

@@ -156,7 +156,7 @@ def as_activations(spec: object, n_hidden: int, name: str = "activation") -> tup
             raise ValueError(
                 f"`{name}` as a tuple must have one entry per hidden layer ({n_hidden}), got {len(spec)} entries"
             )
-        return _numbered(spec, [as_activation(entry, f"{name}[{layer}]") for layer, entry in enumerate(spec)])
+        return number_activations(spec, [as_activation(entry, f"{name}[{layer}]") for layer, entry in enumerate(spec)])
     activation = as_activation(spec, name)
     if isinstance(spec, (list, np.ndarray)) and np.ndim(spec) == 1 and len(spec) == n_hidden and all(spec):
         raise ValueError(
@@ -164,7 +164,7 @@ def as_activations(spec: object, n_hidden: int, name: str = "activation") -> tup
             f"{tuple(spec)} for one power per hidden layer, or numpy.polynomial.Polynomial({list(spec)}) "
             "for the same coefficients in every hidden layer"
         )
-    return _numbered((spec,) * n_hidden, (activation,) * n_hidden)
+    return number_activations((spec,) * n_hidden, (activation,) * n_hidden)
 
 
 def activation_argument(activations: Sequence[ActivationPolynomial]) -> str:
@@ -187,7 +187,7 @@ def _generic(degree: int, group: int) -> ActivationPolynomial:
     return ActivationPolynomial(tuple(Indeterminate(group, power) for power in range(degree + 1)))
 
 
-def _numbered(specs: Sequence[object], activations: Sequence[ActivationPolynomial]) -> tuple[ActivationPolynomial, ...]:
+def number_activations(specs: Sequence[object], activations: Sequence[ActivationPolynomial]) -> tuple[ActivationPolynomial, ...]:
     """The activations with their generic polynomials numbered by first appearance."""
     groups: dict[object, int] = {}
     result = []
