@@ -28,6 +28,7 @@ from .product import correlation, graded_product
 from .program import Indeterminate, Program
 from .rank import modular_kernel, modular_rank
 from .report import Report, report
+from .specs import network
 from .sweep import SweepResult, sweep, sweep_rows
 from .veronese import veronese
 
@@ -87,6 +88,7 @@ __all__ = [
     "minimal_filling",
     "modular_kernel",
     "modular_rank",
+    "network",
     "polynomial_activation",
     "report",
     "show_config",

@@ -17,7 +17,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any, cast
 
 import numpy as np
@@ -126,6 +126,25 @@ class Network(PolynomialMap):
             f"{type(self).__name__}({self.n_inputs} inputs, {self.n_outputs} outputs, {self.n_params} parameters, "
             f"degree {self.degree})"
         )
+
+    def spec(self) -> dict[str, Any]:
+        """The network as a dict that JSON can hold, from which `polycore.network` makes an equal one.
+
+        Returns
+        -------
+        dict
+            The "family" and the arguments of its class; see `polycore.specs`. A plain `Network` gives its program.
+
+        Examples
+        --------
+        >>> CNN((3, 2), activation=2).spec()["filters"]
+        [3, 2]
+        >>> MLP((2, 2, 1), activation=2).spec()
+        {'family': 'MLP', 'widths': [2, 2, 1], 'activation': 2, 'bias': False}
+        """
+        from .specs import write_spec
+
+        return write_spec(self)
 
     # --- generic activations ------------------------------------------------------------------------------------------
 
@@ -736,11 +755,17 @@ def _as_hidden_activations(activation: object, n_hidden: int) -> tuple[Activatio
 
 def _mlp_program(widths: tuple[int, ...], activations: tuple[ActivationPolynomial, ...], bias: bool) -> Program:
     checked = {activation: program.Activation(0, activation.coefficients) for activation in set(activations)}
-    instructions: list[program.Instruction] = [program.Affine(0, widths[1], bias)]
+    instructions: list[program.Instruction] = [_affine(0, widths[1], bias)]
     for width, activation in zip(widths[2:], activations):
         instructions.append(checked[activation]._reading(len(instructions)))
-        instructions.append(program.Affine(len(instructions), width, bias))
+        instructions.append(_affine(len(instructions), width, bias))
     return Program(widths[0], instructions)
+
+
+@lru_cache(maxsize=4096)
+def _affine(slot: int, n_out: int, bias: bool) -> program.Affine:
+    """The instruction; the networks of a sweep share theirs."""
+    return program.Affine(slot, n_out, bias)
 
 
 # --- the convolutional family -----------------------------------------------------------------------------------------
