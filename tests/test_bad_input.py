@@ -416,6 +416,177 @@ class Activation(Role):
             yield repr(value), value, SAME
 
 
+class LayerActivation(Role):
+    """The activation of a single layer."""
+
+    def attacks(self) -> Iterator[Attack]:
+        bad = (
+            None,
+            -1,
+            2.5,
+            True,
+            10**9,
+            "tanh",
+            b"",
+            {},
+            {1, 2},
+            object(),
+            1j,
+            [],
+            (),
+            (2,),
+            (2, 2),
+            [None],
+            [1, "2"],
+        )
+        for value in (*bad, [1, math.nan], [1, math.inf], [1j, 1], [True, 1], [[1, 2]], np.ones((2, 2)), np.tanh):
+            yield repr(value), value, REFUSED
+        for value in (
+            np.int8(2),
+            np.array(2),
+            [0, 0, 1],
+            [0.0, 0, 1],
+            np.array([0, 0, 1]),
+            np.polynomial.Polynomial([0, 0, 1]),
+        ):
+            yield repr(value), value, SAME
+
+
+class Extents(Role):
+    """A size along a signal, or sizes along an image."""
+
+    def attacks(self) -> Iterator[Attack]:
+        bad = (None, 0, -1, 2.5, True, "2", b"2", 10**30, (), (0, 1), (1, 2, 3), (1, None), (2, 2.0), {}, {2: 1}, 1j)
+        for value in (*bad, [1, -2], np.ones(2), object(), math.nan, [[2, 2], [2, 2]]):
+            yield repr(value), value, REFUSED
+        if isinstance(self._good, int):
+            yield "int8", np.int8(self._good), SAME
+        else:
+            yield "list", list(self._good), SAME
+
+
+class PerLayer(Role):
+    """One entry a layer, of two layers for signals."""
+
+    def attacks(self) -> Iterator[Attack]:
+        bad = (
+            None,
+            0,
+            -1,
+            2.5,
+            True,
+            "22",
+            b"22",
+            10**30,
+            (),
+            (2, 0),
+            (2, (2, 2)),
+            (2, None),
+            (2, 2.0),
+            {},
+            {2, 1},
+            1j,
+        )
+        for value in (*bad, (1,) * 4, [2, -2], np.ones(2), object(), math.nan, [[2, 2, 2]] * 2):
+            if not (value is None and self._good == (1, 1)):  # the default
+                yield repr(value), value, REFUSED
+        yield "list", list(self._good), SAME
+        yield "array", np.array(self._good, dtype=np.uint8), SAME
+
+
+class DataShape(Role):
+    def __init__(self, good: Any, *, none: bool = False) -> None:
+        super().__init__(good)
+        self.none = none
+
+    def attacks(self) -> Iterator[Attack]:
+        bad = (0, -1, 2.5, True, "3", b"3", 10**30, (), (1, 2, 3, 4), (0, 3), (3, None), (2.5,), {}, {3}, 1j, object())
+        for value in (*bad, [-3], (2**20, 2**20), np.ones(2), math.nan, [[3]], *[None] * (not self.none)):
+            yield repr(value), value, REFUSED
+        yield "int8", np.int8(self._good), SAME
+        yield "tuple", (self._good,), SAME
+
+
+class Layers(Role):
+    def attacks(self) -> Iterator[Attack]:
+        good = self.good()
+        bad = (
+            [],
+            [None],
+            [5],
+            ["Affine"],
+            [pc.Affine],
+            [pc.program.Affine(0, 1)],
+            [good],
+            [*good, None],
+            [net()],
+            [{}],
+        )
+        for value in bad:
+            yield repr(value)[:40], value, REFUSED
+
+
+class OptionalLayers(Role):
+    def attacks(self) -> Iterator[Attack]:
+        for value in (
+            5,
+            "Affine",
+            [],
+            [None],
+            pc.Affine,
+            pc.program.Affine(0, 1),
+            [[pc.Affine(2)]],
+            net(),
+            {},
+            object(),
+        ):
+            yield repr(value)[:40], value, REFUSED
+
+
+class Positions(Role):
+    def attacks(self) -> Iterator[Attack]:
+        bad = (None, -1, 2.5, True, "0", b"0", 10**30, (), [], (0, -1), (0, 1.0), (None,), {}, {0}, 1j, object(), [[0]])
+        for value in (*bad, np.ones(2), np.zeros((1, 1), dtype=int), range(0), math.nan):
+            yield repr(value), value, REFUSED
+        yield "array", np.array(self._good, dtype=np.int8), SAME
+        yield "list", list(self._good), SAME
+
+
+class Spec(Role):
+    """A dict from elsewhere."""
+
+    def attacks(self) -> Iterator[Attack]:
+        good = self.good()
+        for value in (
+            None,
+            5,
+            2.5,
+            math.nan,
+            "MLP",
+            b"{}",
+            [],
+            [good],
+            (),
+            {},
+            {1: 2},
+            {"widths": [2, 1]},
+            object(),
+            True,
+        ):
+            yield repr(value)[:40], value, REFUSED
+        for key in good:
+            yield f"without {key}", {k: v for k, v in good.items() if k != key}, EITHER if key == "bias" else REFUSED
+            for value in (None, -1, 2.5, math.nan, math.inf, "x", "1/0", [[]], {}, {"generic": -1}, 10**30, object()):
+                yield f"{key}: {value!r}"[:40], {**good, key: value}, REFUSED
+        for key in ("", "Widths", "width", 5, None, "x" * 10**6):
+            yield f"also {key!r}"[:40], {**good, key: 1}, REFUSED
+        deep: Any = 2
+        for _ in range(10**4):
+            deep = [deep]
+        yield "nested", {**good, "activation": deep}, REFUSED
+        yield "nested deeper", {**good, "family": deep}, REFUSED
+
+
 class Widths(Role):
     def attacks(self) -> Iterator[Attack]:
         bad = (None, 5, "2,2,1", b"221", (), (2,), (2, 0, 1), (2, -1, 1), (2, 2.0, 1), (2, True, 1), (2, None, 1))
@@ -935,6 +1106,48 @@ def cases() -> dict[str, Case]:
         "MLP": Case(
             lambda **a: pc.MLP(**a), {"widths": Widths((2, 2, 1)), "activation": Activation(2), "bias": Flag(False)}
         ),
+        "CNN": Case(
+            lambda **a: pc.CNN(**a),
+            {
+                "filters": PerLayer((2, 2)),
+                "activation": Activation(2),
+                "stride": PerLayer((1, 2)),
+                "n_inputs": DataShape(4, none=True),
+                "bias": Flag(False),
+                "channels": PerLayer((1, 1)),
+            },
+            {"filters": "filters|stride|activation|channels", "n_inputs": "n_inputs|filters|windows"},
+        ),
+        "LightningAttention": Case(
+            lambda **a: pc.LightningAttention(**a),
+            {
+                **{name: Count(2, 1) for name in ("d_model", "d_key", "n_tokens", "n_layers", "n_heads")},
+                "d_out": Count(2, 1, none=True),
+            },
+        ),
+        "Sequential": Case(
+            lambda layers, n_inputs: pc.Sequential(*layers, n_inputs=n_inputs),
+            {"layers": Layers([pc.Conv(2), pc.Activation(2), pc.Affine(1)]), "n_inputs": DataShape(3)},
+        ),
+        "Affine": Case(lambda **a: pc.Affine(**a), {"n_out": Count(2, 1), "bias": Flag(False)}),
+        "Activation": Case(lambda activation: pc.Activation(activation), {"activation": LayerActivation(2)}),
+        "Conv": Case(
+            lambda **a: pc.Conv(**a),
+            {"filter": Extents((2, 3)), "channels": Count(2, 1), "stride": Extents((1, 2)), "bias": Flag(False)},
+        ),
+        "Attention": Case(
+            lambda **a: pc.Attention(**a),
+            {"d_key": Count(2, 1), "d_out": Count(2, 1, none=True), "n_heads": Count(1, 1)},
+        ),
+        "Residual": Case(
+            lambda layers, shortcut: pc.Residual(*layers, shortcut=shortcut),
+            {"layers": Layers([pc.Conv(2), pc.Activation(2)]), "shortcut": OptionalLayers(pc.Conv(2))},
+        ),
+        "Select": Case(lambda positions: pc.Select(positions), {"positions": Positions((0, 2))}),
+        "network": Case(
+            lambda spec: pc.network(spec),
+            {"spec": Spec({"family": "MLP", "widths": [2, 2, 1], "activation": 2, "bias": False})},
+        ),
         "Program": Case(
             lambda **a: pc.Program(**a),
             {
@@ -946,10 +1159,10 @@ def cases() -> dict[str, Case]:
             lambda **a: net().program.constants(**a), {"modulus": Modulus(7), "generator": Generator(None)}
         ),
         "Program.require_concrete": Case(lambda: net().program.require_concrete(), {}),
-        "Affine": Case(
+        "program.Affine": Case(
             lambda **a: pc.program.Affine(**a), {"input": Count(0), "n_out": Count(2, 1), "bias": Flag(False)}
         ),
-        "Activation": Case(
+        "program.Activation": Case(
             lambda **a: pc.program.Activation(**a), {"input": Count(0), "coefficients": Coefficients((0, 1, 2))}
         ),
         "Indeterminate": Case(lambda **a: pc.Indeterminate(**a), {"group": Count(0), "power": Count(2)}),
@@ -1257,7 +1470,10 @@ def public_callables() -> dict[str, Any]:
         if isinstance(thing, type):
             owners = [c for c in thing.__mro__ if c.__module__.startswith("polycore")]
             for method in {m for c in owners for m in vars(c) if not m.startswith("_") or m == "__call__"}:
-                if callable(getattr(thing, method)):
+                inherited = any(
+                    c is not thing and getattr(pc, c.__name__, None) is c and hasattr(c, method) for c in owners
+                )
+                if callable(getattr(thing, method)) and not inherited:  # else it is attacked as one of that class
                     found[f"{name}.{method}"] = getattr(thing, method)
     return {
         name: thing

@@ -98,7 +98,7 @@ class Writer:
 def write_layers(layers: Sequence[Layer], writer: Writer, data: Data, path: str) -> Data:
     """Write one layer after another; ``path`` is what messages call the sequence."""
     for k, layer in enumerate(layers):
-        data = layer.write(writer, data, f"{path}[{k}]")
+        data = layer._write(writer, data, f"{path}[{k}]")
     return data
 
 
@@ -143,7 +143,7 @@ class Affine:
     def __repr__(self) -> str:
         return f"Affine({self.n_out}{', bias=True' if self.bias else ''})"
 
-    def write(self, writer: Writer, data: Data, path: str) -> Data:
+    def _write(self, writer: Writer, data: Data, path: str) -> Data:
         """Write its instruction."""
         number = writer.next_number()
         bias = f"b{number}" if self.bias else None
@@ -157,8 +157,8 @@ class Activation:
     Parameters
     ----------
     activation : int, list, numpy polynomial, PolynomialActivation or GenericActivation
-        A power, coefficients low to high, or a polynomial; see `polycore.MLP`. The same `GenericActivation` object in
-        several layers of a network is one polynomial.
+        A power, coefficients low to high, or a polynomial, as for `polycore.MLP`. The same `GenericActivation` object
+        in several layers of a network is one polynomial.
 
     Attributes
     ----------
@@ -182,6 +182,8 @@ class Activation:
     activation: Any
 
     def __post_init__(self) -> None:
+        if isinstance(self.activation, tuple):
+            raise TypeError(f"`activation` must be one activation, coefficients as a list, got {self.activation!r}")
         if not isinstance(self.activation, GenericActivation):
             object.__setattr__(self, "activation", as_activation(self.activation))
 
@@ -193,7 +195,7 @@ class Activation:
         """The polynomial, a generic one with the number it has in its network."""
         return as_activation(self.activation)
 
-    def write(self, writer: Writer, data: Data, path: str) -> Data:
+    def _write(self, writer: Writer, data: Data, path: str) -> Data:
         """Write its instruction."""
         return writer.write(program.Activation(data.slot, self.polynomial.coefficients), data.shape)
 
@@ -262,7 +264,7 @@ class Conv:
         """Whether it is for images rather than signals."""
         return not isinstance(self.filter, int)
 
-    def write(self, writer: Writer, data: Data, path: str) -> Data:
+    def _write(self, writer: Writer, data: Data, path: str) -> Data:
         """Write its instruction."""
         n_axes = 2 if self.is_image else 1
         if len(data.shape) not in (n_axes, n_axes + 1):
@@ -336,7 +338,7 @@ class Attention:
         words = [str(self.d_key)] + [f"d_out={self.d_out}"] * (self.d_out is not None)
         return f"Attention({', '.join(words + [f'n_heads={self.n_heads}'] * (self.n_heads > 1))})"
 
-    def write(self, writer: Writer, data: Data, path: str) -> Data:
+    def _write(self, writer: Writer, data: Data, path: str) -> Data:
         """Write its instructions."""
         if len(data.shape) < 2:
             raise ValueError(f"`{path}`, {self!r}, must see data of shape (n_tokens, n_features), got {data.shape}")
@@ -406,7 +408,7 @@ class Select:
     def __repr__(self) -> str:
         return f"Select({self.positions[0] if len(self.positions) == 1 else self.positions})"
 
-    def write(self, writer: Writer, data: Data, path: str) -> Data:
+    def _write(self, writer: Writer, data: Data, path: str) -> Data:
         """Write its instruction."""
         features = data.shape[-1] if len(data.shape) > 1 else 1
         n_positions = data.width // features
@@ -474,7 +476,7 @@ class Residual:
     def __repr__(self) -> str:
         return layer_text(self, _activation_text)
 
-    def write(self, writer: Writer, data: Data, path: str) -> Data:
+    def _write(self, writer: Writer, data: Data, path: str) -> Data:
         """Write the instructions of both sides and their sum."""
         left = write_layers(self.layers, writer, data, f"{path}.layers")
         right = data if self.shortcut is None else write_layers(self.shortcut, writer, data, f"{path}.shortcut")
@@ -611,8 +613,10 @@ class _Formulas:
             self._n_others += 1
             name = f"R_{{{self._n_others}}}"
             right = self.composition(layer.layers)
-            left = "" if layer.shortcut is None else f"({self.composition(layer.shortcut)})"
-            meaning = rf"{name}(x) = {left + '(x)' if left else 'x'} + ({right})(x)"
+            left = "" if layer.shortcut is None else self.composition(layer.shortcut)
+            left = f"({left})" if len(layer.shortcut or ()) > 1 else left
+            right = f"({right})" if len(layer.layers) > 1 else right
+            meaning = f"{name}(x) = {left + '(x)' if left else 'x'} + {right}(x)"
         elif isinstance(layer, Select):
             self._n_others += 1
             name = f"S_{{{self._n_others}}}"

@@ -867,8 +867,9 @@ def _shape_text(shape: DataShape) -> str:
 
 
 def _spaces(net: Sequential) -> str:
-    """f: R^n -> R^m in LaTeX, with the shapes of the data."""
-    source, target = (r" \times ".join(map(str, shape)) for shape in (net.input_shape, net.output_shape))
+    """f: R^n -> R^m in LaTeX, with the shapes of the data but for axes of length 1."""
+    shapes = ([n for n in shape if n > 1] or [1] for shape in (net.input_shape, net.output_shape))
+    source, target = (r" \times ".join(map(str, shape)) for shape in shapes)
     return rf"f\colon \mathbb{{R}}^{{{source}}} \to \mathbb{{R}}^{{{target}}}"
 
 

@@ -207,11 +207,13 @@ class _Reader:
     # Messages of what follows begin with the name of a key, to which `_at` adds the path of the object around it.
 
     def _mlp(self, widths: object, bias: Any = False, **activations: Any) -> MLP:
-        return MLP(_listed(widths, "widths"), self._activations(activations, None), bias)
+        widths = _listed(widths, "widths")
+        return MLP(widths, self._activations(activations, None, len(widths) - 2), bias)
 
     def _cnn(self, filters: Any, bias: Any = False, **more: Any) -> CNN:
         activations: dict[str, Any] = {key: more.pop(key) for key in ("activation", "activations") if key in more}
-        return CNN(filters, self._activations(activations, 1), bias=bias, **more)
+        n_hidden = len(filters) - 1 if isinstance(filters, list) else 0
+        return CNN(filters, self._activations(activations, 1, n_hidden), bias=bias, **more)
 
     def _sequential(self, n_inputs: Any, layers: object) -> Sequential:
         return Sequential(*self._layers(layers, "layers"), n_inputs=n_inputs)
@@ -253,12 +255,14 @@ class _Reader:
         instruction: program.Instruction = _at(path, lambda: kinds[name](**arguments))
         return instruction
 
-    def _activations(self, given: Mapping[str, Any], default: Any) -> Any:
+    def _activations(self, given: Mapping[str, Any], default: Any, n_hidden: int) -> Any:
         """The ``activation`` of a family from its keys "activation" and "activations"."""
         if len(given) == 2:
             raise ValueError("`activations` and `activation` must not both be given")
         if "activations" in given:
             entries = _listed(given["activations"], "activations")
+            if len(entries) != n_hidden:
+                raise ValueError(f"`activations` must have one entry per hidden layer ({n_hidden}), got {len(entries)}")
             return tuple(self._activation(entry, f"activations[{k}]") for k, entry in enumerate(entries))
         if "activation" not in given:
             return default
@@ -269,7 +273,9 @@ class _Reader:
     def _activation(self, value: Any, path: str) -> Any:
         if isinstance(value, Mapping):
             _check_keys(dict(value), {"generic"}, {"name"}, path)
-            generic = _at(path, lambda: GenericActivation(as_index(value["generic"], "generic")))
+            generic = _at(
+                path, lambda: GenericActivation(as_index(value["generic"], "generic", 0, program.MAX_ACTIVATION_DEGREE))
+            )
             if "name" not in value:
                 return generic
             if not isinstance(value["name"], str):
