@@ -8,7 +8,9 @@ Let a slot hold polynomials N_i / D with integer coefficients N_i and one common
 the sum of absolute values of the coefficients of N_i; that norm is submultiplicative. Then
 
 * an affine map with weights A / e and biases c / e gives denominator D e, norms sum_j |A_ij| h_j + |c_i| D;
-* an activation (sum_k a_k z^k) / g of degree r gives denominator g D^r, norms sum_k |a_k| D^(r - k) h^k.
+* an activation (sum_k a_k z^k) / g of degree r gives denominator g D^r, norms sum_k |a_k| D^(r - k) h^k;
+* a sum gives the least common multiple of the denominators, and the sums of the norms over it;
+* a matrix product gives the product of the denominators, and the matrix product of the norms.
 
 So D times every coefficient of an output is an integer of absolute value at most h, and the product of the primes has
 to exceed 2 h; no prime may divide D.
@@ -21,16 +23,18 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _backend
 from ._validation import is_prime
-from .program import Affine, Program
+from .program import Activation, Add, Affine, MatMul, Program, Select
 
 Residues = NDArray[np.uint64]
+# Norms of the numerators, and their common denominator.
+_Slot: TypeAlias = tuple[list[int], int]
 
 
 def expand_exact(program: Program, theta: NDArray[Any], expand_modulo: Callable[[int], Residues]) -> NDArray[Any]:
@@ -79,28 +83,61 @@ def expand_exact(program: Program, theta: NDArray[Any], expand_modulo: Callable[
 
 def denominator_and_height(program: Program, theta: Sequence[Fraction]) -> tuple[int, int]:
     """D > 0 and h such that D times each coefficient of the outputs is an integer of absolute value at most h."""
-    slots: list[tuple[list[int], int]] = [([1] * program.n_inputs, 1)]
-    position = 0
-    for instruction in program.instructions:
-        norms, denominator = slots[instruction.input]
+    slots: list[_Slot] = [([1] * program.n_inputs, 1)]
+    parameters: dict[int, list[Fraction]] = {}
+    for block in program.parameters:
+        parameters.setdefault(block.instruction, []).extend(theta[block.start : block.stop])
+    for k, instruction in enumerate(program.instructions):
+        inputs = [slots[slot] for slot in instruction.inputs]
         if isinstance(instruction, Affine):
-            n_in, n_out = len(norms), instruction.n_out
-            layer = theta[position : position + n_out * (n_in + instruction.bias)]
-            position += len(layer)
-            scale = math.lcm(*(entry.denominator for entry in layer))
-            values = [abs(entry.numerator) * (scale // entry.denominator) for entry in layer]
-            out = [sum(map(operator.mul, values[i * n_in : (i + 1) * n_in], norms)) for i in range(n_out)]
-            if instruction.bias:
-                out = [value + bias * denominator for value, bias in zip(out, values[n_out * n_in :])]
-            slots.append((out, denominator * scale))
+            slots.append(_affine(instruction, inputs[0], parameters[k]))
+        elif isinstance(instruction, Activation):
+            slots.append(_activation(instruction, inputs[0]))
+        elif isinstance(instruction, Select):
+            norms, denominator = inputs[0]
+            slots.append(([norms[i] for i in instruction.indices], denominator))
+        elif isinstance(instruction, Add):
+            slots.append(_sum(inputs))
         else:
-            coefficients = [Fraction(c) for c in instruction.numbers]
-            r = len(coefficients) - 1
-            scale = math.lcm(*(c.denominator for c in coefficients))
-            terms = [(k, abs(int(c * scale)) * denominator ** (r - k)) for k, c in enumerate(coefficients) if c]
-            slots.append(([sum(a * norm**k for k, a in terms) for norm in norms], scale * denominator**r))
+            slots.append(_product(instruction, inputs[0], inputs[1]))
     norms, denominator = slots[-1]
     return denominator, max(norms)
+
+
+def _affine(affine: Affine, z: _Slot, parameters: Sequence[Fraction]) -> _Slot:
+    norms, denominator = z
+    n_in, n_out = affine.window_size(len(norms)), affine.n_out
+    scale = math.lcm(*(entry.denominator for entry in parameters))
+    values = [abs(entry.numerator) * (scale // entry.denominator) for entry in parameters]
+    biases = [bias * denominator for bias in values[n_out * n_in :]] or [0] * n_out
+    out = []
+    for window in affine.windows or (range(n_in),):
+        seen = [norms[i] for i in window]
+        out += [sum(map(operator.mul, values[i * n_in : (i + 1) * n_in], seen)) + biases[i] for i in range(n_out)]
+    return out, denominator * scale
+
+
+def _activation(activation: Activation, z: _Slot) -> _Slot:
+    norms, denominator = z
+    coefficients = [Fraction(c) for c in activation.numbers]
+    r = len(coefficients) - 1
+    scale = math.lcm(*(c.denominator for c in coefficients))
+    terms = [(k, abs(int(c * scale)) * denominator ** (r - k)) for k, c in enumerate(coefficients) if c]
+    return [sum(a * norm**k for k, a in terms) for norm in norms], scale * denominator**r
+
+
+def _sum(terms: Sequence[_Slot]) -> _Slot:
+    common = math.lcm(*(denominator for _, denominator in terms))
+    scaled = ([norm * (common // denominator) for norm in norms] for norms, denominator in terms)
+    return [sum(norms) for norms in zip(*scaled)], common
+
+
+def _product(product: MatMul, left: _Slot, right: _Slot) -> _Slot:
+    rows, inner, cols = product.rows, product.inner, product.cols
+    (a, first), (b, second) = left, right
+    a_rows = [a[i::rows] if product.transpose_left else a[i * inner : (i + 1) * inner] for i in range(rows)]
+    b_columns = [b[j * inner : (j + 1) * inner] if product.transpose_right else b[j::cols] for j in range(cols)]
+    return [sum(map(operator.mul, row, column)) for row in a_rows for column in b_columns], first * second
 
 
 def _lift(residues: list[Residues], primes: list[int], modulus: int, denominator: int) -> NDArray[Any]:

@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -218,6 +220,39 @@ def proven_rank(
                 words = f"{len(vectors)} independent rational vectors of the kernel, verified exactly"
                 return Rank(rank, 0.0, tuple(seen), words, tuple(map(tuple, vectors)))
     raise AssertionError("unreachable: primes do not run out")
+
+
+class Denominator:
+    """A positive integer as a product of powers, so that common multiples can be told without multiplying out.
+
+    Attributes
+    ----------
+    log2 : float
+    """
+
+    def __init__(self, exponents: Mapping[int, int] | None = None) -> None:
+        self._exponents = dict(exponents or {})
+        self.log2 = math.fsum(exponent * math.log2(number) for number, exponent in self._exponents.items())
+
+    @classmethod
+    def of(cls, number: int) -> Denominator:
+        """A number as it is."""
+        return cls({number: 1} if number > 1 else {})
+
+    @classmethod
+    def common(cls, denominators: Iterable[Denominator]) -> Denominator:
+        """A common multiple: the powers with the largest exponents."""
+        return reduce(lambda a, b: cls(Counter(a._exponents) | Counter(b._exponents)), denominators)
+
+    def times(self, other: Denominator) -> Denominator:
+        """The product of both."""
+        if not self._exponents or not other._exponents:
+            return other if not self._exponents else self
+        return Denominator(Counter(self._exponents) + Counter(other._exponents))
+
+    def power(self, exponent: int) -> Denominator:
+        """The number to this power."""
+        return Denominator({number: exponent * e for number, e in self._exponents.items() if exponent})
 
 
 def log2_polynomial(coefficients: Sequence[Fraction], z: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -48,11 +48,25 @@ power z^r also at most d (n + m − 1), and
 * c z^r + q(z) with a bias before, deg q = e: a function for z^r plus any polynomials of degree at most e.
 * Other polynomials p, without bias: the parts of each degree are as for a power; and all of them together are, up to a
   factor for each degree, a part of what (1 + z)^r gives, a power in one variable more.
+
+*Programs* that are no chains. A *cut* is a set of slots and instructions such that the values of those slots and the
+parameters of those instructions determine the outputs. The values of a slot are in a space of known dimension
+(`polycore._ambient`), so the outputs are the image of an irreducible variety T, of at most the dimension C of that
+space and those parameters together. Symmetries of the parameters move the points of T without moving the outputs, so
+
+    dim {f} <= dim T − s <= C − s,
+
+s the dimension of the orbits in T, which is at least the rank of the infinitesimal action on the parameters of the cut
+alone. All parameters are a cut, and then s is the orbit dimension; the outputs are one, with s = 0; and a cut of least
+C is a minimal cut of a network of pipes (L. R. Ford, D. R. Fulkerson). A slot that holds Σ_i u_i w_i, with a products
+of two linear forms in the inputs, holds a quadratic form of rank at most 2 a: that of attention to a single token.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -60,22 +74,23 @@ from itertools import pairwise
 from math import comb, prod
 from typing import NamedTuple, TypeAlias
 
-from .program import Activation, Affine, Coefficient, Indeterminate, Program
-from .symmetries import as_shifted_power, orbit_dimension
+import numpy as np
+
+from ._ambient import ambient_dimensions
+from ._degrees import CACHE_SIZE, NO_BOUND, compose_degrees, count_of_degrees, with_constant
+from ._validation import as_rng
+from .chains import Polynomial, read_chain
+from .program import Affine, Coefficient, Indeterminate, MatMul, Program
+from .rank import modular_rank
+from .symmetries import action_prime, as_shifted_power, infinitesimal_action, orbit_dimension
 
 __all__ = ["UpperBound", "upper_bound"]
 
-# Supports of degrees are kept degree by degree up to here, and as a range above.
-_MAX_SUPPORT = 2**10
-# Where both the variables and the degree pass this there are more monomials, 2^128, than parameters of any network.
-_MANY = 128
-_NO_BOUND = 1 << _MANY
 # Rational curves are tried through so many points, and relations among polynomials in so many variables.
 _MAX_POINTS = 64
 _MAX_RELATED = 8
 # Through how many values the bias of a map passes that ends in it: more than there are.
 _FREE = 1 << 62
-_CACHE_SIZE = 2**16
 
 
 @dataclass(frozen=True)
@@ -127,9 +142,10 @@ def upper_bound(program: Program) -> UpperBound:
     Parameters
     ----------
     program : Program
-        Any program. The theorems are for chains of affine maps and activations (`polycore.MLP`); others get the smaller
-        of ambient dimension and number of parameters minus dimension of a generic orbit of the known symmetries.
-        Indeterminate coefficients are taken for unknown numbers other than zero.
+        Any program. Most theorems are for chains of affine maps and activations (`polycore.MLP`); for others it is the
+        least number of parameters, and coefficients of values in between, that determine the outputs, minus the
+        dimension of what the known symmetries do to those. Indeterminate coefficients are taken for unknown numbers
+        other than zero.
 
     Returns
     -------
@@ -163,24 +179,116 @@ def upper_bound(program: Program) -> UpperBound:
 
 
 def _bound_by_counting(program: Program) -> _Bound:
-    supports: list[Sequence[int]] = [(1,)]
-    for instruction in program.instructions:
-        before = supports[instruction.input]
-        if isinstance(instruction, Affine):
-            supports.append(_with_constant(before) if instruction.bias else before)
-        else:
-            supports.append(_compose_degrees(_kind(instruction.coefficients).degrees, before))
-    ambient = program.n_outputs * _count(program.n_inputs, supports[-1])
+    """The smaller of parameters and of what a cut lets through, less the known symmetries; see "Programs"."""
+    n_params = program.n_params
     try:
         orbit = orbit_dimension(program)
     except MemoryError:
         orbit = 0
-    if ambient <= program.n_params - orbit:
-        return _Bound(ambient, _ambient_words(program.n_outputs, ambient))
-    words = f"{program.n_params} parameters"
+    bounds = [_by_parameters(n_params, orbit)]
+    cut = _least_cut(program, _ambient(program))
+    if cut.size < n_params:
+        bounds.append(_bound_of_cut(program, cut))
+    return min(bounds, key=lambda bound: bound.value)
+
+
+def _by_parameters(n_params: int, orbit: int) -> _Bound:
+    words = f"{n_params} parameters"
     if orbit:
-        words += f" − {orbit} dimensions of a generic orbit of the symmetries = {program.n_params - orbit}"
-    return _Bound(program.n_params - orbit, words)
+        words += f" − {orbit} dimensions of a generic orbit of the symmetries = {n_params - orbit}"
+    return _Bound(n_params - orbit, words)
+
+
+def _ambient(program: Program) -> list[int]:
+    """Dimensions of varieties that contain the values of each slot, those of the inputs being known."""
+    dimensions = ambient_dimensions(program)
+    for k, instruction in enumerate(program.instructions):
+        if isinstance(instruction, MatMul) and program.widths[k + 1] == 1:
+            dimensions[k + 1] = min(dimensions[k + 1], _quadratic_forms(program, instruction) or NO_BOUND)
+    return dimensions
+
+
+def _quadratic_forms(program: Program, product: MatMul) -> int | None:
+    """Dimension of the sums of a products of two linear forms in the inputs: quadratic forms of rank at most 2 a."""
+    factors = [program.instructions[slot - 1] if slot else None for slot in product.inputs]
+    n_vars, rank = 0, product.inner * len(set(product.inputs))
+    for factor in factors:
+        if not isinstance(factor, Affine) or factor.input != 0:
+            return None
+        n_vars = max(n_vars, program.n_inputs + factor.bias)
+    return _sum_of_powers(n_vars, rank, 1, 2)
+
+
+class _CutOfProgram(NamedTuple):
+    """What determines the outputs: the parameters of some instructions and the values of some slots."""
+
+    size: int
+    instructions: tuple[int, ...]
+    slots: tuple[int, ...]
+
+
+def _least_cut(program: Program, dimensions: Sequence[int]) -> _CutOfProgram:
+    """The cut of the least size, nearest to the parameters among those: by augmenting paths (Edmonds and Karp)."""
+    # Node 2 s is what slot s is made of, 2 s + 1 its values; SOURCE gives the parameters of each instruction.
+    n_slots = len(program.widths)
+    source, sink = 2 * n_slots, 2 * n_slots - 1
+    free = program.n_params + 1
+    capacities: list[dict[int, int]] = [{} for _ in range(2 * n_slots + 1)]
+
+    def connect(start: int, end: int, capacity: int) -> None:
+        capacities[start][end] = capacities[start].get(end, 0) + capacity
+        capacities[end].setdefault(start, 0)
+
+    for block in program.parameters:
+        connect(source, 2 * (block.instruction + 1), block.size)
+    for k, instruction in enumerate(program.instructions):
+        for slot in instruction.inputs:
+            connect(2 * slot + 1, 2 * (k + 1), free)
+        connect(2 * (k + 1), 2 * (k + 1) + 1, min(free, dimensions[k + 1]))
+    size = 0
+    while True:
+        before = {source: source}
+        queue = deque([source])
+        while queue and sink not in before:
+            node = queue.popleft()
+            for end, capacity in capacities[node].items():
+                if capacity and end not in before:
+                    before[end] = node
+                    queue.append(end)
+        if sink not in before:
+            break
+        path = [sink]
+        while path[-1] != source:
+            path.append(before[path[-1]])
+        flow = min(capacities[a][b] for b, a in pairwise(path))
+        for b, a in pairwise(path):
+            capacities[a][b] -= flow
+            capacities[b][a] += flow
+        size += flow
+    instructions = sorted({b.instruction for b in program.parameters if 2 * (b.instruction + 1) not in before})
+    slots = [s for s in range(1, n_slots) if 2 * s in before and 2 * s + 1 not in before]
+    return _CutOfProgram(size, tuple(instructions), tuple(slots))
+
+
+def _bound_of_cut(program: Program, cut: _CutOfProgram) -> _Bound:
+    kept = [b for b in program.parameters if b.instruction in cut.instructions]
+    columns = np.array([i for b in kept for i in range(b.start, b.stop)], dtype=np.intp)
+    fixed = 0
+    if columns.size:
+        p = action_prime(program)
+        theta = as_rng(0)[0].integers(1, p, program.n_params, dtype=np.int64)
+        with suppress(MemoryError):
+            fixed = modular_rank(infinitesimal_action(program, theta, p)[:, columns], p)
+    value = cut.size - fixed
+    outputs = cut.size - len(columns)
+    if not cut.slots:
+        return _by_parameters(len(columns), fixed)
+    if cut.slots == (len(program.instructions),) and not fixed:
+        return _Bound(value, f"ambient dimension, {outputs} monomials that the outputs can have")
+    words = f"{outputs} dimensions of the values of slot{'s' * (len(cut.slots) > 1)} {', '.join(map(str, cut.slots))}"
+    words += f" + {len(columns)} parameters after" if columns.size else ""
+    words += f" − {fixed} dimensions of the orbits of those = {value}" if fixed else f" = {value}"
+    return _Bound(value, words)
 
 
 def _ambient_words(n_outputs: int, ambient: int) -> str:
@@ -188,73 +296,15 @@ def _ambient_words(n_outputs: int, ambient: int) -> str:
     return f"ambient dimension, {outputs}{ambient // n_outputs} monomials = {ambient}"
 
 
-# --- degrees ----------------------------------------------------------------------------------------------------------
-
-
-def _with_constant(degrees: Sequence[int]) -> Sequence[int]:
-    if 0 in degrees:
-        return degrees
-    return range(degrees[-1] + 1) if isinstance(degrees, range) else (0, *degrees)
-
-
-@lru_cache(_CACHE_SIZE)
-def _compose_degrees(outer: Sequence[int], inner: Sequence[int]) -> Sequence[int]:
-    """Degrees, ascending, that p(f) can have if p has terms of the degrees ``outer`` and f of ``inner``."""
-    if len(outer) == 0 or (len(inner) == 0 and outer[0] > 0):
-        return ()
-    if len(inner) == 0:
-        return (0,)
-    low, high = outer[0] * inner[0], outer[-1] * inner[-1]
-    if low == high:
-        return (low,)
-    if len(inner) == 1:
-        return tuple(j * inner[0] for j in outer)
-    if (inner[0] == 0 and len(inner) == inner[-1] + 1) or high > _MAX_SUPPORT:  # no degree is left out, or too many
-        return range(low, high + 1)
-    mask = sum(1 << degree for degree in inner)
-    total, power = 0, 1  # bits are degrees
-    for j in range(outer[-1] + 1):
-        if j in outer:
-            total |= power
-        power = _sums(power, mask)
-    return tuple(degree for degree in range(total.bit_length()) if total >> degree & 1)
-
-
-def _sums(a: int, b: int) -> int:
-    result = 0
-    while b:
-        lowest = b & -b
-        result |= a * lowest
-        b ^= lowest
-    return result
-
-
-@lru_cache(_CACHE_SIZE)
+@lru_cache(CACHE_SIZE)
 def _degrees(layers: tuple[_Layer, ...], biases: tuple[bool, ...]) -> Sequence[int]:
     """Degrees of the values of a chain, after its last activation or, with one bias more, after its last affine map."""
     degrees: Sequence[int] = (0, 1) if biases[0] else (1,)
     for k, layer in enumerate(layers):
-        degrees = _compose_degrees((layer,) if isinstance(layer, int) else layer, degrees)
+        degrees = compose_degrees((layer,) if isinstance(layer, int) else layer, degrees)
         if k + 1 < len(biases) and biases[k + 1]:
-            degrees = _with_constant(degrees)
+            degrees = with_constant(degrees)
     return degrees
-
-
-@lru_cache(_CACHE_SIZE)
-def _count(n: int, degrees: Sequence[int]) -> int:
-    """Number of monomials in n variables of the given degrees; at least `_NO_BOUND` where there are too many."""
-    if isinstance(degrees, range):
-        first, last = degrees[0], degrees[-1]
-        if min(n, last) > _MANY:
-            return _NO_BOUND
-        return comb(n + last, n) - (comb(n + first - 1, n) if first else 0)
-    if degrees and min(n - 1, degrees[-1]) > _MANY:
-        return _NO_BOUND
-    return sum(comb(n - 1 + degree, degree) for degree in degrees)
-
-
-def _monomials(n: int, layers: tuple[_Layer, ...], biases: tuple[bool, ...]) -> int:
-    return _count(n, _degrees(layers, biases))
 
 
 # --- reading a chain --------------------------------------------------------------------------------------------------
@@ -268,25 +318,23 @@ def _read_chain(program: Program) -> tuple[tuple[int, ...], tuple[_Kind, ...], t
 
     There is an activation before each affine map and one after the last, the identity where the program has none.
     """
-    widths, kinds, biases = [program.n_inputs], [], []
+    chain = read_chain(program)
+    if chain is None:
+        return None
+    return chain.widths, tuple(map(_kind_at, chain.activations)), chain.biases
+
+
+@lru_cache(CACHE_SIZE)
+def _kind_at(polynomials: tuple[Polynomial, ...]) -> _Kind:
+    """Of polynomials that are applied one after the other."""
     kind = _IDENTITY
-    for k, instruction in enumerate(program.instructions):
-        if instruction.input != k:
-            return None
-        if isinstance(instruction, Affine):
-            kinds.append(kind)
-            widths.append(instruction.n_out)
-            biases.append(instruction.bias)
-            kind = _IDENTITY
-        elif isinstance(instruction, Activation):
-            outer = _kind(instruction.coefficients)
-            kind = outer if kind is _IDENTITY else _composed(outer, kind)
-        else:
-            return None
-    return tuple(widths), (*kinds, kind), tuple(biases)
+    for coefficients in polynomials:
+        outer = _kind(coefficients)
+        kind = outer if kind is _IDENTITY else _composed(outer, kind)
+    return kind
 
 
-@lru_cache(_CACHE_SIZE)
+@lru_cache(CACHE_SIZE)
 def _kind(coefficients: tuple[Coefficient, ...]) -> _Kind:
     # An indeterminate is an unknown other than 0.
     known = not any(isinstance(c, Indeterminate) for c in coefficients)
@@ -313,7 +361,7 @@ def _rest(coefficients: Sequence[Fraction]) -> int:
 
 
 def _composed(outer: _Kind, inner: _Kind) -> _Kind:
-    degrees = tuple(_compose_degrees(outer.degrees, inner.degrees))
+    degrees = tuple(compose_degrees(outer.degrees, inner.degrees))
     if degrees == (0, 1):
         return _Kind(degrees, 1, constant=True)
     if len(degrees) <= 1:
@@ -324,7 +372,7 @@ def _composed(outer: _Kind, inner: _Kind) -> _Kind:
 # --- chains -----------------------------------------------------------------------------------------------------------
 
 
-@lru_cache(_CACHE_SIZE)
+@lru_cache(CACHE_SIZE)
 def _chain_bound(widths: tuple[int, ...], kinds: tuple[_Kind, ...], biases: tuple[bool, ...]) -> _Bound:
     """The bound for a chain, given with the activations before the first and after the last affine map."""
     start = _constant_from(kinds, biases)
@@ -439,7 +487,7 @@ def _bound(maps: _Maps) -> _Bound:
             best.append(ranks[0] * (widths[0] + cut.before) - blocks.group(cut))
             previous.append(-1)
             continue
-        value, arg, degree, place = _NO_BOUND, 0, 1, cut.map
+        value, arg, degree, place = NO_BOUND, 0, 1, cut.map
         for i in range(len(best) - 1, -1, -1):
             start = cuts[i]
             if start.map == cut.map:
@@ -476,7 +524,7 @@ class _Blocks:
         self.ranks = [min(rank, n) for rank, n in zip(maps.ranks, maps.widths)]
         self.later = [narrow > rank for narrow, rank in zip(maps.narrow, self.ranks)]  # whether b is free
         # Degrees of relations between the values u of a map: homogeneous ones, and any.
-        self._relations = [(_NO_BOUND, _NO_BOUND)] * len(self.ranks)
+        self._relations = [(NO_BOUND, NO_BOUND)] * len(self.ranks)
         for k in range(len(self.layers)):
             self._settle(k)
             width = self._useful_units(k)
@@ -494,10 +542,10 @@ class _Blocks:
 
     def _settle(self, a: int) -> None:
         """Find relations between the values u of map a: n + 1 polynomials of degree e in n variables."""
-        self._relations[a] = _NO_BOUND, _NO_BOUND
+        self._relations[a] = NO_BOUND, NO_BOUND
         if a == 0 or self.ranks[a] <= min(self.ranks[:a]):
             return
-        degree, forms, anything = 1, _NO_BOUND, _NO_BOUND
+        degree, forms, anything = 1, NO_BOUND, NO_BOUND
         homogeneous, rest = True, prod(self.tops[a:])
         for c in range(a - 1, -1, -1):
             degree *= self.tops[c]
@@ -527,10 +575,10 @@ class _Blocks:
         n, top = self.ranks[a], degrees[-1]
         forms, anything = self._relations[a]
         if len(degrees) == 1 and forms <= top:
-            return _count(n, degrees) - _count(n, (top - forms,))
+            return count_of_degrees(n, degrees) - count_of_degrees(n, (top - forms,))
         if len(degrees) == top + 1 and anything <= top:
-            return _count(n, degrees) - _count(n, range(top - anything + 1))
-        return _count(n, degrees)
+            return count_of_degrees(n, degrees) - count_of_degrees(n, range(top - anything + 1))
+        return count_of_degrees(n, degrees)
 
     def coefficients(self, first: _Cut, last: _Cut) -> int:
         """Dimension of the polynomials that the block between two cuts has as outputs."""
@@ -612,7 +660,7 @@ def _block_name(blocks: _Blocks, first: _Cut, last: _Cut, size: int) -> str:
 # --- two layers -------------------------------------------------------------------------------------------------------
 
 
-@lru_cache(_CACHE_SIZE)
+@lru_cache(CACHE_SIZE)
 def _two_layer_bound(n: int, d: int, m: int, layer: _Layer, before: bool, after: bool) -> int:
     """A bound for n → d → m with biases before and after the hidden layer; n, m <= d."""
     constants = m * after
@@ -627,14 +675,14 @@ def _two_layer_bound(n: int, d: int, m: int, layer: _Layer, before: bool, after:
         bounds.append(sum(_sum_of_powers(n, d, m, degree) if degree else m for degree in layer) + constants)
         return min(bounds)
     rest = layer[-2] if len(layer) > 1 else 0
-    bounds.append(_sum_of_powers(n + 1, d, m, layer[-1]) + m * _count(n, range(rest + 1)))
+    bounds.append(_sum_of_powers(n + 1, d, m, layer[-1]) + m * count_of_degrees(n, range(rest + 1)))
     if layer[-1] == 3 and m == 1:
         # A shift removes z², and the other terms are in the tangent space at the power x0³ of the constant x0.
         bounds.append(_sum_of_powers(n + 1, d + 1, 1, 3))
     return min(bounds)
 
 
-@lru_cache(_CACHE_SIZE)
+@lru_cache(CACHE_SIZE)
 def _sum_of_powers(n: int, d: int, m: int, r: int) -> int:
     """A bound for m forms of degree r in n variables that are combinations of the same d powers, r >= 1."""
     if r == 1:
@@ -643,7 +691,7 @@ def _sum_of_powers(n: int, d: int, m: int, r: int) -> int:
     if m == 1 and r == 2:
         d = min(d, n)
         return d * n - d * (d - 1) // 2
-    ambient = m * _count(n, (r,))
+    ambient = m * count_of_degrees(n, (r,))
     if m == 1:
         return min(d * n, ambient) - ((n, r, d) in ALEXANDER_HIRSCHOWITZ)
     if m == 3 and r == 2 and n % 2 == 0 and 2 * d < 3 * n:
@@ -655,7 +703,7 @@ def _sum_of_powers(n: int, d: int, m: int, r: int) -> int:
 ALEXANDER_HIRSCHOWITZ = {(3, 4, 5), (4, 4, 9), (5, 4, 14), (5, 3, 7)}
 
 
-@lru_cache(_CACHE_SIZE)
+@lru_cache(CACHE_SIZE)
 def _curve_defect(n: int, d: int, m: int, r: int, constant: bool) -> int:
     """How much the tangent spaces at d points ℓ^r ⊗ w, in n variables with m outputs, overlap at least.
 

@@ -14,6 +14,7 @@ polynomial identities*, J. ACM 27 (1980), lemma 1, for the zeros of a polynomial
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -22,12 +23,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._sampled_rank import RandomRows, random_rank
+from ._sampled_rank import Denominator, RandomRows, random_rank
 from ._validation import _describe, as_index, as_probability, as_rng, check_size, check_threads
 from .bounds import upper_bound
 from .modular import format_bound
 from .networks import Network
-from .program import Affine, Indeterminate, Number, Program
+from .program import Activation, Add, Affine, Indeterminate, Instruction, MatMul, Number, Program
 from .symmetries import expected_dimension, orbit_dimension, scaled_parameters
 
 __all__ = ["DimensionResult", "dimension"]
@@ -284,22 +285,64 @@ def polynomial_size(program: Program) -> PolynomialSize:
     The 1-norm of a polynomial is sub-multiplicative, so replacing every variable by 1 and every coefficient by its
     absolute value bounds it. It is kept as log2 of a numerator and of a common denominator.
     """
-    slots = [(0, 1, 0.0, 0.0)]  # degree in θ, in everything, log2 of the numerator's norm, log2 of the denominator
+    slots = [_SlotSize(0, 1, 0.0, Denominator())]
     for instruction in program.instructions:
-        in_theta, total, norm, denominator = slots[instruction.input]
-        if isinstance(instruction, Affine):
-            norm += math.log2(program.widths[instruction.input])
-            slots.append((in_theta + 1, total + 1, _add(norm, denominator) if instruction.bias else norm, denominator))
-            continue
-        r, size = instruction.degree, _ActivationSize.of(instruction.coefficients)
-        new_norm, new_total = -math.inf, 0
-        for i, log2_coefficient, is_generic in size.terms:
-            new_norm = _add(new_norm, log2_coefficient + _times(i, norm) + _times(r - i, denominator))
-            new_total = max(new_total, i * total + is_generic)
-        slots.append((r * in_theta, new_total, new_norm, math.log2(size.common) + _times(r, denominator)))
-    in_theta, total, norm, _ = slots[-1]
-    row_norm = norm + math.log2(program.n_outputs) + math.log2(max(1, in_theta))
-    return PolynomialSize(total, max(0.0, row_norm))
+        inputs = [slots[slot] for slot in instruction.inputs]
+        slots.append(_size_of_result(instruction, inputs, program.widths))
+    last = slots[-1]
+    row_norm = last.log2_norm + math.log2(program.n_outputs) + math.log2(max(1, last.in_theta))
+    return PolynomialSize(last.degree, max(0.0, row_norm))
+
+
+class _SlotSize(NamedTuple):
+    """Of the values of a slot, N / D with integer polynomials N and one D for all of them."""
+
+    in_theta: int  # degree in the parameters
+    degree: int  # in everything
+    log2_norm: float  # of N
+    denominator: Denominator  # D
+
+
+def _size_of_result(instruction: Instruction, inputs: Sequence[_SlotSize], widths: Sequence[int]) -> _SlotSize:
+    if isinstance(instruction, Affine):
+        return _size_of_affine(inputs[0], instruction.window_size(widths[instruction.input]), instruction.bias)
+    if isinstance(instruction, Activation):
+        return _size_of_activation(inputs[0], instruction)
+    if isinstance(instruction, Add):
+        return _size_of_sum(inputs)
+    if isinstance(instruction, MatMul):
+        return _size_of_product(inputs[0], inputs[1], instruction.inner)
+    return inputs[0]
+
+
+def _size_of_affine(z: _SlotSize, n_in: int, bias: bool) -> _SlotSize:
+    norm = z.log2_norm + math.log2(n_in)
+    norm = _add(norm, z.denominator.log2) if bias else norm
+    return _SlotSize(z.in_theta + 1, z.degree + 1, norm, z.denominator)
+
+
+def _size_of_activation(z: _SlotSize, activation: Activation) -> _SlotSize:
+    r, size = activation.degree, _ActivationSize.of(activation.coefficients)
+    norm, degree, log2_denominator = -math.inf, 0, z.denominator.log2
+    for i, log2_coefficient, is_generic in size.terms:
+        norm = _add(norm, log2_coefficient + _times(i, z.log2_norm) + _times(r - i, log2_denominator))
+        degree = max(degree, i * z.degree + is_generic)
+    return _SlotSize(r * z.in_theta, degree, norm, z.denominator.power(r).times(Denominator.of(size.common)))
+
+
+def _size_of_sum(terms: Sequence[_SlotSize]) -> _SlotSize:
+    common = Denominator.common(z.denominator for z in terms)
+    total = _SlotSize(max(z.in_theta for z in terms), max(z.degree for z in terms), -math.inf, common)
+    norm = -math.inf
+    for z in terms:
+        norm = _add(norm, z.log2_norm + (common.log2 - z.denominator.log2))
+    return total._replace(log2_norm=norm)
+
+
+def _size_of_product(left: _SlotSize, right: _SlotSize, inner: int) -> _SlotSize:
+    norm = left.log2_norm + right.log2_norm + math.log2(inner)
+    denominator = left.denominator.times(right.denominator)
+    return _SlotSize(left.in_theta + right.in_theta, left.degree + right.degree, norm, denominator)
 
 
 class _ActivationSize(NamedTuple):

@@ -21,7 +21,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _linalg
-from ._sampled_rank import ROUNDING, SampledMatrix, log2_fraction, log2_polynomial, proven_rank, random_rank
+from ._sampled_rank import (
+    ROUNDING,
+    Denominator,
+    SampledMatrix,
+    log2_fraction,
+    log2_polynomial,
+    proven_rank,
+    random_rank,
+)
 from ._validation import (
     COMPLEX128,
     FLOAT64,
@@ -42,7 +50,7 @@ from ._validation import (
 from .bounds import upper_bound
 from .modular import format_bound
 from .networks import Network
-from .program import Activation, Program
+from .program import Activation, Add, Affine, MatMul, Program, Select
 from .rank import modular_rank
 from .symmetries import action_prime, infinitesimal_action
 
@@ -371,41 +379,135 @@ def _log2_column_bounds(program: Program, theta: Array) -> NDArray[np.float64]:
     A forward and a reverse sweep over logarithms, since the numbers have as many digits as the network has degree.
     """
     logs = np.array([log2_fraction(Fraction(entry)) for entry in theta])
-    weights = {b.instruction: logs[b.start : b.stop].reshape(b.shape) for b in program.parameters if b.kind == "W"}
-    biases = {b.instruction: logs[b.start : b.stop] for b in program.parameters if b.kind == "b"}
-    scales = dict.fromkeys(weights, 1)
+    scales = dict.fromkeys((block.instruction for block in program.parameters), 1)
     for block in program.parameters:
         denominators = (Fraction(entry).denominator for entry in theta[block.start : block.stop])
         scales[block.instruction] = math.lcm(scales[block.instruction], *denominators)
+    majorant = _Logarithms(program, logs)
+    log2_d = _log2_denominator(program, scales)
+    largest = max(float(np.abs(x[np.isfinite(x)]).max(initial=0.0)) for x in (*majorant.values, *majorant.bars))
+    return majorant.bounds + (log2_d + ROUNDING * (1 + largest + log2_d))
 
-    values, log2_d = [np.zeros(program.n_inputs)], [0.0]
+
+def _log2_denominator(program: Program, scales: dict[int, int]) -> float:
+    """log2 of the denominator d of the outputs, given those of the parameters of each affine map."""
+    slots = [Denominator()]
     for k, instruction in enumerate(program.instructions):
-        z, d = values[instruction.input], log2_d[instruction.input]
-        if isinstance(instruction, Activation):
-            coefficients = [Fraction(c) for c in instruction.numbers]
-            values.append(log2_polynomial(coefficients, z))
-            log2_d.append(math.log2(math.lcm(*(c.denominator for c in coefficients))) + instruction.degree * d)
+        inputs = [slots[slot] for slot in instruction.inputs]
+        if isinstance(instruction, Affine):
+            slots.append(inputs[0].times(Denominator.of(scales[k])))
+        elif isinstance(instruction, Activation):
+            common = math.lcm(*(Fraction(c).denominator for c in instruction.numbers))
+            slots.append(inputs[0].power(instruction.degree).times(Denominator.of(common)))
+        elif isinstance(instruction, Add):
+            slots.append(Denominator.common(inputs))
         else:
-            out = np.logaddexp2.reduce(weights[k] + z, axis=1)
-            values.append(np.logaddexp2(out, biases[k]) if instruction.bias else out)
-            log2_d.append(d + math.log2(scales[k]))
+            slots.append(inputs[0].times(inputs[1]) if isinstance(instruction, MatMul) else inputs[0])
+    return slots[-1].log2
 
-    bars = [np.full(width, -math.inf) for width in program.widths]
-    bars[-1][:] = 0.0
-    bounds = np.full(program.n_params, -math.inf)
-    for k, instruction in reversed(list(enumerate(program.instructions))):
-        z, bar = values[instruction.input], bars[k + 1]
-        if isinstance(instruction, Activation):
-            slope = [j * Fraction(c) for j, c in enumerate(instruction.numbers)][1:]
-            back = bar + log2_polynomial(slope, z)
-        else:
-            back = np.logaddexp2.reduce(weights[k] + bar[:, None], axis=0)
-        bars[instruction.input] = np.logaddexp2(bars[instruction.input], back)
+
+class _Logarithms:
+    """A forward and a reverse sweep of absolute values over their logarithms in base 2.
+
+    Parameters
+    ----------
+    program : Program
+    logs : float array, shape (P,)
+        Of the absolute values of the parameters.
+
+    Attributes
+    ----------
+    values, bars : list of float arrays
+        Of each slot at inputs 1, and of the derivatives of the sum of the outputs.
+    bounds : float array, shape (P,)
+        Of the derivatives by the parameters.
+    """
+
+    def __init__(self, program: Program, logs: NDArray[np.float64]) -> None:
+        self.program = program
+        self._parameters = {
+            (b.instruction, b.kind): logs[b.start : b.stop].reshape(b.shape) for b in program.parameters
+        }
+        self.values = [np.zeros(program.n_inputs)]
+        for k in range(len(program.instructions)):
+            self.values.append(self._forward(k))
+        self.bars = [np.full(width, -math.inf) for width in program.widths]
+        self.bars[-1][:] = 0.0
+        self._gradients = {key: np.full(block.shape, -math.inf) for key, block in self._parameters.items()}
+        for k in reversed(range(len(program.instructions))):
+            self._reverse(k)
+        self.bounds = np.full(program.n_params, -math.inf)
         for block in program.parameters:
-            if block.instruction == k:
-                bounds[block.start : block.stop] = (bar[:, None] + z if block.kind == "W" else bar).reshape(-1)
-    largest = max(float(np.abs(x[np.isfinite(x)]).max(initial=0.0)) for x in (*values, *bars))
-    return bounds + (log2_d[-1] + ROUNDING * (1 + largest + log2_d[-1]))
+            self.bounds[block.start : block.stop] = self._gradients[block.instruction, block.kind].reshape(-1)
+
+    def _forward(self, k: int) -> NDArray[np.float64]:
+        instruction = self.program.instructions[k]
+        inputs = [self.values[slot] for slot in instruction.inputs]
+        z = inputs[0]
+        if isinstance(instruction, Affine):
+            weights = self._parameters[k, "W"]
+            out = np.stack([np.logaddexp2.reduce(weights + z[w], axis=1) for w in _windows(instruction, z)])
+            return (np.logaddexp2(out, self._parameters[k, "b"]) if instruction.bias else out).reshape(-1)
+        if isinstance(instruction, Activation):
+            return log2_polynomial([Fraction(c) for c in instruction.numbers], z)
+        if isinstance(instruction, Select):
+            return z[list(instruction.indices)]
+        if isinstance(instruction, Add):
+            return np.asarray(np.logaddexp2.reduce(inputs))
+        left, right = _factors(instruction, *inputs)
+        return _log2_product(left, right).reshape(-1)
+
+    def _reverse(self, k: int) -> None:
+        """Pass the derivatives by slot k + 1 on to what it is made of."""
+        instruction, bar = self.program.instructions[k], self.bars[k + 1]
+        inputs = [self.values[slot] for slot in instruction.inputs]
+        bars = [self.bars[slot] for slot in instruction.inputs]
+        z, z_bar = inputs[0], bars[0]
+        if isinstance(instruction, Affine):
+            weights, gradient = self._parameters[k, "W"], self._gradients[k, "W"]
+            for window, rows in zip(_windows(instruction, z), bar.reshape(-1, instruction.n_out, 1)):
+                _add_to(gradient, ..., rows + z[window])
+                _add_to(z_bar, window, np.logaddexp2.reduce(weights + rows, axis=0))
+                if instruction.bias:
+                    _add_to(self._gradients[k, "b"], ..., rows[:, 0])
+        elif isinstance(instruction, Activation):
+            slope = [j * Fraction(c) for j, c in enumerate(instruction.numbers)][1:]
+            _add_to(z_bar, ..., bar + log2_polynomial(slope, z))
+        elif isinstance(instruction, Select):
+            np.logaddexp2.at(z_bar, list(instruction.indices), bar)
+        elif isinstance(instruction, Add):
+            for one in bars:
+                _add_to(one, ..., bar)
+        else:
+            left, right = _factors(instruction, *inputs)
+            left_bar, right_bar = _factors(instruction, *bars)
+            product_bar = bar.reshape(instruction.rows, instruction.cols)
+            _add_to(left_bar, ..., _log2_product(product_bar, right.T))
+            _add_to(right_bar, ..., _log2_product(left.T, product_bar))
+
+
+def _windows(affine: Affine, z: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Positions, shape (n_windows, window_size)."""
+    return np.arange(z.size)[None] if affine.windows is None else np.array(affine.windows)
+
+
+def _factors(
+    product: MatMul, left: NDArray[np.float64], right: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Views of two slots as matrices (rows, inner) and (inner, cols)."""
+    rows, inner, cols = product.rows, product.inner, product.cols
+    return (
+        left.reshape(inner, rows).T if product.transpose_left else left.reshape(rows, inner),
+        right.reshape(cols, inner).T if product.transpose_right else right.reshape(inner, cols),
+    )
+
+
+def _log2_product(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.stack([np.logaddexp2.reduce(row[:, None] + right, axis=0) for row in left])
+
+
+def _add_to(target: NDArray[np.float64], where: Any, what: NDArray[np.float64]) -> None:
+    target[where] = np.logaddexp2(target[where], what)
 
 
 # --- numerical ranks --------------------------------------------------------------------------------------------------

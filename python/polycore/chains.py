@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Programs that are chains: dense affine maps and activations in turn, as `polycore.MLP` writes them.
+
+Most theorems on dimensions and identifiability are about chains. This is the one place that finds out whether a program
+is one, whichever family wrote it.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple, TypeAlias
+
+from .program import Activation, Affine, Coefficient, Program
+
+__all__ = ["Chain", "Polynomial", "read_chain"]
+
+# Coefficients low to high.
+Polynomial: TypeAlias = tuple[Coefficient, ...]
+
+
+class Chain(NamedTuple):
+    """x -> activations[0], affine map 0, activations[1], affine map 1, ..., affine map L − 1, activations[L].
+
+    Attributes
+    ----------
+    widths : tuple of int
+        d_0, ..., d_L: affine map k takes d_k values to d_{k+1}.
+    activations : tuple of L + 1 tuples of Polynomial
+        What is applied entrywise at each place, one polynomial after the other; mostly one, none at the two ends.
+    biases : tuple of L bool
+        Whether each affine map has one.
+    """
+
+    widths: tuple[int, ...]
+    activations: tuple[tuple[Polynomial, ...], ...]
+    biases: tuple[bool, ...]
+
+    @property
+    def n_params(self) -> int:
+        """Number of parameters of the affine maps."""
+        return sum(m * (n + bias) for (n, m), bias in zip(pairwise(self.widths), self.biases))
+
+
+def read_chain(program: Program) -> Chain | None:
+    """The chain that leads from the inputs of a program to its output, or None if something else does.
+
+    Parameters
+    ----------
+    program : Program
+        Instructions that have no influence on the output may be of any kind; `Chain.n_params` is less than
+        ``program.n_params`` if they have parameters.
+
+    Returns
+    -------
+    Chain or None
+        An affine map with a single window that reads the whole slot is dense, up to the order of its columns.
+
+    Examples
+    --------
+    >>> from polycore.networks import MLP
+    >>> read_chain(MLP((2, 3, 1), activation=2).program)
+    Chain(widths=(2, 3, 1), activations=((), ((0, 0, 1),), ()), biases=(False, False))
+    >>> read_chain(Program(3, [Affine(0, 1, windows=((0, 1), (1, 2)))])) is None
+    True
+    """
+    instructions = program.instructions
+    widths, biases = list[int](), list[bool]()
+    places: list[list[Polynomial]] = [[]]  # from the output to the inputs
+    slot = len(instructions)
+    while slot:
+        instruction = instructions[slot - 1]
+        if isinstance(instruction, Activation):
+            places[-1].append(instruction.coefficients)
+        elif isinstance(instruction, Affine) and _is_dense(instruction, program):
+            widths.append(instruction.n_out)
+            biases.append(instruction.bias)
+            places.append([])
+        else:
+            return None
+        slot = instruction.input
+    widths.append(program.n_inputs)
+    activations = tuple(tuple(place[::-1]) for place in places[::-1])
+    return Chain(tuple(widths[::-1]), activations, tuple(biases[::-1]))
+
+
+def _is_dense(affine: Affine, program: Program) -> bool:
+    # A position occurs once in a window.
+    if affine.windows is None:
+        return True
+    return affine.n_windows == 1 and len(affine.windows[0]) == program.widths[affine.input]
