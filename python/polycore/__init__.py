@@ -16,7 +16,7 @@ from .dimension import DimensionResult, dimension
 from .errors import NumericalError
 from .filling import Decrement, FillingWidths, MinimalFilling, minimal_filling
 from .gram import GramOperator, gram_matrix, gram_operator
-from .identifiability import ActivationThreshold, Identifiability, activation_threshold, identifiability
+from .identifiability import Identifiability, identifiability
 from .independence import IndependenceBound, LinearIndependence, linear_independence
 from .jacobian_rank import JacobianRank, jacobian_rank
 from .layers import Activation, Affine, Attention, Conv, Residual, Select
@@ -30,6 +30,7 @@ from .rank import modular_kernel, modular_rank
 from .report import Report, report
 from .specs import network
 from .sweep import SweepResult, sweep, sweep_rows
+from .thresholds import ActivationThreshold, activation_threshold
 from .veronese import veronese
 
 __version__ = _version("polycore")
