@@ -27,19 +27,38 @@ std::vector<double> coefficients(const py::handle& list) {
   return result;
 }
 
+/// Field k of the tuple of an instruction.
+template <class T>
+T field(const py::sequence& parts, std::size_t k) {
+  return parts[k].cast<T>();
+}
+
+Affine affine(const py::sequence& parts) {
+  Affine result{field<int>(parts, 1), field<int>(parts, 2), field<bool>(parts, 3)};
+  if (parts.size() == 5) {
+    result.windows = field<std::vector<std::vector<int>>>(parts, 4);
+    if (result.windows.empty()) throw std::invalid_argument("`windows` must not be empty");
+  }
+  return result;
+}
+
+Instruction make_instruction(const py::sequence& parts) {
+  const auto kind = parts.empty() ? std::string() : field<std::string>(parts, 0);
+  const std::size_t size = parts.size();
+  if (kind == "affine" && (size == 4 || size == 5)) return affine(parts);
+  if (kind == "activation" && size == 3) return Activation{field<int>(parts, 1), coefficients(parts[2])};
+  if (kind == "select" && size == 3) return Select{field<int>(parts, 1), field<std::vector<int>>(parts, 2)};
+  if (kind == "add" && size == 2) return Add{field<std::vector<int>>(parts, 1)};
+  if (kind == "matmul" && size == 8)
+    return MatMul{field<int>(parts, 1), field<int>(parts, 2),  field<int>(parts, 3), field<int>(parts, 4),
+                  field<int>(parts, 5), field<bool>(parts, 6), field<bool>(parts, 7)};
+  throw std::invalid_argument("`instructions` must hold affine, activation, select, add and matmul tuples, got '" +
+                              kind + "' of length " + std::to_string(size));
+}
+
 Program make_program(int n_inputs, const py::sequence& list) {
   std::vector<Instruction> instructions;
-  for (const auto& item : list) {
-    const auto parts = item.cast<py::sequence>();
-    const auto kind = parts.empty() ? std::string() : parts[0].cast<std::string>();
-    if (kind == "affine" && parts.size() == 4)
-      instructions.emplace_back(Affine{parts[1].cast<int>(), parts[2].cast<int>(), parts[3].cast<bool>()});
-    else if (kind == "activation" && parts.size() == 3)
-      instructions.emplace_back(Activation{parts[1].cast<int>(), coefficients(parts[2])});
-    else
-      throw std::invalid_argument("`instructions` must hold affine and activation tuples, got '" + kind +
-                                  "' of length " + std::to_string(parts.size()));
-  }
+  for (const auto& item : list) instructions.push_back(make_instruction(item.cast<py::sequence>()));
   return Program(n_inputs, std::move(instructions));
 }
 

@@ -19,8 +19,8 @@
 
 namespace polycore {
 
+using detail::Derivatives;
 using detail::FormValues;
-using detail::Kind;
 using detail::Node;
 using detail::NumberValues;
 using detail::ProgramPlan;
@@ -87,10 +87,6 @@ struct ResidueField {
 };
 
 std::size_t batch_of(const ProgramPlan& plan, std::size_t theta_size) {
-  for (const Node& node : plan.nodes)
-    if (node.kind != Kind::kActivation && (node.kind != Kind::kAffine || node.n_windows * node.runs.size() > 1 ||
-                                           node.window_size != static_cast<std::size_t>(node.units_in)))
-      throw std::invalid_argument("windows, select, add and matmul do not run yet");
   if (plan.n_params == 0) return 1;
   if (theta_size % plan.n_params != 0)
     throw std::invalid_argument("`theta` must have shape (batch, n_params=" + std::to_string(plan.n_params) + ")");
@@ -198,8 +194,6 @@ void vjp_all(const ProgramPlan& plan, const MakeField& make_field, std::span<con
               });
 }
 
-// d f_o / d theta is a product of two polynomials: the derivative of f_o with respect to the output of a layer (one
-// reverse pass of polynomial products per output), times the layer's input.
 template <class T, class MakeField>
 void jacobian_all(const ProgramPlan& plan, const MakeField& make_field, std::span<const T> theta, std::span<T> out,
                   int n_threads) {
@@ -207,76 +201,26 @@ void jacobian_all(const ProgramPlan& plan, const MakeField& make_field, std::spa
   const std::size_t rows = n_coefficients(plan);
   check_size(out.size(), batch * rows * P, "out");
   if (P == 0) return;
-  const auto& jacobian = plan.jacobian_plan();
   const auto n_outputs = static_cast<std::size_t>(plan.n_outputs());
   const Field field = make_field(plan, true);
   for_members(plan, field, batch, P * rows, n_threads, [&](Run& run, std::size_t first, std::size_t members) {
     FormValues values(run);
     const void* p = pack(run, theta, P, first, members);
     const Tape tape = forward(run, values, p, true);
-    void* column = run.workspace.take(N, run.ring);
-    const auto emit = [&](const void* source, std::size_t count, std::size_t output, std::size_t param) {
-      run.ring.unpack(source, count, members, out.data() + first * rows * P + output * N * P + param, rows * P, P);
-    };
     for (std::size_t o = 0; o < n_outputs; ++o) {
       const auto mark = run.workspace.mark();
-      for (std::size_t s = first; s < first + members; ++s)  // what the reverse pass does not reach
+      for (std::size_t s = first; s < first + members; ++s)  // what is not emitted
         for (std::size_t row = 0; row < N; ++row) {
           std::fill_n(out.data() + ((s * n_outputs + o) * N + row) * P, P, T{});
           if (row % 1024 == 1023) poll_interrupt();
         }
-      const auto& nodes = plan.nodes;
-      void** bar = run.workspace.take_array<void*>(nodes.size() + 1);
-      std::fill(bar, bar + nodes.size() + 1, nullptr);
-      bar[nodes.size()] = run.workspace.take_zero(n_outputs, run.ring);
-      run.ring.broadcast(run.constants.one.data(), 1, run.at(bar[nodes.size()], o));
-      for (std::size_t k = nodes.size(); k-- > 0;) {
-        const Node& node = nodes[k];
-        const void* y = bar[k + 1];
-        if (y == nullptr) continue;
-        const std::size_t length_y = values.length(plan.degree() - node.degree_out);
-        if (node.kind == Kind::kAffine) {
-          const std::size_t length_z = values.length(node.degree_in);
-          for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_out); ++i) {
-            const void* g = run.at(y, i * length_y);
-            for (std::size_t j = 0; j < static_cast<std::size_t>(node.units_in); ++j) {
-              if (node.input == 0) {
-                std::memset(column, 0, N * run.ring.element_bytes);
-                const auto* to = jacobian.times_variable.data() + j * length_y;
-                for (std::size_t c = 0; c < length_y; ++c)
-                  std::memcpy(run.at(column, to[c]), run.at(g, c), run.ring.element_bytes);
-              } else {
-                jacobian.products[k]->multiply(run.ring, run.at(tape.value[node.input], j * length_z), nullptr, g,
-                                               column, false, run.context);
-              }
-              emit(column, N, o, node.w_offset + i * static_cast<std::size_t>(node.units_in) + j);
-            }
-            // x0^e g: a polynomial of lower degree is a prefix
-            if (node.bias) emit(g, length_y, o, node.b_offset + i);
-            poll_interrupt();
-          }
-          if (node.input != 0) {
-            void*& z = bar[node.input];
-            if (z == nullptr) z = run.workspace.take_zero(static_cast<std::size_t>(node.units_in) * length_y, run.ring);
-            run.ring.affine(static_cast<std::size_t>(node.units_in), static_cast<std::size_t>(node.units_out), length_y,
-                            run.at(p, node.w_offset), 1, static_cast<std::size_t>(node.units_in), y, z, true,
-                            run.context);
-          }
-        } else if (node.power >= 1 && node.input != 0) {
-          const auto& product = *jacobian.products[k];
-          const std::size_t length_p = values.length(node.degree_out - node.degree_in);
-          void*& z = bar[node.input];
-          if (z == nullptr)
-            z = run.workspace.take_zero(static_cast<std::size_t>(node.units_in) * product.size_c(), run.ring);
-          for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_in); ++i) {
-            const void* g = run.at(y, i * length_y);
-            const void* derivative = run.at(tape.derivative[k], i * length_p);
-            const bool g_first = jacobian.cotangent_first[k];
-            product.multiply(run.ring, g_first ? g : derivative, nullptr, g_first ? derivative : g,
-                             run.at(z, i * product.size_c()), true, run.context);
-          }
-        }
-      }
+      const auto emit = [&](const void* column, std::size_t n, std::size_t param) {
+        run.ring.unpack(column, n, members, out.data() + (first * rows + o * N) * P + param, rows * P, P);
+      };
+      void* seed = run.workspace.take_zero(n_outputs, run.ring);
+      run.ring.broadcast(run.constants.one.data(), 1, run.at(seed, o));
+      Derivatives derivatives(run, values, emit);
+      reverse(run, derivatives, tape, p, seed, nullptr);
       run.workspace.release(mark);
       poll_interrupt();
     }

@@ -41,11 +41,12 @@ struct Run {
   }
 };
 
+constexpr std::size_t kStripWork = 20'000'000;  // multiply-adds between two looks at the interrupt hook
+
 /// Calls body(first row, number of rows) on strips of the rows of a large matrix product, so that it can be
 /// interrupted.
 template <class Body>
 void in_strips(std::size_t n_rows, std::size_t work_per_row, const Body& body) {
-  constexpr std::size_t kStripWork = 20'000'000;
   const std::size_t strip = std::max<std::size_t>(4, kStripWork / std::max<std::size_t>(work_per_row, 1) / 4 * 4);
   for (std::size_t row = 0; row < n_rows; row += strip) {
     body(row, std::min(strip, n_rows - row));
@@ -53,22 +54,68 @@ void in_strips(std::size_t n_rows, std::size_t work_per_row, const Body& body) {
   }
 }
 
-/// y (+)= W z on blocks of values of one length, the weights consecutive in memory.
+/// Calls body(first window, number of windows, first row, number of rows) on parts of the product of one matrix with
+/// all windows of a run, so that it can be interrupted.
+template <class Body>
+void in_window_strips(std::size_t n_windows, std::size_t n_rows, std::size_t work_per_row, const Body& body) {
+  if (n_rows * work_per_row < kStripWork || n_rows == 1)
+    return in_strips(n_windows, n_rows * work_per_row,
+                     [&](std::size_t window, std::size_t n) { body(window, n, std::size_t{0}, n_rows); });
+  for (std::size_t window = 0; window < n_windows; ++window) {
+    in_strips(n_rows, work_per_row,
+              [&](std::size_t row, std::size_t rows) { body(window, std::size_t{1}, row, rows); });
+    poll_interrupt();
+  }
+}
+
+/// y (+)= W z for every window, on blocks of values of one length, the weights consecutive in memory.
 inline void multiply_weights(const Run& run, const Node& node, std::size_t length, const void* w, const void* z,
                              void* y, bool accumulate) {
-  const auto n_in = static_cast<std::size_t>(node.units_in), n_out = static_cast<std::size_t>(node.units_out);
-  in_strips(n_out, n_in * length * run.ring.lanes, [&](std::size_t row, std::size_t rows) {
-    run.ring.affine(rows, n_in, length, run.at(w, row * n_in), n_in, 1, z, run.at(y, row * length), accumulate,
-                    run.context);
-  });
+  const std::size_t n_out = node.window_out;
+  for (const WindowRun& r : node.runs)
+    in_window_strips(r.n_windows, n_out, r.n_columns * length * run.ring.lanes,
+                     [&](std::size_t window, std::size_t n, std::size_t row, std::size_t rows) {
+                       run.ring.affine_windows(n, r.step, n_out, rows, r.n_columns, length,
+                                               run.at(w, row * node.window_size + r.column), node.window_size, 1,
+                                               run.at(z, (r.first_position + window * r.step) * length),
+                                               run.at(y, ((r.first_window + window) * n_out + row) * length),
+                                               accumulate || r.column > 0, run.context);
+                     });
 }
-/// z += W^T y
+/// z += W^T y for every window
 inline void multiply_transposed_weights(const Run& run, const Node& node, std::size_t length, const void* w,
                                         const void* y, void* z) {
-  const auto n_in = static_cast<std::size_t>(node.units_in), n_out = static_cast<std::size_t>(node.units_out);
-  in_strips(n_in, n_out * length * run.ring.lanes, [&](std::size_t row, std::size_t rows) {
-    run.ring.affine(rows, n_out, length, run.at(w, row), 1, n_in, y, run.at(z, row * length), true, run.context);
-  });
+  const std::size_t n_out = node.window_out;
+  for (const WindowRun& r : node.runs)
+    in_window_strips(r.n_windows, r.n_columns, n_out * length * run.ring.lanes,
+                     [&](std::size_t window, std::size_t n, std::size_t column, std::size_t columns) {
+                       run.ring.affine_windows(
+                           n, n_out, r.step, columns, n_out, length, run.at(w, r.column + column), 1, node.window_size,
+                           run.at(y, (r.first_window + window) * n_out * length),
+                           run.at(z, (r.first_position + window * r.step + column) * length), true, run.context);
+                     });
+}
+
+/// y = the values of z at the indices.
+inline void select_units(const Run& run, const Node& node, std::size_t length, const void* z, void* y) {
+  for (std::size_t i = 0; i < node.indices.size(); ++i)
+    std::memcpy(run.at(y, i * length), run.at(z, node.indices[i] * length), length * run.ring.element_bytes);
+}
+/// z += the transpose of that, applied to y.
+inline void select_units_transpose(const Run& run, const Node& node, std::size_t length, const void* y, void* z) {
+  for (std::size_t i = 0; i < node.indices.size(); ++i) {
+    void* zi = run.at(z, node.indices[i] * length);
+    run.ring.add(length, zi, run.at(y, i * length), zi, run.context);
+  }
+}
+/// y += x unit by unit, as far as both go: polynomials of lower degree are prefixes.
+inline void add_prefixes(const Run& run, std::size_t n_units, std::size_t length_x, const void* x, std::size_t length_y,
+                         void* y) {
+  if (length_x == length_y) return run.ring.add(n_units * length_x, y, x, y, run.context);
+  for (std::size_t i = 0; i < n_units; ++i) {
+    void* yi = run.at(y, i * length_y);
+    run.ring.add(std::min(length_x, length_y), yi, run.at(x, i * length_x), yi, run.context);
+  }
 }
 
 /// Values are numbers, one per sample; activations act entrywise. So are cotangents, and those of the parameters are
@@ -88,9 +135,8 @@ class NumberValues {
     multiply_transposed_weights(run_, node, n_, w, y, z);
   }
   /// Each parameter is read by one instruction, so this writes where others add.
-  void affine_gradient(const Node& node, const void* y, const void* z, void* theta_bar) const {
-    const auto n_in = static_cast<std::size_t>(node.units_in), n_out = static_cast<std::size_t>(node.units_out);
-    const std::size_t P = run_.program.n_params;
+  void affine_gradient(std::size_t, const Node& node, const void* y, const void* z, void* theta_bar) const {
+    const std::size_t n_in = node.window_size, n_out = node.window_out, P = run_.program.n_params;
     // The products of some pairs of units, one row a pair, which are transposed while they are in cache.
     const std::size_t n_pairs = std::max<std::size_t>(4, kTransposed / n_);
     const std::size_t columns = std::min(n_in, n_pairs), rows = std::max<std::size_t>(1, n_pairs / n_in);
@@ -100,7 +146,7 @@ class NumberValues {
     for (std::size_t i = 0; i < n_out; i += rows) {
       for (std::size_t j = 0; j < n_in; j += columns) {
         const std::size_t r = std::min(rows, n_out - i), c = std::min(columns, n_in - j);
-        run_.ring.outer(r, c, n_, run_.at(y, i * n_), run_.at(z, j * n_), products, run_.context);
+        outer(node, i, r, j, c, y, z, products);
         run_.ring.transpose(r * c, n_, products, n_, run_.at(theta_bar, node.w_offset + i * n_in + j), P);
         if (++strips % kPolledStrips == 0) poll_interrupt();
       }
@@ -108,12 +154,20 @@ class NumberValues {
     run_.workspace.release(mark);
   }
   void bias_gradient(const Node& node, const void* y, void* theta_bar) const {
-    run_.ring.transpose(static_cast<std::size_t>(node.units_out), n_, y, n_, run_.at(theta_bar, node.b_offset),
-                        run_.program.n_params);
+    const std::size_t size = node.window_out * n_;
+    const auto mark = run_.workspace.mark();
+    const void* sum = y;
+    for (std::size_t window = 1; window < node.n_windows; ++window) {
+      void* next = window == 1 ? run_.workspace.take(size, run_.ring) : const_cast<void*>(sum);
+      run_.ring.add(size, sum, run_.at(y, window * size), next, run_.context);
+      sum = next;
+    }
+    run_.ring.transpose(node.window_out, n_, sum, n_, run_.at(theta_bar, node.b_offset), run_.program.n_params);
+    run_.workspace.release(mark);
   }
   void add_bias(const Node& node, const void* b, void* y) {
     for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_out); ++i)
-      run_.ring.scale_by(n_, run_.at(b, i), 0, ones(), run_.at(y, i * n_), true, run_.context);
+      run_.ring.scale_by(n_, run_.at(b, i % node.window_out), 0, ones(), run_.at(y, i * n_), true, run_.context);
   }
   /// y = p(z), by repeated squaring for monomials, by Horner's rule otherwise, and p'(z) unless `derivative` is null.
   void activation(std::size_t, const Node& node, const void* z, void* y, void* derivative) {
@@ -127,6 +181,23 @@ class NumberValues {
   /// z += p'(z) y
   void activation_transpose(std::size_t, const Node& node, const void* derivative, const void* y, void* z) const {
     if (node.power >= 1) run_.ring.multiply_add(size(node), derivative, y, z, run_.context);
+  }
+  void matmul(std::size_t, const Node& node, const void* left, const void* right, void* y, bool accumulate) const {
+    matmul({node.rows, node.inner, node.cols, node.left_row, node.left_column, node.right_row, node.right_column,
+            node.cols, 1},
+           left, right, y, accumulate);
+  }
+  /// left += y right^T
+  void matmul_transpose_left(std::size_t, const Node& node, const void* y, const void* right, void* left) const {
+    matmul({node.rows, node.cols, node.inner, node.cols, 1, node.right_column, node.right_row, node.left_row,
+            node.left_column},
+           y, right, left, true);
+  }
+  /// right += left^T y
+  void matmul_transpose_right(std::size_t, const Node& node, const void* y, const void* left, void* right) const {
+    matmul({node.inner, node.rows, node.cols, node.left_column, node.left_row, node.cols, 1, node.right_row,
+            node.right_column},
+           left, y, right, true);
   }
 
  private:
@@ -142,6 +213,30 @@ class NumberValues {
     return ones_;
   }
   std::size_t size(const Node& node) const { return n_ * static_cast<std::size_t>(node.units_out); }
+
+  void matmul(const kernels::MatrixProduct& m, const void* a, const void* b, void* y, bool accumulate) const {
+    in_strips(m.rows, m.inner * m.cols * n_, [&](std::size_t row, std::size_t rows) {
+      kernels::MatrixProduct strip = m;
+      strip.rows = rows;
+      run_.ring.matmul(strip, n_, run_.at(a, row * m.a_row * n_), b, run_.at(y, row * m.y_row * n_), accumulate,
+                       run_.context);
+    });
+  }
+  /// products[i, j] = the sum over windows of y[first_row + i] z[first_column + j]
+  void outer(const Node& node, std::size_t first_row, std::size_t rows, std::size_t first_column, std::size_t columns,
+             const void* y, const void* z, void* products) const {
+    const bool accumulate = node.runs.size() > 1;
+    if (accumulate) std::memset(products, 0, rows * columns * n_ * run_.ring.element_bytes);
+    for (const WindowRun& r : node.runs) {
+      const std::size_t begin = std::max(first_column, r.column);
+      const std::size_t end = std::min(first_column + columns, r.column + r.n_columns);
+      if (begin >= end) continue;
+      matmul({rows, r.n_windows, end - begin, 1, node.window_out, r.step, 1, columns, 1},
+             run_.at(y, (r.first_window * node.window_out + first_row) * n_),
+             run_.at(z, (r.first_position + begin - r.column) * n_), run_.at(products, (begin - first_column) * n_),
+             accumulate);
+    }
+  }
 
   void monomial(const Node& node, const void* z, void* y, void* derivative) {
     const auto& ring = run_.ring;
@@ -221,52 +316,52 @@ class FormValues {
   }
 
   void affine(const Node& node, const void* w, const void* z, void* y, bool accumulate) const {
-    const auto n_in = static_cast<std::size_t>(node.units_in), n_out = static_cast<std::size_t>(node.units_out);
     if (node.input != 0) return multiply_weights(run_, node, length(node.degree_in), w, z, y, accumulate);
-    // Linear forms: row i of W is the coefficient vector of unit i.
+    // Linear forms: row i of W holds coefficients of unit i, for each window at its positions.
     const auto d = static_cast<std::size_t>(d_);
-    for (std::size_t i = 0; i < n_out; ++i) {
-      const auto* wi = run_.at(w, i * n_in);
-      auto* yi = run_.at(y, i * d);
-      if (accumulate) {
-        add(n_in, wi, run_.at(yi, first()));
-      } else {
-        std::memset(yi, 0, first() * run_.ring.element_bytes);
-        std::memcpy(run_.at(yi, first()), wi, n_in * run_.ring.element_bytes);
-      }
-    }
+    if (!accumulate) std::memset(y, 0, static_cast<std::size_t>(node.units_out) * d * run_.ring.element_bytes);
+    for_window_rows(node, [&](std::size_t row, std::size_t unit, std::size_t position, std::size_t n) {
+      add(n, run_.at(w, row), run_.at(y, unit * d + first() + position));
+    });
   }
   void affine_transpose(const Node& node, const void* w, const void* y, void* z) const {
     multiply_transposed_weights(run_, node, length(node.degree_in), w, y, z);
   }
-  void affine_gradient(const Node& node, const void* y, const void* z, void* theta_bar) const {
+  void affine_gradient(std::size_t, const Node& node, const void* y, const void* z, void* theta_bar) const {
     void* w = run_.at(theta_bar, node.w_offset);
-    const auto n_in = static_cast<std::size_t>(node.units_in), n_out = static_cast<std::size_t>(node.units_out);
-    if (node.input != 0) {
-      const std::size_t n = length(node.degree_in);
-      in_strips(n_out, n_in * n * run_.ring.lanes, [&](std::size_t row, std::size_t rows) {
-        run_.ring.affine_gradient(rows, n_in, n, run_.at(y, row * n), z, run_.at(w, row * n_in), n_in, run_.context);
-      });
-      return;
-    }
     const auto d = static_cast<std::size_t>(d_);
-    for (std::size_t i = 0; i < n_out; ++i) add(n_in, run_.at(y, i * d + first()), run_.at(w, i * n_in));
+    if (node.input == 0)
+      return for_window_rows(node, [&](std::size_t row, std::size_t unit, std::size_t position, std::size_t n) {
+        add(n, run_.at(y, unit * d + first() + position), run_.at(w, row));
+      });
+    const std::size_t n = length(node.degree_in);
+    for (const WindowRun& r : node.runs)
+      in_window_strips(r.n_windows, node.window_out, r.n_columns * n * run_.ring.lanes,
+                       [&](std::size_t window, std::size_t n_windows, std::size_t row, std::size_t rows) {
+                         for (std::size_t v = window; v < window + n_windows; ++v)
+                           run_.ring.affine_gradient(
+                               rows, r.n_columns, n, run_.at(y, ((r.first_window + v) * node.window_out + row) * n),
+                               run_.at(z, (r.first_position + v * r.step) * n),
+                               run_.at(w, row * node.window_size + r.column), node.window_size, run_.context);
+                       });
   }
   void add_bias(const Node& node, const void* b, void* y) const {
     const std::size_t n = length(node.degree_in);
-    for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_out); ++i) add(1, run_.at(b, i), run_.at(y, i * n));
+    for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_out); ++i)
+      add(1, run_.at(b, i % node.window_out), run_.at(y, i * n));
   }
   void bias_gradient(const Node& node, const void* y, void* theta_bar) const {
     void* b = run_.at(theta_bar, node.b_offset);
     const std::size_t n = length(node.degree_in);
-    for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_out); ++i) add(1, run_.at(y, i * n), run_.at(b, i));
+    for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_out); ++i)
+      add(1, run_.at(y, i * n), run_.at(b, i % node.window_out));
   }
 
   /// y = p(z) and, unless `derivative` is null, derivative = p'(z).
   void activation(std::size_t k, const Node& node, const void* z, void* y, void* derivative) {
     const std::size_t n_in = length(node.degree_in), n_out = length(node.degree_out);
     const std::size_t n_derivative = node.power >= 1 ? length(node.degree_out - node.degree_in) : 0;
-    for_units(node, [&](std::size_t i, Workspace& workspace) {
+    for_units(node.units_out, n_out, [&](std::size_t i, Workspace& workspace) {
       void* yi = run_.at(y, i * n_out);
       void* di = derivative ? run_.at(derivative, i * n_derivative) : nullptr;
       if (di) std::memset(di, 0, n_derivative * run_.ring.element_bytes);
@@ -284,7 +379,7 @@ class FormValues {
       return;
     }
     const auto& plan = *products_.activations[k].derivative;
-    for_units(node, [&](std::size_t i, Workspace&) {
+    for_units(node.units_out, n_out, [&](std::size_t i, Workspace&) {
       plan.multiply(run_.ring, run_.at(dz, i * n_in), nullptr, run_.at(derivative, i * plan.size_b()),
                     run_.at(dy, i * n_out), false, run_.context);
     });
@@ -294,9 +389,52 @@ class FormValues {
     if (node.power < 1) return;
     const std::size_t n_in = length(node.degree_in), n_out = length(node.degree_out);
     const auto& plan = *products_.activations[k].derivative;
-    for_units(node, [&](std::size_t i, Workspace&) {
+    for_units(node.units_out, n_out, [&](std::size_t i, Workspace&) {
       plan.correlate(run_.ring, run_.at(y, i * n_out), run_.at(derivative, i * plan.size_b()), run_.at(z, i * n_in),
                      run_.context);
+    });
+  }
+
+  /// y (+)= left right
+  void matmul(std::size_t k, const Node& node, const void* left, const void* right, void* y, bool accumulate) {
+    const auto& [by_left, by_right] = products_.matmuls[k];
+    const bool left_first = by_left->size_a() <= by_left->size_b();
+    const ProductPlan& plan = left_first ? *by_left : *by_right;
+    const std::size_t n_left = by_left->size_a(), n_right = by_left->size_b(), n_out = plan.size_c();
+    for_units(node.units_out, n_out, [&](std::size_t unit, Workspace&) {
+      const std::size_t i = unit / node.cols, j = unit % node.cols;
+      for (std::size_t m = 0; m < node.inner; ++m) {
+        const void* a = run_.at(left, (i * node.left_row + m * node.left_column) * n_left);
+        const void* b = run_.at(right, (m * node.right_row + j * node.right_column) * n_right);
+        plan.multiply(run_.ring, left_first ? a : b, nullptr, left_first ? b : a, run_.at(y, unit * n_out),
+                      accumulate || m > 0, run_.context);
+        poll(n_out);
+      }
+    });
+  }
+  /// left += the transpose of left -> left right, applied to y.
+  void matmul_transpose_left(std::size_t k, const Node& node, const void* y, const void* right, void* left) {
+    const ProductPlan& plan = *products_.matmuls[k].by_left;
+    for_units(node.rows * node.inner, plan.size_c(), [&](std::size_t unit, Workspace&) {
+      const std::size_t i = unit / node.inner, m = unit % node.inner;
+      for (std::size_t j = 0; j < node.cols; ++j) {
+        plan.correlate(run_.ring, run_.at(y, (i * node.cols + j) * plan.size_c()),
+                       run_.at(right, (m * node.right_row + j * node.right_column) * plan.size_b()),
+                       run_.at(left, (i * node.left_row + m * node.left_column) * plan.size_a()), run_.context);
+        poll(plan.size_c());
+      }
+    });
+  }
+  void matmul_transpose_right(std::size_t k, const Node& node, const void* y, const void* left, void* right) {
+    const ProductPlan& plan = *products_.matmuls[k].by_right;
+    for_units(node.inner * node.cols, plan.size_c(), [&](std::size_t unit, Workspace&) {
+      const std::size_t m = unit / node.cols, j = unit % node.cols;
+      for (std::size_t i = 0; i < node.rows; ++i) {
+        plan.correlate(run_.ring, run_.at(y, (i * node.cols + j) * plan.size_c()),
+                       run_.at(left, (i * node.left_row + m * node.left_column) * plan.size_b()),
+                       run_.at(right, (m * node.right_row + j * node.right_column) * plan.size_a()), run_.context);
+        poll(plan.size_c());
+      }
     });
   }
 
@@ -304,14 +442,25 @@ class FormValues {
   std::size_t first() const { return static_cast<std::size_t>(d_ - run_.program.n_inputs); }
 
  private:
-  static constexpr std::size_t kPolledLength =
-      10'000;  // coefficients from which a look at the interrupt hook costs nothing
+  static constexpr std::size_t kPolledLength = 10'000;
 
   /// y += x
   void add(std::size_t n, const void* x, void* y) const { run_.ring.add(n, y, x, y, run_.context); }
 
-  void for_units(const Node& node, const std::function<void(std::size_t, Workspace&)>& body) {
-    const auto n = static_cast<std::size_t>(node.units_out);
+  /// Calls body(position of W, unit of y, position in z, n) on the stretches of all rows and windows.
+  template <class Body>
+  void for_window_rows(const Node& node, const Body& body) const {
+    for (const WindowRun& r : node.runs)
+      for (std::size_t v = 0; v < r.n_windows; ++v)
+        for (std::size_t i = 0; i < node.window_out; ++i)
+          body(i * node.window_size + r.column, (r.first_window + v) * node.window_out + i,
+               r.first_position + v * r.step, r.n_columns);
+  }
+
+  /// Units of y, or of the other block written, on threads for one large member.
+  template <class Count>
+  void for_units(Count n_units, std::size_t n_coefficients, const std::function<void(std::size_t, Workspace&)>& body) {
+    const auto n = static_cast<std::size_t>(n_units);
     if (run_.unit_threads > 1) {
       parallel_for(n, run_.unit_threads, [&](std::size_t i) {
         Workspace workspace;
@@ -322,9 +471,14 @@ class FormValues {
         const auto mark = run_.workspace.mark();
         body(i, run_.workspace);
         run_.workspace.release(mark);
-        if (n_polled_++ % 16 == 15 || length(node.degree_out) > kPolledLength) poll_interrupt();
+        if (n_polled_++ % 16 == 15) poll_interrupt();
+        poll(n_coefficients);
       }
     }
+  }
+  /// A look at the interrupt hook, once results are long enough for it to cost nothing.
+  static void poll(std::size_t n_coefficients) {
+    if (n_coefficients > kPolledLength) poll_interrupt();
   }
 
   // Powers of a linear form in closed form: the coefficient of x^gamma in (w x)^k is the multinomial times w^gamma. The
@@ -340,7 +494,7 @@ class FormValues {
     const bool one_term = node.monomial && !closed.value.back().empty();
     if (!one_term) std::memset(y, 0, n_max * ring.element_bytes);
     for (int degree = 0;; ++degree) {
-      if (length(degree) > kPolledLength) poll_interrupt();
+      poll(length(degree));
       const auto use = [&](const std::vector<std::byte>& factors, void* out, bool accumulate) {
         if (!factors.empty()) ring.scale_by(length(degree), factors.data(), 1, current, out, accumulate, run_.context);
       };
@@ -414,6 +568,129 @@ class FormValues {
   const ProgramPlan::Products& products_;
   int d_;
   unsigned n_polled_ = 0;
+};
+
+/// Cotangents are polynomials too: the derivatives of one output f with respect to the units of a slot, of degree
+/// D - degree, and df / dtheta is their product with the layer's input. So a reverse sweep gives a row of the Jacobian;
+/// `theta_bar` is not used, `Emit` takes the columns: emit(polynomial, number of coefficients, parameter). Those not
+/// emitted are zero; one of lower degree is a prefix.
+template <class Emit>
+class Derivatives {
+ public:
+  Derivatives(Run& run, const FormValues& values, const Emit& emit)
+      : run_(run), values_(values), plan_(run.program.jacobian_plan()), emit_(emit) {}
+
+  /// Slots of higher degree than the output's do not matter to it: a later activation is constant.
+  std::size_t length(int degree) const {
+    const int left = run_.program.degree() - degree;
+    return left < 0 ? 0 : values_.length(left);
+  }
+
+  void affine_gradient(std::size_t k, const Node& node, const void* y, const void* z, void*) {
+    const auto mark = run_.workspace.mark();
+    void* column = run_.workspace.take(length(0), run_.ring);
+    for (std::size_t i = 0; i < node.window_out; ++i)
+      for (std::size_t j = 0; j < node.window_size; ++j) {
+        if (weight_column(k, node, i, j, y, z, column))
+          emit_(column, length(0), node.w_offset + i * node.window_size + j);
+        poll_interrupt();
+      }
+    run_.workspace.release(mark);
+  }
+  void bias_gradient(const Node& node, const void* y, void*) {
+    const std::size_t n = length(node.degree_out);
+    const auto mark = run_.workspace.mark();
+    void* sum = run_.workspace.take(n, run_.ring);
+    for (std::size_t i = 0; i < node.window_out; ++i) {
+      std::memset(sum, 0, n * run_.ring.element_bytes);
+      for (std::size_t unit = i; unit < static_cast<std::size_t>(node.units_out); unit += node.window_out)
+        run_.ring.add(n, sum, run_.at(y, unit * n), sum, run_.context);
+      emit_(sum, n, node.b_offset + i);
+    }
+    run_.workspace.release(mark);
+  }
+  void affine_transpose(const Node& node, const void* w, const void* y, void* z) const {
+    multiply_transposed_weights(run_, node, length(node.degree_out), w, y, z);
+  }
+  void activation_transpose(std::size_t k, const Node& node, const void* derivative, const void* y, void* z) const {
+    if (node.power < 1) return;
+    const std::size_t n_derivative = values_.length(node.degree_out - node.degree_in);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_out); ++i)
+      add_product(plan_.products[k], node, y, i, run_.at(derivative, i * n_derivative),
+                  run_.at(z, i * length(node.degree_in)));
+  }
+  /// left += y right^T
+  void matmul_transpose_left(std::size_t k, const Node& node, const void* y, const void* right, void* left) const {
+    const int degree_right = node.degree_out - node.degree_in;
+    for (std::size_t unit = 0; unit < static_cast<std::size_t>(node.units_out); ++unit)
+      for (std::size_t m = 0; m < node.inner; ++m)
+        add_product(
+            plan_.products[k], node, y, unit,
+            run_.at(right, (m * node.right_row + unit % node.cols * node.right_column) * values_.length(degree_right)),
+            run_.at(left, (unit / node.cols * node.left_row + m * node.left_column) * length(node.degree_in)));
+  }
+  /// right += left^T y
+  void matmul_transpose_right(std::size_t k, const Node& node, const void* y, const void* left, void* right) const {
+    const int degree_right = node.degree_out - node.degree_in;
+    for (std::size_t unit = 0; unit < static_cast<std::size_t>(node.units_out); ++unit)
+      for (std::size_t m = 0; m < node.inner; ++m)
+        add_product(
+            plan_.by_left[k], node, y, unit,
+            run_.at(left, (unit / node.cols * node.left_row + m * node.left_column) * values_.length(node.degree_in)),
+            run_.at(right, (m * node.right_row + unit % node.cols * node.right_column) * length(degree_right)));
+  }
+
+ private:
+  bool is_zero(const void* polynomial, std::size_t n) const {
+    const auto* bytes = static_cast<const std::byte*>(polynomial);
+    return std::all_of(bytes, bytes + n * run_.ring.element_bytes, [](std::byte b) { return b == std::byte{0}; });
+  }
+  /// z += y[unit] times another polynomial. One output reaches few units of many slots.
+  void add_product(const CotangentProduct& product, const Node& node, const void* y, std::size_t unit,
+                   const void* other, void* z) const {
+    const std::size_t n = length(node.degree_out);
+    const void* g = run_.at(y, unit * n);
+    if (is_zero(g, n)) return;
+    product.multiply(run_.ring, g, other, z, true, run_.context);
+    poll_interrupt();
+  }
+  /// column = the sum over windows of the derivative by unit i times input j; false if it is zero.
+  bool weight_column(std::size_t k, const Node& node, std::size_t i, std::size_t j, const void* y, const void* z,
+                     void* column) const {
+    const std::size_t n = length(node.degree_out), n_z = values_.length(node.degree_in);
+    bool written = false;
+    for (const WindowRun& r : node.runs) {
+      if (j < r.column || j >= r.column + r.n_columns) continue;
+      for (std::size_t v = 0; v < r.n_windows; ++v) {
+        const void* g = run_.at(y, ((r.first_window + v) * node.window_out + i) * n);
+        if (is_zero(g, n)) continue;
+        const std::size_t position = r.first_position + v * r.step + j - r.column;
+        if (node.input == 0)
+          times_variable(position, g, n, column, written);
+        else
+          plan_.products[k].multiply(run_.ring, g, run_.at(z, position * n_z), column, written, run_.context);
+        written = true;
+      }
+    }
+    return written;
+  }
+  /// column (+)= x_j g, by stretches of coefficients that stay together.
+  void times_variable(std::size_t j, const void* g, std::size_t n, void* column, bool accumulate) const {
+    const auto* to = plan_.times_variable.data() + j * n;
+    if (!accumulate) std::memset(column, 0, length(0) * run_.ring.element_bytes);
+    for (std::size_t c = 0, end = 0; c < n; c = end) {
+      for (end = c + 1; end < n && to[end] == to[end - 1] + 1;) ++end;
+      if (accumulate)
+        run_.ring.add(end - c, run_.at(column, to[c]), run_.at(g, c), run_.at(column, to[c]), run_.context);
+      else
+        std::memcpy(run_.at(column, to[c]), run_.at(g, c), (end - c) * run_.ring.element_bytes);
+    }
+  }
+
+  Run& run_;
+  const FormValues& values_;
+  const JacobianPlan& plan_;
+  const Emit& emit_;
 };
 
 }  // namespace polycore::detail

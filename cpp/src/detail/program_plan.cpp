@@ -238,16 +238,28 @@ void require_power(std::vector<bool>& needed, int k) {
 
 const ProgramPlan::Products& ProgramPlan::products() const {
   return products_.get([this] {
-    const int degree_max = *std::max_element(degrees.begin(), degrees.end());
-    Products built{FormCounts(d(), degree_max), {}};
-    for (std::size_t slot = 1; slot < units.size(); ++slot)
-      if (built.counts(d(), degrees[slot]) > kMaxSlot / static_cast<std::size_t>(units[slot]))
-        throw std::overflow_error("the polynomials of slot " + std::to_string(slot) +
+    int degree_max = 1;
+    for (const Node& node : nodes)
+      if (node.used) degree_max = std::max({degree_max, node.degree_in, node.degree_out});
+    Products built{FormCounts(d(), degree_max), {}, {}};
+    for (std::size_t k = 0; k < nodes.size(); ++k)
+      if (nodes[k].used &&
+          built.counts(d(), nodes[k].degree_out) > kMaxSlot / static_cast<std::size_t>(nodes[k].units_out))
+        throw std::overflow_error("the polynomials of slot " + std::to_string(k + 1) +
                                   " have more coefficients than memory can hold");
     std::map<std::pair<int, int>, std::shared_ptr<const ProductPlan>> squares, mixed;  // shared by equal layers
+    const auto square = [&](int degree) {
+      auto& shared = squares[{degree, 0}];
+      return shared ? shared : shared = ProductPlan::square(d(), degree);
+    };
+    const auto product = [&](int degree_a, int degree_b) {
+      auto& shared = mixed[{degree_a, degree_b}];
+      return shared ? shared : shared = ProductPlan::product(d(), degree_a, degree_b);
+    };
     for (const Node& node : nodes) {
-      ActivationPlan plan;
-      if (node.kind == Kind::kActivation && node.power >= 1) {
+      ActivationPlan activation;
+      MatMulPlan matmul;
+      if (node.used && node.kind == Kind::kActivation && node.power >= 1) {
         const int e = node.degree_in, r = node.power;
         std::vector<bool> value(static_cast<std::size_t>(r) + 1), all(static_cast<std::size_t>(r) + 1);
         for (int k = node.monomial ? r : 2; k <= r; ++k) require_power(value, k);
@@ -255,17 +267,16 @@ const ProgramPlan::Products& ProgramPlan::products() const {
         require_power(all, r - 1);
         for (int k = 2; k <= r && !node.linear_input; ++k) {
           if (!all[static_cast<std::size_t>(k)]) continue;
-          auto& shared = k % 2 == 0 ? squares[{k * e / 2, 0}] : mixed[{e, (k - 1) * e}];
-          if (!shared)
-            shared = k % 2 == 0 ? ProductPlan::square(d(), k / 2 * e) : ProductPlan::product(d(), e, (k - 1) * e);
-          plan.all_steps.push_back({k, k % 2 == 0, shared});
-          if (value[static_cast<std::size_t>(k)]) plan.value_steps.push_back(plan.all_steps.back());
+          activation.all_steps.push_back({k, k % 2 == 0, k % 2 == 0 ? square(k / 2 * e) : product(e, (k - 1) * e)});
+          if (value[static_cast<std::size_t>(k)]) activation.value_steps.push_back(activation.all_steps.back());
         }
-        auto& shared = mixed[{e, (r - 1) * e}];
-        if (!shared) shared = ProductPlan::product(d(), e, (r - 1) * e);
-        plan.derivative = shared;
+        activation.derivative = product(e, (r - 1) * e);
+      } else if (node.used && node.kind == Kind::kMatMul) {
+        const int right = node.degree_out - node.degree_in;
+        matmul = {product(node.degree_in, right), product(right, node.degree_in)};
       }
-      built.activations.push_back(std::move(plan));
+      built.activations.push_back(std::move(activation));
+      built.matmuls.push_back(std::move(matmul));
     }
     return built;
   });
@@ -291,21 +302,25 @@ const JacobianPlan& ProgramPlan::jacobian_plan() const {
     const auto& counts = products().counts;
     const int D = degree();
     JacobianPlan built;
+    const auto product = [&](int cotangent, int other) -> CotangentProduct {
+      const bool first = cotangent <= other;
+      return {ProductPlan::product(d(), first ? cotangent : other, first ? other : cotangent), first};
+    };
     for (const Node& node : nodes) {
-      std::shared_ptr<const ProductPlan> product;
-      bool cotangent_first = false;
-      if (node.degree_out > D) {
+      CotangentProduct usual, by_left;
+      const int g = D - node.degree_out;
+      if (!node.used || g < 0) {
         // Nothing that the output depends on: a later activation is constant.
       } else if (node.kind == Kind::kAffine) {
-        // d f / d W[i, j] = G_i z_j with G of degree D - e
-        if (node.input != 0) product = ProductPlan::product(d(), node.degree_in, D - node.degree_in);
-      } else if (node.power >= 1) {
-        const int g = D - node.degree_out, p = node.degree_out - node.degree_in;
-        cotangent_first = g <= p;
-        product = cotangent_first ? ProductPlan::product(d(), g, p) : ProductPlan::product(d(), p, g);
+        if (node.input != 0) usual = product(g, node.degree_in);  // d f / d W[i, j] = G_i z_j
+      } else if (node.kind == Kind::kActivation) {
+        if (node.power >= 1) usual = product(g, node.degree_out - node.degree_in);
+      } else if (node.kind == Kind::kMatMul) {
+        usual = product(g, node.degree_out - node.degree_in);
+        by_left = product(g, node.degree_in);
       }
-      built.products.push_back(std::move(product));
-      built.cotangent_first.push_back(cotangent_first);
+      built.products.push_back(std::move(usual));
+      built.by_left.push_back(std::move(by_left));
     }
     if (D >= 1)
       for (int j = 0; j < n_inputs; ++j)
@@ -346,7 +361,7 @@ std::shared_ptr<const RingConstants> build_constants(const std::vector<Node>& no
   append(result->one, T{1});
   int power_max = 0;
   for (const Node& node : nodes)
-    if (forms && node.linear_input) power_max = std::max(power_max, node.power);
+    if (forms && node.used && node.linear_input) power_max = std::max(power_max, node.power);
   std::vector<std::vector<T>> binomials{{T{1}}};
   for (int n = 1; n <= power_max; ++n) {
     std::vector<T> row{T{1}};
@@ -366,7 +381,7 @@ std::shared_ptr<const RingConstants> build_constants(const std::vector<Node>& no
       append(result->coefficient, a);
       append(result->derivative_coefficient, derivative);
       whole = add(whole, T{1});
-      if (!forms || !node.linear_input) continue;
+      if (!forms || !node.used || !node.linear_input) continue;
       const auto scaled = [&](int degree, T factor) {
         std::vector<std::byte> bytes;
         if (factor == T{0}) return bytes;
@@ -446,12 +461,14 @@ std::uint64_t ProgramPlan::expand_work() const {
   std::uint64_t work = 0;
   for (std::size_t k = 0; k < nodes.size(); ++k) {
     const Node& node = nodes[k];
-    const auto units_out = static_cast<std::uint64_t>(node.units_out);
+    if (!node.used) continue;
+    const auto units_out = static_cast<std::uint64_t>(node.units_out), length = p.counts(d(), node.degree_out);
     if (node.kind == Kind::kAffine) {
-      work +=
-          units_out * static_cast<std::uint64_t>(node.units_in) * (node.input == 0 ? 1 : p.counts(d(), node.degree_in));
+      work += units_out * node.window_size * (node.input == 0 ? 1 : length);
+    } else if (node.kind == Kind::kMatMul) {
+      work += units_out * node.inner * p.matmuls[k].by_left->multiply_adds();
     } else {
-      work += units_out * p.counts(d(), node.degree_out);
+      work += units_out * length * node.inputs.size();
       for (const auto& step : p.activations[k].value_steps) work += units_out * step.plan->multiply_adds();
     }
   }
@@ -460,9 +477,13 @@ std::uint64_t ProgramPlan::expand_work() const {
 
 std::uint64_t ProgramPlan::evaluate_work() const {
   std::uint64_t work = 0;
-  for (const Node& node : nodes)
-    work += static_cast<std::uint64_t>(node.units_out) *
-            static_cast<std::uint64_t>(node.kind == Kind::kAffine ? node.units_in : node.power);
+  for (const Node& node : nodes) {
+    const std::size_t terms = node.kind == Kind::kAffine       ? node.window_size
+                              : node.kind == Kind::kActivation ? static_cast<std::size_t>(node.power)
+                              : node.kind == Kind::kMatMul     ? node.inner
+                                                               : node.inputs.size();
+    if (node.used) work += static_cast<std::uint64_t>(node.units_out) * terms;
+  }
   return work;
 }
 

@@ -70,10 +70,28 @@ struct ActivationPlan {
   std::shared_ptr<const ProductPlan> derivative;  // (z, p'(z)) -> z p'(z): tangents, and cotangents by its transpose
 };
 
-/// Products of the Jacobian: cotangent polynomials times layer inputs or derivatives.
+/// Schedules of one matrix product on forms. Both have the product; the transpose is in the first operand.
+struct MatMulPlan {
+  std::shared_ptr<const ProductPlan> by_left;   // (left, right)
+  std::shared_ptr<const ProductPlan> by_right;  // (right, left)
+};
+
+/// Schedule of a cotangent polynomial times another one; the shorter is the first operand.
+struct CotangentProduct {
+  std::shared_ptr<const ProductPlan> plan;
+  bool cotangent_first = false;
+
+  void multiply(const kernels::RingKernels& ring, const void* cotangent, const void* other, void* out, bool accumulate,
+                const kernels::ModulusData* context) const {
+    plan->multiply(ring, cotangent_first ? cotangent : other, nullptr, cotangent_first ? other : cotangent, out,
+                   accumulate, context);
+  }
+};
+
+/// Products of the Jacobian: cotangent polynomials times layer inputs, derivatives, or the other matrix.
 struct JacobianPlan {
-  std::vector<std::shared_ptr<const ProductPlan>> products;  // per node; affine: (z, G) ; activation: (G, P) or swapped
-  std::vector<bool> cotangent_first;                         // activation: which operand is the first
+  std::vector<CotangentProduct> products;  // per node; affine: by z, activation: by p'(z), matmul: by the right matrix
+  std::vector<CotangentProduct> by_left;   // per node; matmul: by the left matrix
   std::vector<std::uint32_t> times_variable;  // (n_inputs, count): index of x_j times a monomial of degree D-1
 };
 
@@ -120,6 +138,7 @@ class ProgramPlan {
   struct Products {
     FormCounts counts;
     std::vector<ActivationPlan> activations;  // per node
+    std::vector<MatMulPlan> matmuls;          // per node
   };
   const Products& products() const;
   const JacobianPlan& jacobian_plan() const;

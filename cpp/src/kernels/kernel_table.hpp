@@ -44,6 +44,15 @@ struct MonomialRun {
   std::size_t var;
 };
 
+/// Matrix products of values: y(i, j) (+)= sum_k a(i, k) b(k, j), where entry (i, j) of a matrix is the unit
+/// i * row + j * column of its block.
+struct MatrixProduct {
+  std::size_t rows, inner, cols;
+  std::size_t a_row, a_column;
+  std::size_t b_row, b_column;
+  std::size_t y_row, y_column;
+};
+
 /// Kernels of one ring on blocks of values.
 ///
 /// A value ("element") holds `lanes` independent members of a batch; its memory is component-major (real parts of all
@@ -68,6 +77,10 @@ struct RingKernels {
   /// y[i, c] (+)= sum_j w[i * w_row + j * w_column] z[j, c]; with the strides exchanged, the transpose.
   void (*affine)(std::size_t n_out, std::size_t n_in, std::size_t length, const void* w, std::size_t w_row,
                  std::size_t w_column, const void* z, void* y, bool accumulate, const ModulusData* context);
+  /// The same W for every window: in window k, z begins k * z_step units later and y k * y_step.
+  void (*affine_windows)(std::size_t n_windows, std::size_t z_step, std::size_t y_step, std::size_t n_out,
+                         std::size_t n_in, std::size_t length, const void* w, std::size_t w_row, std::size_t w_column,
+                         const void* z, void* y, bool accumulate, const ModulusData* context);
   /// w[i * w_stride + j] += sum_c y[i, c] z[j, c]
   void (*affine_gradient)(std::size_t n_out, std::size_t n_in, std::size_t length, const void* y, const void* z,
                           void* w, std::size_t w_stride, const ModulusData* context);
@@ -90,9 +103,9 @@ struct RingKernels {
   /// y[i] = a[i] + b[i]
   void (*add)(std::size_t n, const void* a, const void* b, void* y, const ModulusData* context);
 
-  /// w[i * n_in + j, c] = y[i, c] z[j, c]
-  void (*outer)(std::size_t n_out, std::size_t n_in, std::size_t length, const void* y, const void* z, void* w,
-                const ModulusData* context);
+  /// A matrix product for every position c < length of units of that length.
+  void (*matmul)(const MatrixProduct& product, std::size_t length, const void* a, const void* b, void* y,
+                 bool accumulate, const ModulusData* context);
   /// dst[c * dst_stride + r] = src[r * src_stride + c]
   void (*transpose)(std::size_t rows, std::size_t columns, const void* src, std::size_t src_stride, void* dst,
                     std::size_t dst_stride);

@@ -254,6 +254,69 @@ void affine<ModularRing>(std::size_t n_out, std::size_t n_in, std::size_t length
     affine_rows_words<1>(n_in, length, pw + i * w_row, w_row, w_column, pz, py + i * length, accumulate, field);
 }
 
+// ---- the same weights on many windows -----------------------------------------------------------
+
+template <class R>
+void affine_windows(std::size_t n_windows, std::size_t z_step, std::size_t y_step, std::size_t n_out, std::size_t n_in,
+                    std::size_t length, const void* w, std::size_t w_row, std::size_t w_column, const void* z, void* y,
+                    bool accumulate, Context k) {
+  using T = typename R::T;
+  const std::size_t unit = length * kElement<R>;
+  for (std::size_t v = 0; v < n_windows; ++v)
+    affine<R>(n_out, n_in, length, w, w_row, w_column, static_cast<const T*>(z) + v * z_step * unit,
+              static_cast<T*>(y) + v * y_step * unit, accumulate, k);
+}
+
+/// One row of W on `Windows` windows.
+template <class V, int Windows, int Columns>
+inline __attribute__((always_inline)) void window_tile(std::size_t z_step, std::size_t y_step, std::size_t n_in,
+                                                       std::size_t length, const double* w, std::size_t w_column,
+                                                       const double* z, double* y, bool accumulate) {
+  constexpr int W = sizeof(V) / sizeof(double);
+  V sum[Windows][Columns];
+  for (int v = 0; v < Windows; ++v)
+    for (int c = 0; c < Columns; ++c) sum[v][c] = accumulate ? vload<V>(y + v * y_step * length + c * W) : V{};
+  for (std::size_t j = 0; j < n_in; ++j) {
+    const V a = splat<V>(w[j * w_column]);
+    for (int v = 0; v < Windows; ++v)
+      for (int c = 0; c < Columns; ++c) sum[v][c] = vfma(a, vload<V>(z + (v * z_step + j) * length + c * W), sum[v][c]);
+  }
+  for (int v = 0; v < Windows; ++v)
+    for (int c = 0; c < Columns; ++c) vstore(y + v * y_step * length + c * W, sum[v][c]);
+}
+
+// One member of a batch in float64 and few rows: a tile has many windows instead.
+template <>
+void affine_windows<F64>(std::size_t n_windows, std::size_t z_step, std::size_t y_step, std::size_t n_out,
+                         std::size_t n_in, std::size_t length, const void* w, std::size_t w_row, std::size_t w_column,
+                         const void* z, void* y, bool accumulate, Context k) {
+  constexpr std::size_t kWindows = 4;
+  auto* pw = static_cast<const double*>(w);
+  auto* pz = static_cast<const double*>(z);
+  auto* py = static_cast<double*>(y);
+  std::size_t v = 0;
+  // Rows of y that several windows add to are summed window by window, as in every other ring.
+  if (n_out < 4 && y_step >= n_out)
+    for (; v + kWindows <= n_windows; v += kWindows)
+      for (std::size_t i = 0; i < n_out; ++i) {
+        const double* zv = pz + v * z_step * length;
+        double* yv = py + (v * y_step + i) * length;
+        std::size_t c = 0;
+        for (; c + 3 * kDoubles <= length; c += 3 * kDoubles)
+          window_tile<Doubles, kWindows, 3>(z_step, y_step, n_in, length, pw + i * w_row, w_column, zv + c, yv + c,
+                                            accumulate);
+        for (; c + kDoubles <= length; c += kDoubles)
+          window_tile<Doubles, kWindows, 1>(z_step, y_step, n_in, length, pw + i * w_row, w_column, zv + c, yv + c,
+                                            accumulate);
+        for (; c < length; ++c)
+          window_tile<double, kWindows, 1>(z_step, y_step, n_in, length, pw + i * w_row, w_column, zv + c, yv + c,
+                                           accumulate);
+      }
+  for (; v < n_windows; ++v)
+    affine<F64>(n_out, n_in, length, w, w_row, w_column, pz + v * z_step * length, py + v * y_step * length, accumulate,
+                k);
+}
+
 template <class R, int Rows, int Columns>
 inline __attribute__((always_inline)) void gradient_tile(std::size_t length, const typename R::T* y,
                                                          const typename R::T* z, typename R::T* w, std::size_t w_row,
@@ -529,16 +592,108 @@ void add(std::size_t n, const void* a, const void* b, void* y, Context k) {
   for_each<R>(n, [&](std::size_t i) { R::store(py + i, R::add(R::load(pa + i), R::load(pb + i), k)); });
 }
 
+// One member of a batch in float64.
+template <>
+void add<F64>(std::size_t n, const void* a, const void* b, void* y, Context) {
+  auto *pa = static_cast<const double*>(a), *pb = static_cast<const double*>(b);
+  auto* py = static_cast<double*>(y);
+  std::size_t i = 0;
+  for (; i + kDoubles <= n; i += kDoubles) vstore(py + i, vload<Doubles>(pa + i) + vload<Doubles>(pb + i));
+  for (; i < n; ++i) py[i] = pa[i] + pb[i];
+}
+
 // ---- one number per sample ----------------------------------------------------------------------
 
+// What the entries of a matrix product are: values of a ring policy, ...
 template <class R>
-void outer(std::size_t n_out, std::size_t n_in, std::size_t length, const void* y, const void* z, void* w, Context k) {
-  auto *py = static_cast<const typename R::T*>(y), *pz = static_cast<const typename R::T*>(z);
-  auto* pw = static_cast<typename R::T*>(w);
-  const std::size_t row = length * kElement<R>;
-  for (std::size_t i = 0; i < n_out; ++i)
-    for (std::size_t j = 0; j < n_in; ++j)
-      multiply<R>(length, py + i * row, pz + j * row, pw + (i * n_in + j) * row, k);
+struct RingEntries {
+  using T = typename R::T;
+  using V = typename R::V;
+  Context context;
+  inline __attribute__((always_inline)) V zero() const { return R::zero(); }
+  inline __attribute__((always_inline)) V load(const T* p) const { return R::load(p); }
+  inline __attribute__((always_inline)) V fma(V a, V b, V sum) const { return R::fma(a, b, sum, context); }
+  inline __attribute__((always_inline)) void store(T* p, V sum) const { R::store(p, sum); }
+};
+// ... or registers of residues, whose sums are reduced once, at the end.
+template <class Access>
+struct FieldEntries {
+  using T = std::uint64_t;
+  using V = Words;
+  const SmallField& field;
+  Access access;
+  inline __attribute__((always_inline)) V zero() const { return Words{}; }
+  inline __attribute__((always_inline)) V load(const T* p) const { return access.load(p); }
+  inline __attribute__((always_inline)) V fma(V a, V b, V sum) const { return field.fold(sum + vmul_low(a, b)); }
+  inline __attribute__((always_inline)) void store(T* p, V sum) const { access.store(p, field.reduce_sum(sum)); }
+};
+
+/// `unit` is the distance of units in memory, in scalars.
+template <int Rows, int Columns, class E, class T>
+inline __attribute__((always_inline)) void matmul_tile(const MatrixProduct& m, std::size_t unit, const T* a, const T* b,
+                                                       T* y, bool accumulate, const E& entries) {
+  typename E::V sum[Rows][Columns];
+  for (int i = 0; i < Rows; ++i)
+    for (int j = 0; j < Columns; ++j)
+      sum[i][j] = accumulate ? entries.load(y + (i * m.y_row + j * m.y_column) * unit) : entries.zero();
+  for (std::size_t k = 0; k < m.inner; ++k) {
+    typename E::V x[Columns];
+    for (int j = 0; j < Columns; ++j) x[j] = entries.load(b + (k * m.b_row + j * m.b_column) * unit);
+    for (int i = 0; i < Rows; ++i) {
+      const typename E::V w = entries.load(a + (i * m.a_row + k * m.a_column) * unit);
+      for (int j = 0; j < Columns; ++j) sum[i][j] = entries.fma(w, x[j], sum[i][j]);
+    }
+  }
+  for (int i = 0; i < Rows; ++i)
+    for (int j = 0; j < Columns; ++j) entries.store(y + (i * m.y_row + j * m.y_column) * unit, sum[i][j]);
+}
+
+template <class E, class T>
+void matmul_in_tiles(const MatrixProduct& m, std::size_t unit, const T* a, const T* b, T* y, bool accumulate,
+                     const E& entries) {
+  const auto rows = [&](std::size_t i, auto count) __attribute__((always_inline)) {
+    const T* ai = a + i * m.a_row * unit;
+    T* yi = y + i * m.y_row * unit;
+    std::size_t j = 0;
+    for (; j + 2 <= m.cols; j += 2)
+      matmul_tile<count(), 2>(m, unit, ai, b + j * m.b_column * unit, yi + j * m.y_column * unit, accumulate, entries);
+    if (j < m.cols)
+      matmul_tile<count(), 1>(m, unit, ai, b + j * m.b_column * unit, yi + j * m.y_column * unit, accumulate, entries);
+  };
+  std::size_t i = 0;
+  for (; i + 4 <= m.rows; i += 4) rows(i, Count<4>{});
+  for (; i < m.rows; ++i) rows(i, Count<1>{});
+}
+
+template <class R>
+void matmul(const MatrixProduct& m, std::size_t length, const void* a, const void* b, void* y, bool accumulate,
+            Context k) {
+  auto *pa = static_cast<const typename R::T*>(a), *pb = static_cast<const typename R::T*>(b);
+  auto* py = static_cast<typename R::T*>(y);
+  if constexpr (R::is_modular) {
+    if (k->bits <= SmallField::kMaxBits) {
+      const SmallField field(k);
+      return for_each_words(length, [&](std::size_t c, auto access) {
+        matmul_in_tiles(m, length, pa + c, pb + c, py + c, accumulate, FieldEntries<decltype(access)>{field, access});
+      });
+    }
+  }
+  for_each<R>(length, [&](std::size_t c) {
+    matmul_in_tiles(m, length * kElement<R>, pa + c, pb + c, py + c, accumulate, RingEntries<R>{k});
+  });
+}
+
+// One member of a batch in float64: the registers run along the positions.
+template <>
+void matmul<F64>(const MatrixProduct& m, std::size_t length, const void* a, const void* b, void* y, bool accumulate,
+                 Context) {
+  using Register = RealRing<double, Doubles, kDoubles, kDoubles>;
+  auto *pa = static_cast<const double*>(a), *pb = static_cast<const double*>(b);
+  auto* py = static_cast<double*>(y);
+  std::size_t c = 0;
+  for (; c + kDoubles <= length; c += kDoubles)
+    matmul_in_tiles(m, length, pa + c, pb + c, py + c, accumulate, RingEntries<Register>{nullptr});
+  for (; c < length; ++c) matmul_in_tiles(m, length, pa + c, pb + c, py + c, accumulate, RingEntries<F64>{nullptr});
 }
 
 template <class R>
@@ -565,6 +720,7 @@ constexpr RingKernels ring_kernels() {
           unpack<R>,
           broadcast<R>,
           affine<R>,
+          affine_windows<R>,
           affine_gradient<R>,
           convolve<R>,
           correlate<R>,
@@ -573,6 +729,6 @@ constexpr RingKernels ring_kernels() {
           scale<R>,
           scale_by<R>,
           add<R>,
-          outer<R>,
+          matmul<R>,
           transpose_elements<R>};
 }
