@@ -515,7 +515,7 @@ class Program:
         """The executor of the backend in use: ``_core.Program`` or an `Interpreter` (same methods)."""
         kernels = _backend.kernels()
         # The compiled executor counts the members of a batch by their parameters, so it takes at least one.
-        if _backend.name() == "cpp" and self.n_params and all(map(_is_compiled, self.instructions)):
+        if _backend.name() == "cpp" and self.n_params:
             return kernels.Program(self.n_inputs, self._float_tuples())  # type: ignore[attr-defined]
         return Interpreter(self.n_inputs, self.as_tuples(), kernels)
 
@@ -938,11 +938,6 @@ def _as_instruction(k: int, fields: tuple[Any, ...]) -> Instruction:
     if fields[0] not in _KINDS:
         raise ValueError(f"`instructions[{k}]` must begin with one of {', '.join(_KINDS)}, got {fields!r}")
     return _KINDS[fields[0]](*fields[1:])
-
-
-def _is_compiled(instruction: Instruction) -> bool:
-    """Whether the compiled executor has the instruction."""
-    return isinstance(instruction, Activation) or (isinstance(instruction, Affine) and instruction.windows is None)
 
 
 def _windows(instruction: Affine, z: Array) -> Array:
