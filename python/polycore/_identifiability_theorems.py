@@ -6,7 +6,8 @@ Sources, [U] to [C], and the legend are those of `polycore.identifiability`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -208,10 +209,10 @@ def count_modulo_scalings(d: tuple[int, ...]) -> int:
 # -- theorems ---------------------------------------------------------------------------------------------------------
 
 
-def check_theorems(program: Program, chain: HiddenChain | None) -> Iterator[Check]:
-    """The conditions that apply, evaluated, up to one that establishes "not" or "global"."""
+def check_theorems(program: Program, chain: HiddenChain | None, more: Iterable[Check] = ()) -> Iterator[Check]:
+    """The conditions that apply, and ``more``, evaluated, up to one that establishes "not" or "global"."""
     found = False
-    for check in _conditions(program, chain):
+    for check in itertools.chain(more, _conditions(program, chain)):
         yield check
         if check.establishes in ("global", "not"):
             return

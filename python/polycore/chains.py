@@ -64,27 +64,27 @@ def read_chain(program: Program) -> Chain | None:
     True
     """
     instructions = program.instructions
+    # From the output to the inputs.
     widths, biases = list[int](), list[bool]()
-    places: list[list[Polynomial]] = [[]]  # from the output to the inputs
+    places, place = list[tuple[Polynomial, ...]](), tuple[Polynomial, ...]()
     slot = len(instructions)
     while slot:
         instruction = instructions[slot - 1]
         if isinstance(instruction, Activation):
-            places[-1].append(instruction.coefficients)
-        elif isinstance(instruction, Affine) and _is_dense(instruction, program):
+            place = (instruction.coefficients, *place)
+        elif isinstance(instruction, Affine) and (instruction.windows is None or _is_dense(instruction, program)):
             widths.append(instruction.n_out)
             biases.append(instruction.bias)
-            places.append([])
+            places.append(place)
+            place = ()
         else:
             return None
         slot = instruction.input
     widths.append(program.n_inputs)
-    activations = tuple(tuple(place[::-1]) for place in places[::-1])
-    return Chain(tuple(widths[::-1]), activations, tuple(biases[::-1]))
+    places.append(place)
+    return Chain(tuple(widths[::-1]), tuple(places[::-1]), tuple(biases[::-1]))
 
 
 def _is_dense(affine: Affine, program: Program) -> bool:
     # A position occurs once in a window.
-    if affine.windows is None:
-        return True
-    return affine.n_windows == 1 and len(affine.windows[0]) == program.widths[affine.input]
+    return affine.n_windows == 1 and affine.window_size(0) == program.widths[affine.input]

@@ -2,10 +2,12 @@
 """Whether a network's parameters can be read off its function.
 
 A network is *globally identifiable* if almost every function it can represent has one parameter vector only, up to
-permutations and scalings of hidden units, *finitely identifiable* if it has finitely many. A unit with the activation
-c z^r, or c (z − a)^r + k where biases absorb a and k, has one scaling; units with other polynomials have none. So
-finitely identifiable means dimension == n_params − number of scalings, which the rank of the Jacobian at one point can
-prove; many architectures need no rank, because a theorem decides.
+symmetries, *finitely identifiable* if it has finitely many. The symmetries of a chain of dense layers (`polycore.MLP`)
+are the permutations and scalings of hidden units: a unit with the activation c z^r, or c (z − a)^r + k where biases
+absorb a and k, has one scaling; units with other polynomials have none. Those of any other program are all that are
+known of it, see `Network.symmetries`: scalings of filters, GL(d_key) on the keys and queries of attention, ... So
+finitely identifiable means dimension == n_params − dimension of a generic orbit, which the rank of the Jacobian at one
+point can prove; many architectures need no rank, because a theorem decides.
 
 Sources
 -------
@@ -39,6 +41,7 @@ from ._identifiability_theorems import (
     count_scalings,
     may_have_other_symmetries,
 )
+from ._structure_theorems import structure_conditions
 from ._validation import _describe, as_index, as_probability, as_rng, check_choice, check_threads
 from .dimension import DimensionResult, dimension
 from .modular import format_bound
@@ -52,6 +55,8 @@ _PHRASES = {
     "not": "not identifiable",
     "undecided": "undecided",
 }
+_UNITS = "permutations and scalings of hidden units"
+_KNOWN = "the known symmetries, net.symmetries()"
 # More lines than this do not help anyone who looks at a result; `checks` has all.
 _SHOWN_CHECKS = 10
 
@@ -66,8 +71,8 @@ class Identifiability:
     Attributes
     ----------
     verdict : "global", "finite", "not" or "undecided"
-        Of almost every function of the network: it has one parameter vector up to permutations and scalings ("global"),
-        finitely many, one perhaps ("finite"), or infinitely many ("not").
+        Of almost every function of the network: it has one parameter vector up to the symmetries ("global"), finitely
+        many, one perhaps ("finite"), or infinitely many ("not").
     proved : bool
         Whether the verdict is certain.
     error_bound : float
@@ -82,7 +87,10 @@ class Identifiability:
     n_params : int
         Number of parameters.
     scalings : int
-        How many of them the scalings of hidden units make up for.
+        How many of them symmetries make up for: the scalings of hidden units, or of filters; where other continuous
+        symmetries are known, the dimension of their generic orbits.
+    up_to : str
+        Which symmetries these are.
     fibre_dimension : int or None
         Of the set of parameters with the same function; it is ``scalings`` exactly for identifiable networks. None
         where it was not needed.
@@ -112,6 +120,7 @@ class Identifiability:
     checks: tuple[Check, ...]
     n_params: int
     scalings: int
+    up_to: str
     fibre_dimension: int | None
     dimension: DimensionResult | None
     seed: int
@@ -120,6 +129,8 @@ class Identifiability:
     def __repr__(self) -> str:
         certainty = ", proved" if self.proved else f", wrong with probability < {format_bound(self.error_bound)}"
         fibres = "" if self.fibre_dimension is None else f", fibres of dimension {self.fibre_dimension}"
+        units = self.up_to == _UNITS
+        made_up_for = f"of which {self.scalings} scalings" if units else f"symmetries of dimension {self.scalings}"
         others = [check for check in self.checks if check.name != self.theorem]
         shown = [repr(check) for check in others[:_SHOWN_CHECKS]]
         if len(others) > _SHOWN_CHECKS:
@@ -129,7 +140,7 @@ class Identifiability:
             f"  verdict     {_PHRASES[self.verdict]}{'' if self.verdict == 'undecided' else certainty}",
             *([f"  theorem     {self.theorem}"] if self.theorem else []),
             f"  reason      {self.reason}",
-            f"  parameters  {self.n_params}, of which {self.scalings} scalings{fibres}",
+            f"  parameters  {self.n_params}, {made_up_for}{fibres}",
         ]
         lines += [("  checks      " if i == 0 else " " * 14) + text for i, text in enumerate(shown)]
         return "\n".join(lines)
@@ -147,7 +158,7 @@ def identifiability(
     max_error: float = 1e-9,
     n_threads: int = 0,
 ) -> Identifiability:
-    """Whether the parameters of a network can be read off its function, up to permutations and scalings of units.
+    """Whether the parameters of a network can be read off its function, up to known symmetries.
 
     Parameters
     ----------
@@ -190,6 +201,11 @@ def identifiability(
     outputs, and for networks that reduce to one unit or none. Deep networks are conjectured to be globally identifiable
     wherever localisation applies ([U], conjecture 40); here they are "finite".
 
+    Convolutions with one channel and single layers of attention have theorems of their own, with proofs: see
+    `polycore._structure_theorems`. For other programs that are no chains, "finite" and "not" say whether the dimension
+    is n_params minus that of the orbits of the known symmetries, so a symmetry that is not known makes it "not": with a
+    single token, attention sees only the symmetric part of KᵀQ.
+
     Hidden layers of width one at the end of a network without biases are skipped: there f = w · g^R, and g is the only
     root of g^R up to a factor, so that the network before them decides.
 
@@ -220,7 +236,7 @@ def identifiability(
     chain = HiddenChain.from_program(program)
     checks: list[Check] = []
     if method != "rank":
-        for check in check_theorems(program, chain):
+        for check in check_theorems(program, chain, structure_conditions(program) if chain is None else ()):
             checks.append(check)
             if check.establishes in ("global", "not"):
                 break
@@ -249,6 +265,7 @@ def identifiability(
         checks=tuple(checks),
         n_params=program.n_params,
         scalings=scalings,
+        up_to=_KNOWN if chain is None else _UNITS,
         fibre_dimension=scalings if verdict in ("global", "finite") else fibre,
         dimension=result,
         seed=ranks.seed,
