@@ -595,7 +595,7 @@ class _Formulas:
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         self.definitions: dict[str, str] = {}
-        self._n_layers = self._n_others = 0
+        self._n_layers = self._n_residuals = self._n_selections = 0
         self._activations = list(dict.fromkeys(layer.polynomial for layer in all_activations(layers)))
 
     def composition(self, layers: Sequence[Layer]) -> str:
@@ -610,16 +610,16 @@ class _Formulas:
             name = rf"\sigma_{{{k}}}" if len(self._activations) > 1 else r"\sigma"
             meaning = f"{name}(z) = {layer.polynomial.text('z', latex=True)}"
         elif isinstance(layer, Residual):
-            self._n_others += 1
-            name = f"R_{{{self._n_others}}}"
+            self._n_residuals += 1
+            name = f"R_{{{self._n_residuals}}}"
             right = self.composition(layer.layers)
             left = "" if layer.shortcut is None else self.composition(layer.shortcut)
             left = f"({left})" if len(layer.shortcut or ()) > 1 else left
             right = f"({right})" if len(layer.layers) > 1 else right
             meaning = f"{name}(x) = {left + '(x)' if left else 'x'} + {right}(x)"
         elif isinstance(layer, Select):
-            self._n_others += 1
-            name = f"S_{{{self._n_others}}}"
+            self._n_selections += 1
+            name = f"S_{{{self._n_selections}}}"
             shown = [f"x_{{{p + 1}}}" for p in layer.positions[:4]] + [r"\ldots"] * (len(layer.positions) > 4)
             meaning = f"{name}(x) = ({', '.join(shown)})"
         else:

@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache, partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -62,13 +62,19 @@ from .network_polynomial import NetworkPolynomial
 from .polynomial_map import PolynomialMap, common_batch
 from .program import Indeterminate, Number, ParameterBlock, Program, substitute
 
+if TYPE_CHECKING:
+    from .recovery import Recovery
+    from .spans import LinearSpan
+    from .symmetries import SymmetryGroup
+
 __all__ = ["CNN", "MLP", "LightningAttention", "Network", "NetworkPolynomial", "Sequential"]
 
 # numpy arrays have at most 64 axes (32 before numpy 2), and coefficients have two besides those of the batch.
 _MAX_BATCH_AXES = 30
 # Random numbers are drawn this many at a time.
 _NUMBERS_AT_A_TIME = 2**20
-_MAX_LAYERS = 2**16
+# Degrees grow as 3^layers.
+_MAX_LAYERS = 2**12
 
 
 class Network(PolynomialMap):
@@ -331,10 +337,158 @@ class Network(PolynomialMap):
                 raise TypeError(f"`{name}` must hold numbers, got dtype {array.dtype}")
             check_shape(array, name, (..., *block.shape))
             blocks.append(array.reshape(*array.shape[: array.ndim - len(block.shape)], block.stop - block.start))
+        if not blocks:
+            return np.empty(0)
         batch = common_batch({name: array.shape[:-1] for name, array in zip(self._layout, blocks)})
         return np.concatenate([np.broadcast_to(array, (*batch, array.shape[-1])) for array in blocks], axis=-1)
 
     # --- what is known of it ------------------------------------------------------------------------------------------
+
+    def recover(
+        self,
+        coef: ArrayLike,
+        *,
+        rng: int | np.random.Generator = 0,
+        tol: float = 1e-8,
+        n_starts: int = 256,
+        max_steps: int = 300,
+    ) -> Recovery:
+        """Parameters with given coefficients, up to the symmetries of the network.
+
+        Parameters
+        ----------
+        coef : (n_outputs, n_monomials) array-like
+            Real coefficients, as `expand` gives them. Integers and Fractions are rounded to float64.
+        rng : int or numpy.random.Generator
+            For random slices of tensors and random starts; from a Generator a 64-bit seed is drawn.
+        tol : float
+            Between 0 and 1: the relative residual up to which coefficients count as met.
+        n_starts : int
+            Random starts of the numerical search, where the structure of the network does not lead to parameters.
+        max_steps : int
+            Of each start; >= 1.
+
+        Returns
+        -------
+        Recovery
+            With ``theta``, ``residual``, ``found``, and ``unique``: whether these are the only ones, by which theorem.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``coef`` is not real, has another shape or is not finite, or another argument is bad; for a network with
+            a generic activation.
+        MemoryError, OverflowError
+            If the coefficients, or the Jacobian, do not fit.
+        NumericalError
+            If the parameters would be out of range for float64.
+
+        Notes
+        -----
+        What is done depends on the program, and needs inputs that are as generic as this:
+
+        * linear networks: any matrix of low enough rank, by singular values, the factors balanced;
+        * one hidden layer, c z^r or a shifted power, with or without biases: k units for which some split of the degree
+          gives independent tensor factors, such as independent weights for r >= 3 or for r = 2 with several outputs;
+          then simultaneous diagonalisation, and the parameters are unique. Beyond, the apolar ideal is prolonged (up to
+          about C(n + q − 1, q) − n units for r = 2q). Binary forms: any that is a sum of k real powers (Sylvester).
+          Quadratic units with one output: any symmetric matrix of rank <= k, up to orthogonal maps;
+        * one hidden layer with another activation: units that its highest degree determines in this way;
+        * everything else: Levenberg–Marquardt steps on the coefficients from random starts.
+
+        The result of each is polished by Gauss–Newton steps of least norm. Coefficients that are not exactly in the
+        image lead to parameters near by, with their residual; ``tol`` says what is near enough. Where the function is
+        only a limit of functions of the network, as parameters grow, it is not found, however small the residual is.
+
+        Examples
+        --------
+        >>> net = MLP((3, 3, 2), activation=2)
+        >>> theta = net.random_params(rng=0)
+        >>> net.recover(net.expand(theta)).unique
+        True
+        >>> MLP((2, 2, 1), activation=3).recover([[1, 0, -1, 0]]).found  # x^3 - x y^2
+        False
+        """
+        from .recovery import recover
+
+        return recover(self, coef, rng=rng, tol=tol, n_starts=n_starts, max_steps=max_steps)
+
+    def symmetries(self) -> SymmetryGroup:
+        """The known symmetries: changes of the parameters that leave the network's function as it is.
+
+        Permutations and scalings of units and channels, linear maps of linear layers, GL of keys and queries, GL
+        between the values of attention and the next layer, rescalings of layers, permutations of heads: whatever the
+        program has of these. They are read off the program, so a network from any layers has its own.
+
+        Returns
+        -------
+        SymmetryGroup
+            With ``factors``, ``orbit_dimension``, ``random_element(rng)``, ``act(g, theta)``, ``compose``, ``inverse``.
+
+        Notes
+        -----
+        For monomial activations, diagonal D and permutations P, μ(W_L D^{-r} Pᵀ, …, P D W_1) = μ(W_L, …, W_1) (J.
+        Kileel, M. Trager, J. Bruna, NeurIPS 2019). There may be further symmetries, at special parameters always.
+
+        Examples
+        --------
+        >>> net = LightningAttention(d_model=2, d_key=2, d_out=1, n_tokens=2)
+        >>> net.symmetries()
+        SymmetryGroup of LightningAttention(d_model=2, d_key=2, d_out=1, n_tokens=2)
+          GL(2) (K1: g, Q1: g^-T)
+          rescalings (Q1: t^-1, V1: t)
+          orbits of dimension 5 of 10 parameters
+        >>> group, theta = net.symmetries(), list(range(10))
+        >>> moved = group.act(group.random_element(rng=1), theta)
+        >>> bool(abs(net.expand(moved) - net.expand(theta)).max() < 1e-9)
+        True
+        """
+        from .symmetries import SymmetryGroup
+
+        return SymmetryGroup(self)
+
+    def linear_span(self, rng: int | np.random.Generator = 0) -> LinearSpan:
+        """The linear span of the coefficient vectors of all functions of the network, exact.
+
+        It is everything for most networks that begin with a dense layer, and much less where weights are shared:
+        ``loss.restrict(net.linear_span())`` is the loss on what the network can represent at all.
+
+        Parameters
+        ----------
+        rng : int or numpy.random.Generator
+            A seed; from a Generator a 64-bit seed is drawn.
+
+        Returns
+        -------
+        LinearSpan
+            With ``basis``, ``dimension``, and coordinates that are coefficients; as an array a float64 basis of shape
+            (k, n_outputs, n_monomials).
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a bad seed, or a generic activation.
+        OverflowError, MemoryError
+            If the coefficients of as many functions as there are dimensions do not fit.
+
+        Notes
+        -----
+        Coefficient vectors at random parameters modulo primes are reduced to echelon form, which is lifted to the
+        rationals and verified: by multiplying out the coefficients as polynomials in the parameters, where there are
+        few terms, else at random points with a probability of error below 1e-12. For networks that begin with a dense
+        layer it is enough to do so for one variable. Complexity otherwise k + 4 expansions and O(k² n) operations for n
+        coefficients that are not always zero.
+
+        Examples
+        --------
+        >>> MLP((3, 2, 1), activation=[0, 1, 0, 1]).linear_span()  # no terms of even degree
+        MLP((3, 2, 1), activation=([0, 1, 0, 1],))
+          span        13 of 20 (ambient), proved
+          coordinates x1, x2, x3, x1^3, x1^2*x2, x1^2*x3, x1*x2^2, x1*x2*x3, x1*x3^2, x2^3, ... (3 more)
+        """
+        from .spans import span_of_program
+
+        return span_of_program(self.program, rng, 1e-12, repr(self))
 
 
 class Sequential(Network):

@@ -20,6 +20,7 @@ from ._exact import expand_exact
 from ._validation import (
     COMPLEX128,
     FLOAT64,
+    INT64_MAX,
     MAX_THREADS,
     UINT64,
     Array,
@@ -549,6 +550,9 @@ class PolynomialMap:
     def _workspace(self) -> int:
         """Numbers held while one parameter vector is expanded: the polynomials of all slots."""
         program = self.program
+        longest = count_monomials(self.basis.form_vars, max(program.degrees), True)
+        if longest > INT64_MAX:
+            return longest  # too long already, and counting the others of very deep networks takes seconds
         lengths = {degree: count_monomials(self.basis.form_vars, degree, True) for degree in set(program.degrees)}
         return sum(width * lengths[degree] for width, degree in zip(program.widths, program.degrees))
 
