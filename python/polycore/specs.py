@@ -38,7 +38,7 @@ Spec: TypeAlias = dict[str, Any]
 T = TypeVar("T")
 
 _LAYERS: dict[str, type[Any]] = {c.__name__: c for c in (Affine, Activation, Conv, Attention, Select, Residual)}
-_FRACTION = re.compile(r"[+-]?[0-9]{1,4000}/[0-9]{1,4000}")
+_FRACTION = re.compile(r"[+-]?[0-9]{1,4300}/[0-9]{1,4300}")
 
 
 def network(spec: Mapping[str, Any]) -> Network:
