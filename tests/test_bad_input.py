@@ -924,6 +924,7 @@ def array_methods() -> dict[str, Case]:
         ),
         "unpack": Case(lambda **a: net().unpack(**a), {"theta": Numbers(THETA)}),
         "specialize": Case(lambda **a: net().specialize(**a), {"rng": Rng(3)}),
+        "linear_span": Case(lambda **a: net().linear_span(**a).basis, {"rng": Rng(0)}),
         "pack": Case(lambda **a: net().pack(a), {"W1": Numbers([[1.0, 2.0], [3.0, 4.0]]), "W2": Numbers([[5.0, 6.0]])}),
     }
 
@@ -1277,6 +1278,17 @@ def cases() -> dict[str, Case]:
                 "max_error": Probability(1e-9),
             },
         ),
+        "equations": Case(
+            lambda **a: pc.equations(**a).coef,
+            {
+                "net": Kind(lambda: pc.MLP((3, 1, 1), 2)),
+                "degree": Count(2, 1),
+                "coordinates": Choice("span"),
+                "rng": Rng(0),
+                "max_error": Probability(1e-9),
+            },
+        ),
+        **span_and_equations(),
         "get_config": Case(lambda: None, {}),
         "show_config": Case(lambda file: pc.show_config(file), {"file": TextStream(io.StringIO)}),
     }
@@ -1284,6 +1296,35 @@ def cases() -> dict[str, Case]:
         found |= {f"{prefix}.{method}": case for method, case in array_methods().items()}
     found |= {f"NetworkLoss.{method}": case for method, case in loss_methods().items()}
     return found
+
+
+def span_and_equations() -> dict[str, Case]:
+    conic = pc.MLP((2, 1, 1), 2)
+    span, found = conic.linear_span(), pc.equations(conic, 2)
+    coef = Real([[1.0, 2.0, 0.0]], complex_too=True, objects_too=True)
+
+    def floats(array: Any) -> Any:  # exact results of exact arguments are objects
+        return np.asarray(array, dtype=float) if array.dtype == object else array
+
+    return {
+        "LinearSpan.coordinates": Case(lambda **a: floats(span.coordinates(**a)), {"coef": coef}),
+        "LinearSpan.embed": Case(
+            lambda **a: floats(span.embed(**a)),
+            {"coordinates": Real([1.0, 2.0, 0.0], complex_too=True, objects_too=True)},
+        ),
+        "LinearSpan.contains": Case(lambda **a: span.contains(**a), {"coef": coef, "tol": Tolerance()}),
+        "LinearSpan.names": Case(lambda **a: span.names(**a), {"symbols": Symbols()}),
+        "Equations.__call__": Case(lambda **a: floats(found(**a)), {"coef": coef}),
+        "Equations.text": Case(lambda **a: found.text(**a), {"symbols": Symbols3(), "max_terms": Count(3, none=True)}),
+        "Equations.to_sympy": Case(lambda **a: str(found.to_sympy(**a)), {"symbols": Symbols3()}),
+    }
+
+
+class Symbols3(Symbols):
+    def attacks(self) -> Iterator[Attack]:
+        for label, value, verdict in super().attacks():
+            if not isinstance(value, list) or len(value) != 3:
+                yield label, value, verdict
 
 
 class BasisIndex(Count):
@@ -1486,6 +1527,7 @@ def public_callables() -> dict[str, Any]:
 RESULTS = {"ActivationThreshold", "DimensionResult", "Identifiability"}
 RESULTS |= {"Architectures", "Decrement", "FillingWidths", "MinimalFilling", "SweepResult"}
 RESULTS |= {"IndependenceBound", "JacobianRank", "LinearIndependence"}
+RESULTS |= {"Equations", "LinearSpan"}
 RESULTS |= {"PolynomialActivation", "Report", "Report.model", "Report.save"}
 
 

@@ -13,6 +13,7 @@ from .activations import GenericActivation, PolynomialActivation, polynomial_act
 from .architectures import Architectures, architectures
 from .config import get_cmake_dir, get_config, get_include, show_config
 from .dimension import DimensionResult, dimension
+from .equations import Equations, equations
 from .errors import NumericalError
 from .filling import Decrement, FillingWidths, MinimalFilling, minimal_filling
 from .gram import GramOperator, gram_matrix, gram_operator
@@ -28,6 +29,7 @@ from .product import correlation, graded_product
 from .program import Indeterminate, Program
 from .rank import modular_kernel, modular_rank
 from .report import Report, report
+from .spans import LinearSpan
 from .specs import network
 from .sweep import SweepResult, sweep, sweep_rows
 from .thresholds import ActivationThreshold, activation_threshold
@@ -47,6 +49,7 @@ __all__ = [
     "Conv",
     "Decrement",
     "DimensionResult",
+    "Equations",
     "FillingWidths",
     "GenericActivation",
     "GramOperator",
@@ -56,6 +59,7 @@ __all__ = [
     "JacobianRank",
     "LightningAttention",
     "LinearIndependence",
+    "LinearSpan",
     "MinimalFilling",
     "Moments",
     "MonomialBasis",
@@ -77,6 +81,7 @@ __all__ = [
     "correlation",
     "count_monomials",
     "dimension",
+    "equations",
     "get_cmake_dir",
     "get_config",
     "get_include",
