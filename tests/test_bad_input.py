@@ -1219,6 +1219,17 @@ def cases() -> dict[str, Case]:
                 "n_threads": Threads(),
             },
         ),
+        "analyze_point": Case(
+            lambda **a: pc.analyze_point(**a).rank,
+            {
+                "net": Kind(net),
+                "theta": Real([1, 2, 2, 4, 1, 1], objects_too=True),
+                "exact": Flag(False),
+                "tol": Tolerance(),
+                "rng": Rng(0),
+                "n_threads": Threads(),
+            },
+        ),
         "linear_independence": Case(
             lambda **a: pc.linear_independence(**a),
             {
@@ -1526,6 +1537,7 @@ def public_callables() -> dict[str, Any]:
 # Results, made by functions of this table and not by hand; and the report's own methods, attacked below.
 RESULTS = {"ActivationThreshold", "DimensionResult", "Identifiability"}
 RESULTS |= {"Architectures", "Decrement", "FillingWidths", "MinimalFilling", "SweepResult"}
+RESULTS |= {"Hypothesis", "PointAnalysis", "RedundantUnit"}
 RESULTS |= {"IndependenceBound", "JacobianRank", "LinearIndependence"}
 RESULTS |= {"Equations", "LinearSpan"}
 RESULTS |= {"PolynomialActivation", "Report", "Report.model", "Report.save"}

@@ -31,6 +31,7 @@ from .rank import modular_kernel, modular_rank
 from .report import Report, report
 from .spans import LinearSpan
 from .specs import network
+from .singularities import Hypothesis, PointAnalysis, RedundantUnit, analyze_point
 from .sweep import SweepResult, sweep, sweep_rows
 from .thresholds import ActivationThreshold, activation_threshold
 from .veronese import veronese
@@ -53,6 +54,7 @@ __all__ = [
     "FillingWidths",
     "GenericActivation",
     "GramOperator",
+    "Hypothesis",
     "Identifiability",
     "IndependenceBound",
     "Indeterminate",
@@ -67,9 +69,11 @@ __all__ = [
     "NetworkLoss",
     "NetworkPolynomial",
     "NumericalError",
+    "PointAnalysis",
     "PolynomialActivation",
     "Program",
     "QDistance",
+    "RedundantUnit",
     "Report",
     "Residual",
     "Select",
@@ -77,6 +81,7 @@ __all__ = [
     "SweepResult",
     "__version__",
     "activation_threshold",
+    "analyze_point",
     "architectures",
     "correlation",
     "count_monomials",
