@@ -13,6 +13,7 @@ Nothing else ever happens: no crash, no other exception, no warning, no unfinish
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import io
 import math
@@ -1246,6 +1247,16 @@ def cases() -> dict[str, Case]:
         ),
         "modular_kernel": Case(lambda **a: pc.modular_kernel(**a), {"matrix": Matrix(MATRIX), "modulus": Field(7)}),
         "dimension": Case(lambda **a: pc.dimension(**a), {"net": Kind(net), **ranks}),
+        "Network.recover": Case(
+            lambda **a: dataclasses.astuple(net().recover(**a)),
+            {
+                "coef": Real([[1, 2, 2]], objects_too=True),
+                "rng": Rng(0),
+                "tol": Probability(1e-8),
+                "n_starts": Count(4),
+                "max_steps": Count(5, 1),
+            },
+        ),
         "identifiability": Case(
             lambda **a: pc.identifiability(**a), {"net": Kind(net), **ranks, "method": Choice("auto")}
         ),
@@ -1540,7 +1551,7 @@ RESULTS |= {"Architectures", "Decrement", "FillingWidths", "MinimalFilling", "Sw
 RESULTS |= {"Hypothesis", "PointAnalysis", "RedundantUnit"}
 RESULTS |= {"IndependenceBound", "JacobianRank", "LinearIndependence"}
 RESULTS |= {"Equations", "LinearSpan"}
-RESULTS |= {"PolynomialActivation", "Report", "Report.model", "Report.save"}
+RESULTS |= {"PolynomialActivation", "Recovery", "Report", "Report.model", "Report.save"}
 
 
 def test_every_public_callable_is_attacked() -> None:

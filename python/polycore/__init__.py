@@ -28,6 +28,7 @@ from .networks import CNN, MLP, LightningAttention, Network, NetworkPolynomial, 
 from .product import correlation, graded_product
 from .program import Indeterminate, Program
 from .rank import modular_kernel, modular_rank
+from .recovery import Recovery
 from .report import Report, report
 from .spans import LinearSpan
 from .specs import network
@@ -73,6 +74,7 @@ __all__ = [
     "PolynomialActivation",
     "Program",
     "QDistance",
+    "Recovery",
     "RedundantUnit",
     "Report",
     "Residual",

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Parameters of a network from its coefficients.
+
+The map from parameters to coefficients is inverted by what is known of the family, read off the program: factorisation
+for linear networks, decomposition into powers for one hidden layer, one layer after the other for deep networks of
+powers and convolutions, the common linear factor for attention. Whatever that gives is polished by Gauss–Newton steps;
+where nothing is known, or the input is not as generic as it must be, Levenberg–Marquardt steps from many starts look
+for parameters. The residual is computed from the parameters that are returned, so that a result says what it is worth
+however it was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._recovery_descent import Attempt, Problem
+from ._recovery_mlp import (
+    Chain,
+    explain_linear,
+    explain_shallow,
+    obstruct_linear,
+    obstruct_shallow,
+    recover_linear,
+    recover_shallow,
+)
+from ._recovery_scaling import output_parameters, scale_outputs
+from ._validation import _describe, _to_array, as_exact_array, as_index, as_probability, as_real_array, as_rng
+from .errors import NumericalError
+from .identifiability import identifiability
+from .networks import Network
+
+__all__ = ["Recovery", "recover"]
+
+Vector = NDArray[np.float64]
+
+# Starts that descend side by side before the next ones are drawn.
+_ROUND = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Recovery:
+    """Parameters with given coefficients, or the nearest that were found; made by `Network.recover`.
+
+    Attributes
+    ----------
+    theta : (n_params,) array
+        The parameters.
+    residual : float
+        ‖net.expand(theta) − coef‖ / ‖coef‖, in the Euclidean norm of all coefficients; without the denominator if
+        ``coef`` is zero.
+    found : bool
+        Whether the residual is at most the tolerance, and not only because the coefficients are a limit that is
+        approached as parameters grow. If not, that proves nothing unless ``reason`` says so.
+    unique : bool or None
+        Whether every other parameter vector with these coefficients differs only by permutations and scalings of hidden
+        units (of filters, for convolutions; of attention, by an invertible matrix between K and Q and a scaling of V):
+        True by a theorem whose conditions hold numerically at ``theta``, False if there are others, None if that is not
+        known. None if nothing was found.
+    method : str
+        How the parameters were found.
+    reason : str
+        Why they are unique or not, or what is known if nothing was found.
+    seed : int
+        ``rng=seed`` reproduces the result.
+    network : str
+        What it is about.
+
+    Examples
+    --------
+    >>> from polycore import MLP
+    >>> net = MLP((2, 2, 2), activation=2)
+    >>> net.recover(net.expand([1, 2, 3, 4, 1, 1, 0, 1])).unique
+    True
+    """
+
+    theta: Vector = field(repr=False)
+    residual: float
+    found: bool
+    unique: bool | None
+    method: str
+    reason: str
+    seed: int
+    network: str = field(default="")
+
+    def __repr__(self) -> str:
+        answer = {True: "yes", False: "no", None: "not known"}[self.unique]
+        lines = [
+            self.network,
+            f"  found     {'yes' if self.found else 'no'}, relative residual {self.residual:.2g}",
+            f"  method    {self.method}",
+            *([f"  unique    {answer}"] if self.found else []),
+            f"  reason    {self.reason}",
+        ]
+        return "\n".join(lines)
+
+
+def recover(
+    net: Network,
+    coef: ArrayLike,
+    *,
+    rng: int | np.random.Generator = 0,
+    tol: float = 1e-8,
+    n_starts: int = 256,
+    max_steps: int = 300,
+) -> Recovery:
+    """See `Network.recover`, which is this with a network in front."""
+    if not isinstance(net, Network):
+        raise TypeError(f"`net` must be a polycore network, got {_describe(net)}")
+    net.program.require_concrete()
+    array = _as_coefficients(coef, net)
+    tolerance = as_probability(tol, "tol")
+    starts, steps = as_index(n_starts, "n_starts", 0), as_index(max_steps, "max_steps", 1)
+    generator, seed = as_rng(rng)
+    task = _Task(net, array, tolerance)
+    attempt, method = task.solve(generator, starts, steps)
+    theta = task.finish(attempt.theta)
+    residual = task.residual(theta, attempt)
+    found = attempt.settled and residual <= tolerance
+    unique, reason = task.explain(attempt.theta) if found else (None, task.failure(attempt, starts))
+    return Recovery(theta, residual, found, unique, method, reason, seed, repr(net))
+
+
+class _Task:
+    """One coefficient vector and one network, with the coefficients brought to a moderate size where that is possible.
+
+    The outputs are linear in the parameters of the last layer, as a rule; those are scaled back by a power of two.
+    """
+
+    def __init__(self, net: Network, coef: Vector, tol: float) -> None:
+        self.net, self.tol = net, tol
+        self.chain = Chain.from_program(net.program)
+        largest = float(np.abs(coef).max(initial=0.0))
+        scalable = largest > 0 and output_parameters(net.program) is not None
+        self._exponent = int(np.frexp(largest)[1]) if scalable else 0
+        self.problem = Problem(net, np.ldexp(coef, -self._exponent))
+        self._obstruction = ""
+
+    def solve(self, rng: np.random.Generator, n_starts: int, max_steps: int) -> tuple[Attempt, str]:
+        """The best attempt, for the coefficients of moderate size, and how it was found."""
+        best, method = Attempt(np.zeros(self.net.n_params), np.inf), "none: no starts"
+        for theta, way in self._candidates(rng):
+            attempt = self.problem.polish(theta)
+            if attempt.is_better(best, self.tol):
+                best, method = attempt, way
+            if best.reaches(self.tol):
+                return best, method
+        self._obstruction = self._obstruct(rng)
+        for first in range(0, n_starts, _ROUND):
+            if best.reaches(self.tol) or (self._obstruction and first > 0):
+                break
+            starts = self.problem.starts(rng, min(_ROUND, n_starts - first))
+            attempt = self.problem.descend(starts, max_steps, self.tol)
+            if attempt.is_better(best, self.tol):
+                best, method = attempt, "Levenberg–Marquardt steps from random starts"
+        return best, method
+
+    def finish(self, theta: Vector) -> Vector:
+        """Parameters for the coefficients as they were given."""
+        scaled = scale_outputs(self.net.program, theta, self._exponent)
+        if not np.isfinite(scaled).all():
+            raise NumericalError("`coef` is so large that parameters for it are out of range for float64")
+        return scaled
+
+    def residual(self, theta: Vector, attempt: Attempt) -> float:
+        """Of finished parameters; that of the attempt, if their coefficients overflow on the way."""
+        try:
+            coef = np.asarray(self.net.expand(theta))
+        except NumericalError:
+            return attempt.residual
+        difference = np.ldexp(coef, -self._exponent) - self.problem.target
+        return float(np.linalg.norm(difference)) / self.problem.size
+
+    def explain(self, theta: Vector) -> tuple[bool | None, str]:
+        """Whether parameters that were found are unique, and why."""
+        unique, reason = self._explain_structure(theta)
+        if unique is None:
+            verdict = identifiability(self.net, method="theorems")
+            if verdict.verdict == "not" and verdict.proved:
+                return False, f"{verdict.theorem}: {verdict.reason}"
+            if verdict.verdict in ("global", "finite"):
+                many = {"global": "one parameter vector", "finite": "finitely many parameter vectors"}[verdict.verdict]
+                reason += f"; almost every function of this network has {many} up to symmetries: {verdict.theorem}"
+        return unique, reason
+
+    def failure(self, attempt: Attempt, n_starts: int) -> str:
+        """What is known if nothing was found."""
+        if self._obstruction:
+            return self._obstruction
+        if not attempt.settled:
+            return "the coefficients are approached as parameters grow, but no parameters were found that have them"
+        return f"no parameters were found from {n_starts} starts, which does not prove that there are none"
+
+    # --- what the structure gives -------------------------------------------------------------------------------------
+
+    def _candidates(self, rng: np.random.Generator) -> Iterator[tuple[Vector, str]]:
+        chain, target = self.chain, self.problem.target
+        if not target.any():
+            yield np.zeros(self.net.n_params), "all parameters are zero"
+        if chain is not None and len(chain.stages) == 1:
+            yield from recover_linear(chain, target)
+        elif chain is not None and len(chain.stages) == 2:
+            yield from recover_shallow(chain, target, rng)
+
+    def _obstruct(self, rng: np.random.Generator) -> str:
+        """Why no parameters have these coefficients, or ""; to be asked where none were found."""
+        chain, target = self.chain, self.problem.target
+        margin = max(1e-6, 100 * self.tol)
+        if chain is not None and len(chain.stages) == 1:
+            return obstruct_linear(chain, target, margin)
+        if chain is not None and len(chain.stages) == 2:
+            return obstruct_shallow(chain, target, rng, margin)
+        return ""
+
+    def _explain_structure(self, theta: Vector) -> tuple[bool | None, str]:
+        if not self.problem.target.any():
+            return (True, "there are no parameters") if not self.net.n_params else (False, "the function is zero")
+        if self.chain is not None and len(self.chain.stages) == 1:
+            return explain_linear(self.chain, self.problem.target)
+        if self.chain is not None and len(self.chain.stages) == 2:
+            return explain_shallow(self.chain, theta)
+        return None, "no theorem decides whether other parameters have these coefficients"
+
+
+def _as_coefficients(coef: object, net: Network) -> Vector:
+    shape = (("n_outputs", net.n_outputs), ("n_monomials", net.basis.n_monomials))
+    if _to_array(coef, "coef").dtype.kind in "iuO":
+        exact = as_exact_array(coef, "coef", shape)
+        try:
+            coef = np.array([float(Fraction(c)) for c in exact.ravel()]).reshape(exact.shape)
+        except OverflowError:
+            raise OverflowError("`coef` has a number that is out of range for float64") from None
+    return as_real_array(coef, "coef", shape=shape)

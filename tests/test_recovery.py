@@ -1,0 +1,406 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Recovered parameters have the coefficients they were recovered from, and are the original ones where they must be.
+
+Draws are random; the oracle is the network itself, expanded. Uniqueness is checked unit by unit: what each hidden unit
+contributes to the coefficients does not depend on its order or scale.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+import polycore as pc
+from polycore._recovery_powers import decompositions, is_unique, power_coefficients, substitute
+from polycore.recovery import Recovery
+
+MLP = pc.MLP
+N_DRAWS = 40
+
+# One decomposition for almost every function: [U] Kruskal's bound, [C] sums of powers below the generic rank, and
+# other activations, whose top degree is such a sum.
+PROVED = [
+    MLP((3, 3, 1), 3),
+    MLP((2, 2, 1), 3),
+    MLP((4, 4, 1), 3),
+    MLP((3, 4, 1), 4),
+    MLP((4, 6, 1), 4),
+    MLP((3, 6, 1), 5),
+    MLP((2, 3, 1), 5),
+    MLP((3, 2, 2), 2),
+    MLP((3, 3, 2), 2),
+    MLP((4, 4, 3), 2),
+    MLP((2, 2, 4), 2),
+    MLP((3, 4, 5), 2),
+    MLP((5, 7, 8), 2),
+    MLP((3, 1, 2), 4),
+    MLP((3, 3, 2), 2, bias=True),
+    MLP((3, 2, 3), 2, bias=True),
+    MLP((3, 3, 1), 3, bias=True),
+    MLP((2, 3, 2), 3, bias=True),
+    MLP((1, 2, 2), 3, bias=True),
+    MLP((1, 2, 1), 5, bias=True),
+    MLP((3, 4, 2), 4, bias=True),
+    MLP((3, 3, 2), [0, 1, 1]),
+    MLP((2, 2, 1), [0, 0, 1, 1]),
+    MLP((3, 3, 1), [0, 1, 0, -2]),
+    MLP((3, 3, 1), [1, 2, 3, 1], bias=True),
+    MLP((3, 2, 2), [1, 2, 1], bias=True),
+    MLP((2, 2, 1), [-1, 3, -3, 1], bias=True),
+    MLP((2, 2, 1), [-1, 3, -3, 1]),
+    MLP((3, 3, 2), [3, 0, 1, 0, 0.5], bias=True),
+]
+# Many parameters for each function.
+NOT_UNIQUE = [
+    MLP((4, 2, 3), 1),
+    MLP((2, 5, 2), 1),
+    MLP((4, 2, 3, 5), 1, bias=True),
+    MLP((3, 2, 3), [1, 2]),
+    MLP((3, 2, 4, 3), ([-1, 2], [0, 3]), bias=True),
+    MLP((3, 3, 1), 2),
+    MLP((4, 2, 1), 2),
+    MLP((3, 2, 1), 2, bias=True),
+    MLP((3, 3, 1), [0, 1, 1]),
+    MLP((2, 3, 1), 4),
+    MLP((2, 3, 2), 3),
+    MLP((2, 6, 1), 3),
+    MLP((1, 3, 1), 2, bias=True),
+    MLP((3, 4, 3), 2),
+]
+
+
+def coefficients_of(net: pc.Network, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    theta = net.random_params(rng=seed)
+    return theta, net.expand(theta)
+
+
+def check(net: pc.Network, coef: np.ndarray, result: Recovery, tol: float = 1e-8) -> None:
+    """What the result says of itself is so."""
+    assert result.found, result
+    assert result.theta.shape == (net.n_params,)
+    size = np.linalg.norm(coef)
+    assert np.linalg.norm(net.expand(result.theta) - coef) <= tol * size
+    assert result.residual <= tol
+
+
+def units(net: pc.MLP, theta: np.ndarray) -> np.ndarray:
+    """Coefficients of what each hidden unit contributes, without the constant terms, shape (width, O N)."""
+    arrays = net.unpack(theta)
+    parts = []
+    for unit in range(net.widths[1]):
+        alone = dict(arrays, W2=np.where(np.arange(net.widths[1]) == unit, arrays["W2"], 0))
+        coef = net.expand(net.pack(alone))
+        parts.append((coef if net.basis.homogeneous else coef[:, 1:]).ravel())
+    return np.array(parts)
+
+
+def assert_same_units(net: pc.MLP, theta: np.ndarray, other: np.ndarray, tol: float) -> None:
+    remaining = list(units(net, other))
+    for part in units(net, theta):
+        distances = [np.linalg.norm(part - candidate) for candidate in remaining]
+        closest = int(np.argmin(distances))
+        assert distances[closest] <= tol
+        remaining.pop(closest)
+
+
+def slack(net: pc.MLP, theta: np.ndarray, coef: np.ndarray) -> float:
+    """How far units can move without changing the coefficients beyond rounding: the condition is random, too."""
+    size = np.linalg.norm(coef)
+    sizes = np.linalg.svd(net.jacobian(theta) * theta / size, compute_uv=False)
+    n_free = net.n_params - (net.widths[1] if net.activations[0].power else 0)
+    return float(size * (1e-9 + 1e-12 / sizes[n_free - 1]))
+
+
+# --- one hidden layer -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("net", PROVED, ids=repr)
+def test_original_parameters_come_back(net: pc.MLP) -> None:
+    certain = 0
+    for seed in range(N_DRAWS):
+        theta, coef = coefficients_of(net, seed)
+        result = net.recover(coef)
+        check(net, coef, result)
+        certain += result.unique is True
+        assert result.unique is not False
+        assert_same_units(net, theta, result.theta, slack(net, theta, coef))
+    assert certain >= 0.9 * N_DRAWS
+
+
+@pytest.mark.parametrize("net", NOT_UNIQUE, ids=repr)
+def test_some_parameters_where_there_are_many(net: pc.MLP) -> None:
+    for seed in range(N_DRAWS):
+        _theta, coef = coefficients_of(net, seed)
+        result = net.recover(coef)
+        check(net, coef, result)
+        assert result.unique is False
+
+
+@pytest.mark.parametrize("net", [MLP((3, 4)), MLP((3, 4), bias=True), MLP((3, 1, 3), 1)], ids=repr)
+def test_linear_maps_that_are_unique(net: pc.MLP) -> None:
+    for seed in range(N_DRAWS):
+        _, coef = coefficients_of(net, seed)
+        result = net.recover(coef)
+        check(net, coef, result)
+        assert result.unique is True
+
+
+def test_linear_factors_are_balanced() -> None:
+    net = MLP((4, 2, 3, 5), 1)
+    _, coef = coefficients_of(net, 0)
+    arrays = net.unpack(net.recover(coef).theta)
+    sizes = [np.linalg.svd(arrays[name], compute_uv=False)[:2] for name in ("W1", "W2", "W3")]
+    for other in sizes[1:]:
+        np.testing.assert_allclose(other, sizes[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("widths", [(3, 2, 1, 2), (2, 1, 2), (4, 3, 2, 4)])
+@pytest.mark.parametrize("biases", [(True, False, False), (False, True, False), (False, False, True)])
+def test_biases_in_some_linear_layers(widths: tuple[int, ...], biases: tuple[bool, ...]) -> None:
+    layers: list[Any] = []
+    for width, bias in zip(widths[1:], biases):
+        layers += [pc.Activation([0, 3]), pc.Affine(width, bias)]
+    net = pc.Sequential(*layers[1:], n_inputs=widths[0])
+    for seed in range(N_DRAWS):
+        _, coef = coefficients_of(net, seed)
+        check(net, coef, net.recover(coef))
+
+
+def test_bias_of_one_layer_only() -> None:
+    for hidden, output in ((True, False), (False, True)):
+        layers = pc.Affine(3, hidden), pc.Activation(3), pc.Affine(2, output)
+        net = pc.Sequential(*layers, n_inputs=3)
+        for seed in range(N_DRAWS):
+            _theta, coef = coefficients_of(net, seed)
+            result = net.recover(coef)
+            check(net, coef, result)
+            assert result.unique is True
+
+
+# --- inputs that are not generic --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("exponent", [-100, -8, 8, 100])
+@pytest.mark.parametrize("net", [MLP((3, 3, 2), 3), MLP((3, 2, 2), 2, bias=True), MLP((4, 2, 3), 1)], ids=repr)
+def test_coefficients_of_any_size(net: pc.MLP, exponent: int) -> None:
+    _, coef = coefficients_of(net, 1)
+    result = net.recover(coef * 10.0**exponent)
+    check(net, coef * 10.0**exponent, result)
+
+
+def test_sizes_are_spread_over_layers() -> None:
+    net = MLP((3, 3, 2), 3)
+    _, coef = coefficients_of(net, 1)
+    # Of degree 3 and 1 in the two layers: 2^400 is 2^100 for each of four factors.
+    ratio = net.recover(np.ldexp(coef, 400)).theta / net.recover(coef).theta
+    assert ratio.max() < 2.0**105
+    assert ratio.min() > 2.0**95
+
+
+@pytest.mark.parametrize("net", [MLP((3, 3, 2), 3), MLP((3, 3, 1), 3), MLP((3, 3, 2), 2, bias=True)], ids=repr)
+def test_fewer_units_than_there_is_room_for(net: pc.MLP) -> None:
+    for change in ("zero", "parallel", "silent"):
+        for seed in range(10):
+            arrays = net.unpack(net.random_params(rng=seed))
+            if change == "silent":
+                arrays["W2"][:, 1] = 0
+            else:
+                arrays["W1"][1] = 0 if change == "zero" else 2 * arrays["W1"][0]
+                if net.bias:
+                    arrays["b1"][1] = 0 if change == "zero" else 2 * arrays["b1"][0]
+            coef = net.expand(net.pack(arrays))
+            result = net.recover(coef)
+            check(net, coef, result)
+            if change == "parallel" and net.n_outputs == 2:
+                continue  # two units that are parallel are one with other weights, or stay two
+            assert result.unique is False
+
+
+def test_zero_function() -> None:
+    for net in (MLP((2, 2, 1), 2), MLP((2, 3, 2), 1, bias=True), MLP((2, 2, 2), [1, 0, 1], bias=True)):
+        result = net.recover(np.zeros((net.n_outputs, net.basis.n_monomials)))
+        assert result.found
+        assert result.residual == 0
+        assert result.unique is False
+        assert not net.expand(result.theta).any()
+
+
+def test_noise_is_reported_as_residual(rng: np.random.Generator) -> None:
+    net = MLP((3, 3, 2), 3)
+    for seed in range(20):
+        theta, coef = coefficients_of(net, seed)
+        noise = rng.normal(size=coef.shape)
+        noisy = coef + 1e-6 * noise * np.linalg.norm(coef) / np.linalg.norm(noise)
+        result = net.recover(noisy, tol=1e-5)
+        assert result.found
+        assert 1e-8 < result.residual < 1e-6
+        assert_same_units(net, theta, result.theta, 1e-3 * np.linalg.norm(coef))
+        strict = net.recover(noisy, n_starts=8)
+        assert not strict.found
+        assert strict.unique is None
+        assert strict.residual <= 1.001 * result.residual
+
+
+def test_exact_input() -> None:
+    net = MLP((2, 2, 1), 3)
+    coef = [[Fraction(28, 3), 0, 0, Fraction(1, 3)]]
+    check(net, np.array(coef, dtype=float), net.recover(coef))
+    check(net, np.array([[28, 0, 0, 1]]), net.recover([[28, 0, 0, 1]]))
+    check(net, np.array([[2.0**70, 0, 0, 1]]), net.recover([[2**70, 0, 0, 1]]))
+
+
+# --- outside the image ------------------------------------------------------------------------------------------------
+
+
+def test_forms_outside_the_real_image() -> None:
+    net = MLP((2, 2, 1), 3)
+    # Real rank three: three real roots (G. Comas, M. Seiguer, Found. Comput. Math. 11 (2011)).
+    result = net.recover([[1, 0, -1, 0]])
+    assert not result.found
+    assert result.residual > 0.1
+    assert result.unique is None
+    assert "not real" in result.reason
+    # x²y is a limit of sums of two cubes, x³ + xy² one.
+    assert not net.recover([[0, 1, 0, 0]]).found
+    assert net.recover([[1, 0, 1, 0]]).found
+
+
+def test_binary_forms_by_their_roots(rng: np.random.Generator) -> None:
+    """A binary form of degree r is a sum of r − 1 real powers unless it has r different real roots.
+
+    A. Causa, R. Re, Ann. Mat. Pura Appl. 190 (2011).
+    """
+    for degree in (3, 4, 5):
+        net = MLP((2, degree - 1, 1), degree)
+        for _ in range(10):
+            real = np.poly(np.sort(rng.uniform(-2, 2, degree)))
+            assert not net.recover([real], n_starts=64).found
+            pair = np.polymul([1, 0, 1 + rng.uniform()], np.poly(rng.uniform(-1, 1, degree - 2)))
+            coef = np.array([pair])
+            check(net, coef, net.recover(coef))
+
+
+@pytest.mark.parametrize(
+    ("net", "word"),
+    [
+        (MLP((3, 2, 3), 1), "rank 3"),
+        (MLP((3, 1, 4), 1, bias=True), "rank 3"),
+        (MLP((3, 2, 1), 2), "rank 3"),
+        (MLP((3, 3, 2), 3), "rank"),
+        (MLP((3, 2, 2), 2), "rank"),
+        (MLP((3, 2, 2), 2, bias=True), "rank"),
+        (MLP((3, 2, 2), [0, 1, 1, 1], bias=True), "rank"),
+    ],
+    ids=repr,
+)
+def test_rank_tells_what_is_outside(net: pc.MLP, word: str, rng: np.random.Generator) -> None:
+    for _ in range(10):
+        coef = rng.normal(size=(net.n_outputs, net.basis.n_monomials))
+        result = net.recover(coef)
+        assert not result.found
+        assert word in result.reason
+        assert result.residual > 1e-7
+        distance = np.linalg.norm(net.expand(result.theta) - coef) / np.linalg.norm(coef)
+        assert result.residual == pytest.approx(distance, rel=1e-9)
+
+
+def test_nearest_matrix_of_lower_rank(rng: np.random.Generator) -> None:
+    net = MLP((4, 2, 3), 1)
+    coef = rng.normal(size=(3, 4))
+    sizes = np.linalg.svd(coef, compute_uv=False)
+    assert net.recover(coef).residual == pytest.approx(sizes[2] / np.linalg.norm(sizes), rel=1e-9)
+
+
+def test_complex_sums_are_not_real(rng: np.random.Generator) -> None:
+    net = MLP((3, 3, 1), 3)
+    for _ in range(20):
+        vectors = rng.normal(size=(2, 3)) + 1j * rng.normal(size=(2, 3))
+        coef = power_coefficients(vectors[:1], 3).real + power_coefficients(rng.normal(size=(1, 3)), 3)
+        result = net.recover(coef, n_starts=32)
+        assert not result.found
+        assert "not real" in result.reason
+
+
+# --- arguments and results --------------------------------------------------------------------------------------------
+
+
+def test_same_seed_same_result() -> None:
+    net = MLP((3, 6, 3), 3)
+    _, coef = coefficients_of(net, 0)
+    first, second = net.recover(coef, rng=5), net.recover(coef, rng=5)
+    assert (first.theta == second.theta).all()
+    assert first.seed == 5
+
+
+def test_repr_says_what_was_found() -> None:
+    net = MLP((3, 3, 2), 2)
+    _, coef = coefficients_of(net, 0)
+    text = repr(net.recover(coef))
+    for words in ("MLP((3, 3, 2), activation=2)", "found     yes", "unique    yes", "simultaneous diagonalisation"):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    "coef",
+    [
+        [[1, 2]],
+        [1, 2, 3],
+        [[1, 2, 3, 4]],
+        np.ones((2, 3)),
+        [[1, np.nan, 0]],
+        [[1, np.inf, 0]],
+        [[1j, 0, 0]],
+        "abc",
+        None,
+    ],
+    ids=repr,
+)
+def test_bad_coefficients(coef: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="`coef`"):
+        MLP((2, 2, 1), 2).recover(coef)
+
+
+def test_generic_activations_are_refused() -> None:
+    with pytest.raises(ValueError, match="generic activation"):
+        MLP((2, 2, 1), pc.GenericActivation(2)).recover(np.ones((1, 6)))
+
+
+# --- sums of powers ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("m", "s", "k", "n_forms"),
+    [(3, 3, 3, 1), (4, 4, 6, 1), (3, 5, 6, 1), (3, 6, 7, 1), (2, 7, 4, 1), (3, 2, 3, 2), (6, 3, 6, 2), (5, 2, 7, 8)],
+)
+def test_decompositions_find_the_vectors(m: int, s: int, k: int, n_forms: int, rng: np.random.Generator) -> None:
+    for _ in range(30):
+        vectors, weights = rng.normal(size=(k, m)), rng.normal(size=(n_forms, k))
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        forms = weights @ power_coefficients(vectors, s)
+        cosines = [np.abs(found.vectors @ vectors.T).max(axis=0).min() for found in decompositions(forms, m, s, k, rng)]
+        assert max(cosines) > 1 - 1e-6
+        assert is_unique(vectors, weights, s)
+
+
+def test_uniqueness_needs_distinct_independent_vectors(rng: np.random.Generator) -> None:
+    vectors = rng.normal(size=(3, 3))
+    assert is_unique(vectors, np.ones((1, 3)), 3)
+    assert not is_unique(vectors, np.array([[1.0, 1, 0]]), 3)
+    assert not is_unique(vectors, np.ones((1, 3)), 2)
+    vectors[2] = vectors[1]
+    assert not is_unique(vectors, np.ones((1, 3)), 3)
+    # Kruskal's example: with three vectors in a plane two cubes more are too many.
+    assert not is_unique(rng.normal(size=(3, 2)), np.ones((1, 3)), 3)
+
+
+@pytest.mark.parametrize(("m", "s", "n"), [(3, 3, 2), (2, 4, 3), (5, 9, 2)])
+def test_substitution(m: int, s: int, n: int, rng: np.random.Generator) -> None:
+    basis = pc.MonomialBasis(m, s, homogeneous=True)
+    forms, matrix = rng.normal(size=(2, basis.n_monomials)), rng.normal(size=(m, n))
+    points = rng.normal(size=(7, n))
+    expected = basis.evaluate(forms, points @ matrix.T)
+    substituted = pc.MonomialBasis(n, s, homogeneous=True).evaluate(substitute(forms, m, s, matrix), points)
+    np.testing.assert_allclose(substituted, expected, rtol=1e-8, atol=1e-8 * np.abs(expected).max())
