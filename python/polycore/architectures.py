@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Architectures without networks: families of them in a fixed order, and as short text that can be read back.
 
-An architecture is what `polycore.MLP` is made of: widths, activation, bias. A sweep goes through thousands of them,
-writes them in a table, and must recognise them there; so they have one text each: widths ``2-3-1``, and activations as
-the command line reads them, a power ``2``, one a hidden layer ``2,3``, coefficients ``[0,0,1,1]``, generic ones
-``generic:3``.
+An architecture is what a network is made of: for `polycore.MLP` widths, activation, bias. A sweep goes through
+thousands of them, writes them in a table, and must recognise them there; so they have one text each: widths ``2-3-1``,
+and activations as the command line reads them, a power ``2``, one a hidden layer ``2,3``, coefficients ``[0,0,1,1]``,
+generic ones ``generic:3``. Networks of other families have their own words, or their spec, in place of widths.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,7 +21,8 @@ from typing import Any, TypeAlias
 
 from ._validation import _describe, as_flag, as_index
 from .activations import ActivationPolynomial, GenericActivation, as_activations, polynomial_activation
-from .networks import MLP, as_widths
+from .networks import MLP, Network, Sequential, as_widths
+from .specs import network
 
 __all__ = ["Architecture", "Architectures", "architectures", "as_architecture", "parse_activation"]
 
@@ -33,50 +35,71 @@ _WHOLE = re.compile(r"[0-9]+")
 
 @dataclass(frozen=True)
 class Architecture:
-    """An MLP as text: ``widths`` "2-3-1", ``activation`` as `parse_activation` reads it (empty without hidden layers).
+    """A network as text: ``widths`` "2-3-1", ``activation`` as `parse_activation` reads it (empty without any), bias.
+
+    A network that is no MLP has its repr for widths (a plain `Network` its spec), and ``spec``, JSON.
 
     >>> as_architecture(((2, 3, 1), [0, 0, 1, 1]))
-    Architecture(widths='2-3-1', activation='[0,0,1,1]', bias=False)
+    Architecture(widths='2-3-1', activation='[0,0,1,1]', bias=False, spec='')
     >>> as_architecture(((2, 3, 1), [0, 0, 1, 1])).network()
     MLP((2, 3, 1), activation=([0, 0, 1, 1],))
+    >>> from polycore import CNN
+    >>> as_architecture(CNN((3, 2), 2)).widths
+    'CNN((3, 2), activation=2, n_inputs=4)'
     """
 
     widths: str
     activation: str
     bias: bool
+    spec: str = ""
 
-    def network(self) -> MLP:
+    def network(self) -> Network:
         """The network; OverflowError or MemoryError if its polynomials cannot even be counted."""
+        if self.spec:
+            return network(json.loads(self.spec))
         widths = tuple(map(int, self.widths.split("-")))
         return MLP(widths, _parse_cached(self.activation, len(widths) - 2), self.bias)
 
 
 def as_architecture(value: object, name: str = "architecture") -> Architecture:
-    """An architecture from an MLP, a tuple (widths, activation) or (widths, activation, bias), or a dict of these.
+    """An architecture from a network, its spec, or the widths, activation and bias of an MLP as a tuple or dict.
 
     TypeError for anything else, ValueError for widths below 1 or activations that are none; ``name`` is the argument
     these messages speak of.
     """
     if isinstance(value, Architecture):
         return value
-    if isinstance(value, MLP):
-        return Architecture(_widths_text(value.widths), format_activation(value.activations), value.bias)
-    if isinstance(value, Mapping) and "widths" in value and set(value) <= {"widths", "activation", "bias"}:
-        widths, activation, bias = value["widths"], value.get("activation"), value.get("bias", False)
-    elif isinstance(value, (tuple, list)) and len(value) in (2, 3) and not isinstance(value[0], int):
-        widths, activation, bias = (*value, False)[:3]
-    else:
-        raise TypeError(
-            f"`{name}` must be an MLP, a tuple (widths, activation) or (widths, activation, bias), or a dict with "
-            f"these keys, got {_describe(value)}"
-        )
     try:
+        if isinstance(value, Mapping) and "family" in value:
+            value = network(value)
+        if isinstance(value, MLP):
+            return Architecture(_widths_text(value.widths), format_activation(value.activations), value.bias)
+        if isinstance(value, Network):
+            return _in_its_own_words(value)
+        if isinstance(value, Mapping) and "widths" in value and set(value) <= {"widths", "activation", "bias"}:
+            widths, activation, bias = value["widths"], value.get("activation"), value.get("bias", False)
+        elif isinstance(value, (tuple, list)) and len(value) in (2, 3) and not isinstance(value[0], int):
+            widths, activation, bias = (*value, False)[:3]
+        else:
+            raise TypeError(
+                "must be a network, a spec, a tuple (widths, activation) or (widths, activation, bias), or a dict with "
+                f"these keys, got {_describe(value)}"
+            )
         checked = as_widths(widths)
         n_hidden = len(checked) - 2
         activations = as_activations(activation, n_hidden) if n_hidden else ()
         return Architecture(_widths_text(checked), format_activation(activations), as_flag(bias, "bias"))
     except (TypeError, ValueError) as error:
-        raise type(error)(f"`{name}`: {error}") from None
+        separator = "" if str(error).startswith("must") else ":"
+        raise type(error)(f"`{name}`{separator} {error}") from None
+
+
+def _in_its_own_words(net: Network) -> Architecture:
+    spec = json.dumps(net.spec(), ensure_ascii=False, separators=(",", ":"))
+    words = repr(net) if isinstance(net, Sequential) else spec
+    activations = tuple(ActivationPolynomial(i.coefficients) for i in net.program.activations)
+    bias = any(block.kind == "b" for block in net.program.parameters)
+    return Architecture(words, format_activation(activations), bias, spec)
 
 
 # --- families ---------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from datetime import timedelta
 from itertools import islice, repeat, zip_longest
 from pathlib import Path
@@ -126,8 +126,9 @@ def sweep(
     Parameters
     ----------
     architectures : iterable
-        Of `polycore.MLP`, tuples (widths, activation) or (widths, activation, bias), or dicts of these; for instance
-        `polycore.architectures`. A generator is read as the sweep goes on.
+        Of networks of any family, specs (`polycore.network`), tuples (widths, activation) or (widths, activation, bias)
+        of `polycore.MLP`, or dicts of these; for instance `polycore.architectures`. A generator is read as the sweep
+        goes on.
     out : path
         A file whose name ends in .csv or .parquet.
     seed, primes, max_error
@@ -166,11 +167,12 @@ def sweep(
 
     Notes
     -----
-    Columns: widths ("2-3-1"), activation (as `polycore` reads it on the command line), bias; n_params,
-    ambient_dimension, expected_dimension, dimension, defect, fibre_dimension, filling, proved, error_bound, see
-    `polycore.DimensionResult`; primes, max_error, seed as given; status: "ok", "timeout", or "error: " and the reason,
-    for networks that are too large. Without a result its columns are empty. A CSV file has empty cells for these; a
-    Parquet file has nulls, and integers, unless an ambient dimension exceeds 64 bits, which makes that column text.
+    Columns: widths ("2-3-1"; for a network that is no MLP its repr, for a plain `polycore.Network` its spec),
+    activation (as `polycore` reads it on the command line), bias; n_params, ambient_dimension, expected_dimension,
+    dimension, defect, fibre_dimension, filling, proved, error_bound, see `polycore.DimensionResult`; primes, max_error,
+    seed as given; status: "ok", "timeout", or "error: " and the reason, for networks that are too large. Without a
+    result its columns are empty. A CSV file has empty cells for these; a Parquet file has nulls, and integers, unless
+    an ambient dimension exceeds 64 bits, which makes that column text.
 
     The rows are in the order of the architectures, and the same bytes for the same arguments: on any number of workers,
     interrupted or not (what times out depends on the machine). Rows are written when those before them are. A row is
@@ -342,7 +344,7 @@ def _computed(
     def failed(message: Any, reason: str) -> str:
         return _line(_row_without_result(Architecture(*message), settings, reason))
 
-    messages = ((task.widths, task.activation, task.bias) for task in tasks)
+    messages = (astuple(task) for task in tasks)
     setup = asdict(settings)
     with closing(map_in_workers(messages, f"{__name__}:_make_worker", setup, n_workers, timeout, failed)) as results:
         yield from results
