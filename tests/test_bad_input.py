@@ -831,6 +831,10 @@ def net() -> pc.MLP:
     return pc.MLP((2, 2, 1), 2)
 
 
+def symmetry() -> pc.Symmetry:
+    return net().symmetries().random_element(1)
+
+
 X = np.array([[1.0, 2.0], [0.0, 1.0], [3.0, -1.0], [2.0, 2.0], [1.0, 0.0], [-2.0, 1.0], [1.0, 1.0], [0.0, 3.0]])
 Y = np.array([[1.0], [2.0], [0.0], [1.0], [3.0], [1.0], [2.0], [1.0]])
 THETA = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
@@ -1104,6 +1108,17 @@ def cases() -> dict[str, Case]:
         ),
         "QDistance.compose": Case(lambda net: repr(distance().compose(net)), {"net": Kind(net)}),
         "NetworkLoss": Case(lambda **a: repr(pc.NetworkLoss(**a)), {"loss": Kind(distance), "net": Kind(net)}),
+        "SymmetryGroup": Case(lambda network: pc.SymmetryGroup(network), {"network": Kind(net)}),
+        "SymmetryGroup.random_element": Case(lambda rng: net().symmetries().random_element(rng), {"rng": Rng(1)}),
+        "SymmetryGroup.act": Case(
+            lambda **a: net().symmetries().act(**a),
+            {"g": Kind(symmetry), "theta": Real(THETA, complex_too=True, objects_too=True), "modulus": Modulus(None)},
+            {"theta": "theta|g", "modulus": "modulus|theta"},
+        ),
+        "SymmetryGroup.compose": Case(
+            lambda **a: net().symmetries().compose(**a), {"g": Kind(symmetry), "h": Kind(symmetry)}
+        ),
+        "SymmetryGroup.inverse": Case(lambda g: net().symmetries().inverse(g), {"g": Kind(symmetry)}),
         "Network": Case(lambda program: pc.Network(program), {"program": Kind(lambda: net().program)}),
         "MLP": Case(
             lambda **a: pc.MLP(**a), {"widths": Widths((2, 2, 1)), "activation": Activation(2), "bias": Flag(False)}
@@ -1551,6 +1566,7 @@ RESULTS |= {"Architectures", "Decrement", "FillingWidths", "MinimalFilling", "Sw
 RESULTS |= {"Hypothesis", "PointAnalysis", "RedundantUnit"}
 RESULTS |= {"IndependenceBound", "JacobianRank", "LinearIndependence"}
 RESULTS |= {"Equations", "LinearSpan"}
+RESULTS |= {"Symmetry", "SymmetryFactor"}
 RESULTS |= {"PolynomialActivation", "Recovery", "Report", "Report.model", "Report.save"}
 
 

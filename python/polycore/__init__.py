@@ -34,6 +34,7 @@ from .spans import LinearSpan
 from .specs import network
 from .singularities import Hypothesis, PointAnalysis, RedundantUnit, analyze_point
 from .sweep import SweepResult, sweep, sweep_rows
+from .symmetries import Symmetry, SymmetryFactor, SymmetryGroup
 from .thresholds import ActivationThreshold, activation_threshold
 from .veronese import veronese
 
@@ -81,6 +82,9 @@ __all__ = [
     "Select",
     "Sequential",
     "SweepResult",
+    "Symmetry",
+    "SymmetryFactor",
+    "SymmetryGroup",
     "__version__",
     "activation_threshold",
     "analyze_point",

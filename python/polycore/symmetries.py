@@ -1,74 +1,64 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Known continuous symmetries of a network's parameters, and the dimension they predict.
+"""Known symmetries of a network's parameters, and the dimension they predict.
 
-Parameters that differ by such a symmetry give the same function, so the network's functions form a set of dimension at
-most n_params minus the dimension of a generic orbit. The symmetries are read off the program: wherever the output of an
-affine layer goes only into an activation p, and the activated values only into affine layers,
+Parameters that differ by a symmetry give the same function. The group is read off the program, see `_frames`: where
+the values of a slot can be changed by an invertible map that whatever reads them takes back,
 
-* p(z) = c z^r, or c (z − a)^r + k where biases absorb a and k, r >= 2: each unit has one scaling;
-* p(z) = c z + k: the next weights undo any invertible linear map of the layer (affine where there are biases);
-* every other p: none, generic ones of degree 3 and more among them. (Every quadratic is c (z − a)^2 + k.)
+* activation c z^r, or c (z − a)^r + k where biases absorb a and k, r >= 2: permutations and scalings of units, or of
+  the channels of a convolution; signs only if the polynomial is even or odd about its centre; else permutations;
+* c z + k: any invertible linear map (and translations where there are biases);
+* keys and queries of attention: K -> g K, Q -> g^{-T} Q for g in GL(d_key); V -> λ V against K; GL(d) between the V of
+  a layer, the same g for all its heads, and the K, Q, V of the next; permutations of heads, as of any summands that are
+  computed alike;
+* what is added to a skip connection can only change together with it.
+
+So the network's functions form a set of dimension at most n_params minus the dimension of a generic orbit.
 
 Notes
 -----
-Without linear layers the orbit dimension is the number of hidden units with a power activation (J. Kileel, M. Trager,
-J. Bruna, *On the expressive power of deep polynomial neural networks*, NeurIPS 2019, arXiv:1905.12207). With them the
-symmetries can have positive-dimensional stabilisers, so it is computed: as the rank of the infinitesimal action at
-random parameters over GF(2^31 − 1), which is the generic rank but for a probability below n_params / 2^31.
+With powers throughout the orbit dimension is the number of hidden units (J. Kileel, M. Trager, J. Bruna, *On the
+expressive power of deep polynomial neural networks*, NeurIPS 2019, arXiv:1905.12207). Linear maps can have
+positive-dimensional stabilisers, so with them it is computed: as the rank of the infinitesimal action at random
+parameters over GF(2^31 − 1), which is the generic rank but for a probability below n_params / 2^31.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
-from math import comb
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from ._validation import as_rng, check_size, is_prime
-from .program import Activation, Affine, Coefficient, Indeterminate, Program
+from ._coordinate_changes import Change, Linear, Monomial, fractions, product
+from ._frames import Block, Component, Structure, as_shifted_power, equivariance, fibres, structure
+from ._validation import (
+    Array,
+    _describe,
+    _to_array,
+    as_exact_array,
+    as_residues,
+    as_rng,
+    as_theta,
+    check_modulus,
+    check_size,
+    is_prime,
+)
+from .errors import NumericalError
+from .networks import Network
+from .program import Program
 from .rank import WORD_PRIME, modular_rank
 
-# Orbits depend on whether coefficients of an activation vanish, not on their values: any for an indeterminate will do.
-_INDETERMINATE = 1_000_003
+__all__ = ["Symmetry", "SymmetryFactor", "SymmetryGroup", "as_shifted_power", "orbit_dimension"]
+
+# Random scalings are powers of small numbers up to this exponent, beyond they are 1, lest floats overflow.
+_MAX_RANDOM_EXPONENT = 64
 
 
-class _Affine(NamedTuple):
-    """An affine instruction's weights and bias in the vector of parameters: W (n_out, n_in) row-major, then b."""
-
-    start: int
-    n_out: int
-    n_in: int
-    has_bias: bool
-
-    @property
-    def weights(self) -> NDArray[np.intp]:
-        """Positions (n_out, n_in)."""
-        return np.arange(self.start, self.start + self.n_out * self.n_in).reshape(self.n_out, self.n_in)
-
-    @property
-    def bias(self) -> NDArray[np.intp]:
-        """Positions (n_out,), or none."""
-        start = self.start + self.n_out * self.n_in
-        return np.arange(start, start + self.n_out if self.has_bias else start)
-
-
-class _HiddenLayer(NamedTuple):
-    """affine, activation p(z) = c (z − shift)^degree + constant, affines: a layer with continuous symmetries."""
-
-    before: _Affine
-    after: tuple[_Affine, ...]
-    degree: int
-    leading: Fraction
-    shift: Fraction
-    constant: Fraction
-
-    @property
-    def width(self) -> int:
-        """Number of units."""
-        return self.before.n_out
+# --- dimension of orbits ----------------------------------------------------------------------------------------------
 
 
 def orbit_dimension(program: Program, rng: object = 0) -> int:
@@ -95,14 +85,17 @@ def orbit_dimension(program: Program, rng: object = 0) -> int:
     >>> orbit_dimension(MLP((2, 5, 2), activation=1).program)
     16
     """
-    layers, n_params = _hidden_layers(program), program.n_params
-    if all(layer.degree >= 2 for layer in layers):
-        # Scalings are independent wherever no weight is zero: row j of the first layer moves only with the scaling of
-        # its unit j, which a relation therefore cannot contain, and so on from layer to layer.
-        return sum(layer.width for layer in layers)
+    known = structure(program)
+    if not any(component.kind.endswith("linear") for component in known.components):
+        # Scalings and translations are independent wherever no weight is zero. What fixes the weights of an affine map
+        # multiplies all that it writes by one and the same factor as all that it reads. Inputs are multiplied by 1, so
+        # in program order everything is; and then no bias moves unless its slot does.
+        n_scalings = sum(component.n_scalings for component in known.components) + len(known.scalars)
+        return n_scalings + sum(translations.size for translations in known.translations)
     generator, _ = as_rng(rng)
     p = action_prime(program)
-    return modular_rank(infinitesimal_action(program, generator.integers(1, p, n_params, dtype=np.int64), p), p)
+    theta = generator.integers(1, p, program.n_params, dtype=np.int64)
+    return modular_rank(infinitesimal_action(program, theta, p), p)
 
 
 def action_prime(program: Program, other: int = 1) -> int:
@@ -116,10 +109,15 @@ def action_prime(program: Program, other: int = 1) -> int:
     other : int
         Not 0.
     """
-    numbers = [other]
-    for layer in _hidden_layers(program):
-        for value in (layer.leading, layer.shift, layer.constant):
-            numbers += [value.numerator or 1, value.denominator]
+    known = structure(program)
+    values = [Fraction(e) for component in known.components for e in component.exponents.values()]
+    values += known.centres.values()
+    for activation in program.activations:
+        allowed = equivariance(activation.coefficients)
+        values += [allowed.leading, allowed.centre_in, allowed.centre_out]
+    for translations in known.translations:
+        values += translations.coefficients.values()
+    numbers = [other] + [n for value in values for n in (value.numerator or 1, value.denominator)]
     return next(p for p in range(WORD_PRIME, 1, -2) if all(n % p for n in numbers) and is_prime(p))
 
 
@@ -142,31 +140,21 @@ def infinitesimal_action(program: Program, theta: NDArray[np.int64], p: int) -> 
     MemoryError
         If the matrix cannot be held.
     """
-    layers = _hidden_layers(program)
-    n_rows = sum(_n_generators(layer) for layer in layers)
-    check_size(n_rows * program.n_params, 16, "the infinitesimal action of the symmetries")
-    action = np.zeros((n_rows, program.n_params), dtype=np.int64)
-    row = 0
-    for layer in layers:
-        rows = action[row : row + _n_generators(layer)]
-        (_scalings if layer.degree >= 2 else _linear_maps)(layer, theta, rows, p)
-        row += rows.shape[0]
-    return np.asarray(action % p)
+    known = structure(program)
+    check_size(n_generators(known) * program.n_params, 16, "the infinitesimal action of the symmetries")
+    return tangents(known, theta, lambda value: value.numerator * pow(value.denominator, -1, p) % p, p)
 
 
 def scaled_parameters(program: Program) -> list[int]:
-    """A parameter for each scaling of a hidden unit: the first weight of the unit.
+    """A parameter for each scaling of a hidden unit or channel: the first weight of the unit.
 
     The columns of these parameters in the Jacobian are combinations of the other columns wherever no weight is zero:
-    the tangent of the scaling of unit j in layer ℓ is in the kernel, and among the parameters of the list only those
-    of unit j itself and of the next layer are moved by it, so that its restriction to the list is triangular.
+    the tangent of a scaling is in the kernel. It moves the first weight of its own unit, and of those in the list
+    besides only some whose affine map comes later in the program, so that its restriction to the list is triangular.
     """
-    return [
-        layer.before.start + unit * layer.before.n_in
-        for layer in _hidden_layers(program)
-        if layer.degree >= 2
-        for unit in range(layer.width)
-    ]
+    known = structure(program)
+    first = [known.blocks[next(iter(c.exponents))] for c in known.components if c.scaled]
+    return [block.start + unit * block.n_in for block in first for unit in range(block.n_out)]
 
 
 def expected_dimension(ambient_dimension: int, n_params: int, orbit: int) -> int:
@@ -174,134 +162,732 @@ def expected_dimension(ambient_dimension: int, n_params: int, orbit: int) -> int
     return min(ambient_dimension, n_params - orbit)
 
 
-@lru_cache(maxsize=16)  # one network is asked about several times in a row
-def _hidden_layers(program: Program) -> tuple[_HiddenLayer, ...]:
-    """The layers with continuous symmetries."""
-    affines: dict[int, _Affine] = {}  # by instruction
-    for block in program.parameters:
-        if block.kind == "W":
-            affine = program.instructions[block.instruction]
-            assert isinstance(affine, Affine)
-            affines[block.instruction] = _Affine(block.start, block.shape[0], block.shape[1], affine.bias)
-    readers: list[list[int]] = [[] for _ in range(len(program.instructions) + 1)]
-    for k, instruction in enumerate(program.instructions):
-        readers[instruction.input].append(k)
-    layers = []
-    for k, instruction in enumerate(program.instructions):
-        before = affines.get(instruction.input - 1)
-        if not isinstance(instruction, Activation) or before is None or readers[instruction.input] != [k]:
-            continue
-        after = tuple(affines[reader] for reader in readers[k + 1] if reader in affines)
-        if not after or len(after) < len(readers[k + 1]):
-            continue
-        power = as_shifted_power(instruction.coefficients)
-        if power is None:
-            continue
-        degree, leading, shift, constant = power
-        biased_after = all(affine.has_bias for affine in after)
-        if degree >= 2 and ((shift and not before.has_bias) or (constant and not biased_after)):
-            continue
-        layers.append(_HiddenLayer(before, after, degree, leading, shift, constant))
-    return tuple(layers)
+# --- the infinitesimal action -----------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=256)
-def as_shifted_power(
-    coefficients: tuple[Coefficient, ...], stand_in: int = _INDETERMINATE
-) -> tuple[int, Fraction, Fraction, Fraction] | None:
-    """(r, c, a, k) with p(z) = c (z − a)^r + k, or None. For r = 1 the shift is 0."""
-    degree = len(coefficients) - 1
-    if degree < 1 or coefficients[-1] == 0:
-        return None
-    generic = [isinstance(c, Indeterminate) for c in coefficients]
-    exact = [Fraction(stand_in) if isinstance(c, Indeterminate) else Fraction(c) for c in coefficients]
-    leading = exact[-1]
-    shift = Fraction(0) if degree == 1 else -exact[-2] / (degree * leading)
-    for i in range(1, degree):
-        if exact[i] != leading * comb(degree, i) * (-shift) ** (degree - i):
-            return None
-    constant = exact[0] - leading * (-shift) ** degree
-    # The value must not make a symmetry that the polynomial lacks. Indeterminates satisfy no such relation as
-    # 2r c_r c_(r−2) = (r − 1) c_(r−1)^2, nor do they cancel in k.
-    if degree >= 3 and any(generic[1:]) and any(exact[1:-1]):
-        return None
-    if any(generic) and constant == 0 and (exact[0] or shift):
-        return as_shifted_power(coefficients, stand_in + 1)
-    return degree, leading, shift, constant
+@dataclass(frozen=True)
+class Generator:
+    """A tangent of the group at the identity.
 
-
-def _n_generators(layer: _HiddenLayer) -> int:
-    width = layer.width
-    return width if layer.degree >= 2 else width * (width + _has_translations(layer))
-
-
-def _has_translations(layer: _HiddenLayer) -> bool:
-    return layer.before.has_bias and all(affine.has_bias for affine in layer.after)
-
-
-def _scalings(layer: _HiddenLayer, theta: NDArray[np.int64], rows: NDArray[np.int64], p: int) -> None:
-    """z_j − a grows by ε: its r-th power grows by r ε, which the next weights take back; the next bias keeps k W."""
-    shift, constant = _residue(layer.shift, p), _residue(layer.constant, p)
-    for unit, row in enumerate(rows):
-        row[layer.before.weights[unit]] = theta[layer.before.weights[unit]]
-        if layer.before.has_bias:
-            row[layer.before.bias[unit]] = theta[layer.before.bias[unit]] - shift
-        for after in layer.after:
-            change = theta[after.weights[:, unit]] * layer.degree % p
-            row[after.weights[:, unit]] = -change
-            if after.has_bias:
-                row[after.bias] = change * constant % p
-
-
-def _linear_maps(layer: _HiddenLayer, theta: NDArray[np.int64], rows: NDArray[np.int64], p: int) -> None:
-    """z moves by ε E z, E the matrix unit (i, j), or by ε along unit i; the next layer takes it back.
-
-    With a = c z + k, the activated values move by ε E (a − k) and ε c, so the next weights W by −ε W E. A bias before
-    makes up for E k by moving by ε E k / c; else the next bias does, by ε W E k; without either E must map (k, …, k) to
-    0: the matrix unit (i, j) minus (i, i).
+    Attributes
+    ----------
+    component : int or None
+    moves : tuple of (int, int, int)
+        Of the component's g: feature i moves by ε value z_j for each (i, j, value).
+    scalars : int or None
+        One of the structure's `scalars`.
+    translations : int or None
+        One of the structure's `translations`, in the direction of ``feature``.
     """
-    leading, constant = _residue(layer.leading, p), _residue(layer.constant, p)
-    width = layer.width
-    remaining = iter(rows)
-    biased_after = all(after.has_bias for after in layer.after)
-    for i in range(width):
-        for j in range(width):
-            row = next(remaining)
-            if layer.before.has_bias:
-                _add_matrix_unit(layer, theta, row, i, j, 1, 0, p)
-                row[layer.before.bias[i]] += _residue(layer.constant / layer.leading, p)
-                continue
-            _add_matrix_unit(layer, theta, row, i, j, 1, constant, p)
-            if layer.constant and not biased_after:
-                _add_matrix_unit(layer, theta, row, i, i, -1, constant, p)
-    if not _has_translations(layer):
-        return
-    for i in range(width):
-        row = next(remaining)
-        row[layer.before.bias[i]] = 1
-        for after in layer.after:
-            row[after.bias] = -theta[after.weights[:, i]] * leading % p
+
+    component: int | None = None
+    moves: tuple[tuple[int, int, int], ...] = ()
+    scalars: int | None = None
+    translations: int | None = None
+    feature: int = 0
 
 
-def _add_matrix_unit(
-    layer: _HiddenLayer,
-    theta: NDArray[np.int64],
-    row: NDArray[np.int64],
-    i: int,
-    j: int,
-    sign: int,
-    constant: int,
-    p: int,
+def n_generators(known: Structure) -> int:
+    """How many `generators` there are."""
+    n = sum(component.n_generators for component in known.components) + len(known.scalars)
+    return n + sum(translations.size for translations in known.translations)
+
+
+def generators(known: Structure) -> Iterator[Generator]:
+    """A basis of the Lie algebra of the known symmetries."""
+    for number, component in enumerate(known.components):
+        features = range(component.size)
+        if component.kind.endswith("linear"):
+            for i in features:
+                for j in features:
+                    if component.kind == "linear":
+                        yield Generator(number, ((i, j, 1),))
+                    elif i != j:
+                        yield Generator(number, ((i, j, 1), (i, i, -1)))
+        elif component.scaled:
+            for i in features:
+                yield Generator(number, ((i, i, 1),))
+    for number in range(len(known.scalars)):
+        yield Generator(scalars=number)
+    for number, translations in enumerate(known.translations):
+        for feature in range(translations.size):
+            yield Generator(translations=number, feature=feature)
+
+
+def tangents(known: Structure, theta: Array, ring: Any, p: int = 0) -> Array:
+    """The tangents of all `generators` at theta, (n_generators, n_params).
+
+    Parameters
+    ----------
+    known : Structure
+    theta : ndarray, shape (n_params,)
+        Residues (int64) or float64.
+    ring : callable
+        Takes Fractions to that ring.
+    p : int
+        The prime below 2^31, or 0 for floats.
+    """
+    rows = np.zeros((n_generators(known), theta.size), dtype=theta.dtype)
+    for row, generator in zip(rows, generators(known)):
+        for block in known.blocks:
+            _add_tangent(known, generator, block, theta, row, ring, p)
+    return rows
+
+
+def _add_tangent(
+    known: Structure, generator: Generator, block: Block, theta: Array, row: Array, ring: Any, p: int
 ) -> None:
-    row[layer.before.weights[i]] += sign * theta[layer.before.weights[j]]
-    if layer.before.has_bias:
-        row[layer.before.bias[i]] += sign * theta[layer.before.bias[j]]
-    for after in layer.after:
-        change = theta[after.weights[:, i]]
-        row[after.weights[:, j]] -= sign * change
-        if after.has_bias:
-            row[after.bias] += sign * (change * constant % p)
+    """What a generator does to the parameters of a block: M W M_in^{-1} and M b + u − W u_in, differentiated."""
+    out = _moves(known, generator, block.output, block.n_out)
+    read = _moves(known, generator, block.input, n_features(known, block.input))
+    if not (out or read or generator.translations is not None):
+        return
+    weights, bias = block.weights, block.bias
+    columns = columns_of(known, block)
+    W, b = theta[weights], theta[bias]
+    change = row[weights]
+    change_b = row[bias]
+    centre, centre_in = (ring(known.centres.get(slot, Fraction(0))) for slot in (block.output, block.input))
+    for i, j, value in out:
+        v = ring(Fraction(value))
+        change[i] += _reduce(v * W[j], p)
+        if block.has_bias:
+            change_b[i] += _reduce(v * (b[j] - centre), p)
+    for i, j, value in read:
+        v = ring(Fraction(value))
+        moved = W[:, columns[:, i]]
+        change[:, columns[:, j]] -= _reduce(v * moved, p)
+        if block.has_bias and centre_in:
+            change_b += _reduce(_reduce(v * centre_in, p) * _reduce(moved.sum(axis=1), p), p)
+    if generator.translations is not None and block.has_bias:
+        coefficients = known.translations[generator.translations].coefficients
+        if block.output in coefficients:
+            change_b[generator.feature] += ring(coefficients[block.output])
+        if block.input in coefficients:
+            moved = _reduce(W[:, columns[:, generator.feature]].sum(axis=1), p)
+            change_b -= _reduce(ring(coefficients[block.input]) * moved, p)
+    row[weights] = _reduce(change, p)
+    row[bias] = _reduce(change_b, p)
 
 
-def _residue(value: Fraction, p: int) -> int:
-    return int(value.numerator * pow(value.denominator, -1, p) % p)
+def _moves(known: Structure, generator: Generator, slot: int, size: int) -> list[tuple[int, int, int]]:
+    """(i, j, value): feature i of the slot, of ``size`` features, moves by ε value times feature j."""
+    if generator.scalars is not None:
+        powers = known.scalars[generator.scalars]
+        total = sum(powers[i] * e for i, e in known.scalar_forms[slot].items())
+        return [(i, i, total) for i in range(size)] if total else []
+    if generator.component is None or slot in known.irregular:
+        return []
+    axes = known.frames(slot)
+    component = known.components[generator.component]
+    moves: list[tuple[int, int, int]] = []
+    for at, axis in enumerate(axes):
+        assert axis.frame is not None
+        if known.component_of[axis.frame] != generator.component:
+            continue
+        before = int(np.prod([a.size for a in axes[:at]], dtype=int))
+        after = int(np.prod([a.size for a in axes[at + 1 :]], dtype=int))
+        exponent = component.exponents[axis.frame] * axis.exponent
+        for i, j, value in generator.moves:
+            if exponent == -1:
+                i, j = j, i  # the inverse transpose
+            offsets = [q * axis.size * after + r for q in range(before) for r in range(after)]
+            moves += [(i * after + offset, j * after + offset, value * exponent) for offset in offsets]
+    return moves
+
+
+def _reduce(values: Any, p: int) -> Any:
+    return values % p if p else values
+
+
+def n_features(known: Structure, slot: int) -> int:
+    """On how many features of a slot its change of coordinates acts; 1 if only by a scalar."""
+    axes = known.frames(slot)
+    return 1 if not axes or slot in known.irregular else int(np.prod([axis.size for axis in axes], dtype=int))
+
+
+def columns_of(known: Structure, block: Block) -> NDArray[np.intp]:
+    """Columns of W, (n_positions, n_features), that meet the features on which the change of its input acts."""
+    if n_features(known, block.input) == 1 and (not known.frames(block.input) or block.input in known.irregular):
+        return np.arange(block.n_in)[:, None]
+    return fibres(known.axes[block.input]) if block.columns is None else block.columns
+
+
+# --- the group --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Symmetry:
+    """An element of a `SymmetryGroup`: a change of coordinates z -> M z + u in the slots of a program.
+
+    Attributes
+    ----------
+    program : Program
+        Whose symmetry it is.
+    slots : tuple of int
+        Where each slot takes its parameters from: other than itself if summands computed alike are permuted.
+    changes : dict
+        For the slots that affine instructions read and write, what happens to the features of each position there;
+        entries are exact (Fractions) or float64. W between two slots becomes M_out W M_in^{-1}.
+    """
+
+    program: Program
+    slots: tuple[int, ...]
+    changes: dict[int, Change]
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether it changes no parameters."""
+        moved = any(slot != k for k, slot in enumerate(self.slots))
+        return not moved and all(change.is_identity() for change in self.changes.values())
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether its entries are Fractions, not floats."""
+        return all(change.shift.dtype == object for change in self.changes.values())
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Symmetry):
+            return NotImplemented
+        return (
+            self.program == other.program
+            and self.slots == other.slots
+            and self.changes.keys() == other.changes.keys()
+            and all(_equal(change, other.changes[slot]) for slot, change in self.changes.items())
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        if self.is_identity:
+            return "Symmetry(identity)"
+        lines = [f"  slot {slot}: z -> {_words(change)}" for slot, change in self.changes.items()]
+        lines = [line for line, change in zip(lines, self.changes.values()) if not change.is_identity()]
+        moved = [f"{slot} to {k}" for k, slot in enumerate(self.slots) if slot != k]
+        if moved:
+            lines.insert(0, f"  slots moved: {', '.join(moved)}")
+        return "\n".join([f"Symmetry{'' if self.is_exact else ', rounded'}", *lines])
+
+
+@dataclass(frozen=True)
+class SymmetryFactor:
+    """One of the groups from which a network's symmetries are made.
+
+    Attributes
+    ----------
+    kind : str
+        "permutations" of units or channels; "scalings" of each of them, z -> t z, t ≠ 0, or t > 0 if that is all there
+        is, signs apart; "signs"; "linear", all invertible maps, or "centred linear", those that fix (1, …, 1);
+        "rescalings" of whole slots against each other; "translations"; "branches", permutations of summands.
+    size : int
+        Units, features or summands on which it acts.
+    where : tuple of str
+        The weight arrays whose output it changes.
+    dimension : int
+        Of the factor as a group.
+    exponents : tuple of int
+        For scalings, linear maps and rescalings, the power with which each array of ``where`` is multiplied: -1 is the
+        inverse transpose of a linear map.
+    exponent : int or None
+        For scalings: t acts on what comes out of the activation by t^exponent, and on the next weights by its inverse;
+        None if there are several.
+    """
+
+    kind: str
+    size: int
+    where: tuple[str, ...]
+    dimension: int = 0
+    exponents: tuple[int, ...] = ()
+    exponent: int | None = None
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.where)
+        match self.kind:
+            case "permutations":
+                return f"permutations of {self.size} units ({names})"
+            case "scalings":
+                out = "" if self.exponent is None else f", t^{self.exponent} after the activation"
+                return f"scalings of {_units(self.size)} by t ({_powers(self.where, self.exponents, 't')}{out})"
+            case "signs":
+                return f"signs of {_units(self.size)} ({names})"
+            case "linear":
+                return f"GL({self.size}) ({_powers(self.where, self.exponents, 'g')})"
+            case "centred linear":
+                return f"matrices of GL({self.size}) that fix (1, …, 1) ({_powers(self.where, self.exponents, 'g')})"
+            case "rescalings":
+                return f"rescalings ({_powers(self.where, self.exponents, 't')})"
+            case "translations":
+                return f"translations of R^{self.size} ({names})"
+        return f"permutations of {self.size} summands ({names})"
+
+
+class SymmetryGroup:
+    """The known symmetries of a network: changes of its parameters that leave its function as it is.
+
+    Parameters
+    ----------
+    network : Network
+
+    Attributes
+    ----------
+    network : Network
+    factors : tuple of SymmetryFactor
+        The groups that generate it. They need not commute: permutations act on scalings.
+
+    Raises
+    ------
+    TypeError
+        If ``network`` is not a `Network`.
+
+    Notes
+    -----
+    It is a group of symmetries, not always the group of all. For generic parameters of deep monomial networks with a
+    finite fibre there are no others where identifiability is proved, see `polycore.identifiability`. Elements have real
+    entries: of the scalings by roots of unity there are the signs.
+
+    Examples
+    --------
+    >>> from polycore import MLP
+    >>> group = MLP((2, 3, 1), activation=2).symmetries()
+    >>> group
+    SymmetryGroup of MLP((2, 3, 1), activation=2)
+      permutations of 3 units (W1)
+      scalings of 3 units by t (W1: t, t^2 after the activation)
+      orbits of dimension 3 of 9 parameters
+    >>> g = group.random_element(rng=0)
+    >>> group.compose(g, group.inverse(g)) == group.identity()
+    True
+    """
+
+    def __init__(self, network: Network) -> None:
+        if not isinstance(network, Network):
+            raise TypeError(f"`network` must be a polycore.Network, got {_describe(network)}")
+        self.network = network
+        self.program = network.program
+        self._known = structure(self.program)
+
+    def __eq__(self, other: object) -> bool:
+        return self.program == other.program if isinstance(other, SymmetryGroup) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.program))
+
+    def __repr__(self) -> str:
+        lines = [f"  {factor!r}" for factor in self.factors] or ["  trivial"]
+        orbits = f"  orbits of dimension {self.orbit_dimension} of {self.program.n_params} parameters"
+        return "\n".join([f"SymmetryGroup of {self.network!r}", *lines, orbits])
+
+    @cached_property
+    def factors(self) -> tuple[SymmetryFactor, ...]:
+        """The groups from which it is made."""
+        return tuple(_factors(self._known, [name for name in self.network._layout if not name.startswith("b")]))
+
+    @cached_property
+    def orbit_dimension(self) -> int:
+        """Dimension of a generic orbit; see `polycore.symmetries.orbit_dimension`."""
+        return orbit_dimension(self.program)
+
+    @property
+    def is_trivial(self) -> bool:
+        """Whether there is nothing but the identity."""
+        return not self.factors
+
+    # -- elements ------------------------------------------------------------------------------------------------------
+
+    def identity(self) -> Symmetry:
+        """The element that changes nothing."""
+        return self._element()
+
+    def random_element(self, rng: int | np.random.Generator = 0) -> Symmetry:
+        """A random element with exact entries of small height, of all factors at once.
+
+        Parameters
+        ----------
+        rng : int or numpy.random.Generator
+            A seed; from a Generator a 64-bit seed is drawn.
+
+        Returns
+        -------
+        Symmetry
+            Never the identity unless the group is trivial.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a bad seed; ValueError if a generic activation has its centre of symmetry at random.
+        """
+        generator, _ = as_rng(rng)
+        while True:
+            g = self._draw(generator)
+            if self.is_trivial or not g.is_identity:
+                return g
+
+    def act(self, g: Symmetry, theta: ArrayLike, *, modulus: int | None = None) -> Array:
+        """The parameters g·θ, which give the same function as θ.
+
+        Parameters
+        ----------
+        g : Symmetry
+            Of this group.
+        theta : array_like, shape (..., n_params)
+            Real or complex numbers; exact ones (dtype object) if ``g`` is exact; integers or Fractions, with
+            ``modulus``.
+        modulus : int, optional
+            A prime below 2^61: compute in GF(modulus).
+
+        Returns
+        -------
+        ndarray, shape (..., n_params)
+            float64, complex128, object, or uint64 with ``modulus``.
+
+        Raises
+        ------
+        TypeError
+            If ``g`` is not a `Symmetry`, or rounded where exact numbers are wanted.
+        ValueError
+            If ``g`` belongs to another program, for the wrong shape, or a ``modulus`` that divides a denominator.
+        NumericalError
+            If the result overflows.
+        """
+        self._check(g, "g")
+        n = self.program.n_params
+        if modulus is not None:
+            p = check_modulus(modulus)
+            self._check_exact(g)
+            residues = as_residues(theta, p, "theta", (..., ("n_params", n))).astype(object)
+            return as_residues(self._act(g, residues), p, "g")
+        kind = _to_array(theta, "theta").dtype.kind
+        if kind == "O":
+            self._check_exact(g)
+            return self._act(g, as_exact_array(theta, "theta", (..., ("n_params", n))))
+        values = as_theta(theta, n, dtype=np.complex128 if kind == "c" else np.float64, finite=True)
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            result = self._act(g, values)
+        if not np.isfinite(result).all():
+            raise NumericalError("the parameters overflow to infinity under `g`; use exact ones, of dtype object")
+        return result
+
+    def compose(self, g: Symmetry, h: Symmetry) -> Symmetry:
+        """The element that acts as h and then g: ``act(compose(g, h), theta)`` is ``act(g, act(h, theta))``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``g`` or ``h`` is not an element of this group.
+        """
+        self._check(g, "g")
+        self._check(h, "h")
+        if g.is_exact != h.is_exact:
+            g, h = _rounded(g), _rounded(h)
+        changes = {slot: change.after(h.changes[g.slots[slot]]) for slot, change in g.changes.items()}
+        return Symmetry(self.program, tuple(h.slots[slot] for slot in g.slots), changes)
+
+    def inverse(self, g: Symmetry) -> Symmetry:
+        """The element that takes g back.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``g`` is not an element of this group.
+        """
+        self._check(g, "g")
+        slots = [0] * len(g.slots)
+        for k, slot in enumerate(g.slots):
+            slots[slot] = k
+        changes = {slot: g.changes[slots[slot]].inverse() for slot in g.changes}
+        return Symmetry(self.program, tuple(slots), changes)
+
+    # -- how elements are made -----------------------------------------------------------------------------------------
+
+    def _element(
+        self,
+        actions: dict[int, Change] | None = None,
+        signs: dict[int, Sequence[Array]] | None = None,
+        scalars: dict[int, Any] | None = None,
+        scalar_signs: Sequence[int] = (),
+        translations: dict[int, Array] | None = None,
+        slots: dict[int, int] | None = None,
+        exact: bool = True,
+    ) -> Symmetry:
+        """The element with these parts, identities where none is given.
+
+        Parameters
+        ----------
+        actions : dict of int to Monomial or Linear
+            g of a component, by its number; for permutations with the positive scalings t in ``scale``.
+        signs : dict of int to sequence of int arrays
+            For the same components, ±1 for each of their sets of signs and each feature.
+        scalars : dict of int to number
+            t > 0 for each of the structure's `scalars`.
+        scalar_signs : sequence of int
+            Which of its `scalar_signs`.
+        translations : dict of int to ndarray
+            v for each of its `translations`.
+        slots : dict of int to int
+            Slots that take their parameters from others.
+        exact : bool
+            Whether the parts are given as Fractions, else as floats.
+        """
+        known = self._known
+        if known.has_generic_centres:
+            self.program.require_concrete()
+        actions, signs, scalars = actions or {}, signs or {}, scalars or {}
+        changes: dict[int, Change] = {}
+        for slot in sorted({block.output for block in known.blocks} | {block.input for block in known.blocks}):
+            if not known.frames(slot) and not known.has_scalars(slot):
+                continue
+            factor = _scalar(known, slot, scalars, scalar_signs, exact)
+            size = n_features(known, slot)
+            zero = _zeros(size, exact)
+            parts: list[Change] = []
+            if slot not in known.irregular:
+                for axis in known.frames(slot):
+                    assert axis.frame is not None
+                    number = known.component_of[axis.frame]
+                    parts.append(
+                        _on_axis(known.components[number], axis, actions.get(number), signs.get(number), exact)
+                    )
+            linear = product(parts, factor, zero)
+            centre = known.centres.get(slot)
+            shift = zero
+            if centre:
+                ones = zero + (centre if exact else float(centre))
+                shift = ones - linear.values(ones)
+            for number, vector in (translations or {}).items():
+                coefficient = known.translations[number].coefficients.get(slot)
+                if coefficient:
+                    shift = shift + vector * (coefficient if exact else float(coefficient))
+            changes[slot] = product([linear], 1, shift) if shift is not zero else linear
+        order = list(range(len(known.axes)))
+        for slot, source in (slots or {}).items():
+            order[slot] = source
+        return Symmetry(self.program, tuple(order), changes)
+
+    def _draw(self, generator: np.random.Generator) -> Symmetry:
+        known = self._known
+        actions: dict[int, Change] = {}
+        signs: dict[int, Sequence[Array]] = {}
+        for number, component in enumerate(known.components):
+            m = component.size
+            if component.kind == "permutations":
+                largest = max(map(abs, _exponents(known, number)))
+                scale = _random_scales(generator, m if component.scaled and largest <= _MAX_RANDOM_EXPONENT else 0)
+                scale = scale if scale.size else fractions(np.ones(m, dtype=int))
+                actions[number] = Monomial(generator.permutation(m), scale, _zeros(m))
+                signs[number] = [fractions(1 - 2 * generator.integers(0, 2, m)) for _ in component.signs]
+            elif component.kind != "fixed":
+                actions[number] = _random_linear(generator, m, component.kind == "centred linear")
+        scalars = dict(enumerate(_random_scales(generator, len(known.scalars)).tolist()))
+        scalar_signs = [i for i in range(len(known.scalar_signs)) if generator.integers(0, 2)]
+        moves = {
+            number: fractions(generator.integers(-2, 3, translations.size))
+            for number, translations in enumerate(known.translations)
+        }
+        slots = list(range(len(known.axes)))
+        for branches in known.branches:
+            order = generator.permutation(len(branches.members))
+            before = list(slots)
+            for target, source in zip(branches.members, order):
+                for k, other in zip(target, branches.members[source]):
+                    slots[k + 1] = before[other + 1]
+        return self._element(actions, signs, scalars, scalar_signs, moves, dict(enumerate(slots)))
+
+    def _act(self, g: Symmetry, theta: Array) -> Array:
+        """g·θ in the ring of θ."""
+        known = self._known
+        changes = g.changes
+        if theta.dtype != object:
+            changes = {slot: change.converted(_as_floats) for slot, change in changes.items()}
+        elif not all(isinstance(value, Fraction) for value in theta.reshape(-1)[:1]):
+            theta = fractions(theta)
+        result = theta.copy()
+        by_output = {block.output: block for block in known.blocks}
+        for block in known.blocks:
+            source = by_output[g.slots[block.output]]
+            W = theta[..., source.start : source.start + source.n_out * source.n_in]
+            W = W.reshape(*theta.shape[:-1], source.n_out, source.n_in)
+            read, out = changes.get(block.input), changes.get(block.output)
+            columns = columns_of(known, block)
+            if read is not None:
+                W = W.copy()
+                W[..., columns] = read.columns(W[..., columns])
+            if out is not None:
+                W = out.rows(W)
+            stop = block.start + block.n_out * block.n_in
+            result[..., block.start : stop] = W.reshape(*theta.shape[:-1], -1)
+            if block.has_bias:
+                b = theta[..., source.start + source.n_out * source.n_in :][..., : source.n_out]
+                b = b if out is None else out.values(b)
+                if read is not None and read.shift.any():
+                    b = b - (W[..., columns] * read.shift).sum(axis=(-1, -2))
+                result[..., stop : stop + block.n_out] = b
+        return result
+
+    def _check(self, g: object, name: str) -> None:
+        if not isinstance(g, Symmetry):
+            raise TypeError(f"`{name}` must be a Symmetry, an element of the group, got {_describe(g)}")
+        if g.program is not self.program and g.program != self.program:
+            raise ValueError(f"`{name}` must be a symmetry of this network, got one of another")
+
+    def _check_exact(self, g: Symmetry) -> None:
+        if not g.is_exact:
+            raise TypeError("`g` must have exact entries to act on exact parameters, got floats")
+
+
+# --- parts of elements ------------------------------------------------------------------------------------------------
+
+
+def _on_axis(
+    component: Component, axis: Any, action: Change | None, signs: Sequence[Array] | None, exact: bool
+) -> Change:
+    """What g does on an axis of a slot: g^e with the exponents of frame and axis, and its signs."""
+    size = component.size
+    zero = _zeros(size, exact)
+    if action is None or component.kind == "fixed":
+        action = Monomial(np.arange(size), zero + 1, zero)
+    exponent = component.exponents[axis.frame]
+    if isinstance(action, Linear):
+        if exponent == 1:
+            return Linear(action.matrix, action.inverse_matrix, zero)
+        return Linear(action.inverse_matrix.T, action.matrix.T, zero)
+    scale = action.scale
+    if component.scaled or component.kind.endswith("linear"):
+        scale = scale ** (exponent * axis.exponent)
+    for flipped, sign in zip(component.signs, signs or ()):
+        if axis.parity and axis.frame in flipped:
+            scale = scale * sign
+    return Monomial(action.perm, scale, zero)
+
+
+def _scalar(known: Structure, slot: int, scalars: dict[int, Any], signs: Sequence[int], exact: bool) -> Any:
+    """By what a slot is multiplied as a whole."""
+    factor: Any = Fraction(1) if exact else 1.0
+    if not known.scalar_forms:
+        return factor
+    for number, t in scalars.items():
+        exponent = sum(known.scalars[number][i] * e for i, e in known.scalar_forms[slot].items())
+        factor = factor * t**exponent
+    for number in signs:
+        if sum(known.scalar_signs[number][i] * e for i, e in known.scalar_parities[slot].items()) % 2:
+            factor = -factor
+    return factor
+
+
+def _random_scales(generator: np.random.Generator, n: int) -> Array:
+    choices = fractions([Fraction(1, 3), Fraction(1, 2), Fraction(2, 3), Fraction(3, 2), 2, 3])
+    return np.asarray(choices[generator.integers(0, len(choices), n)])
+
+
+def _random_linear(generator: np.random.Generator, m: int, centred: bool) -> Linear:
+    """A unimodular matrix with small entries times a diagonal one; with ``centred`` it fixes (1, …, 1)."""
+    if centred:
+        inner = _random_linear(generator, m - 1, False)
+        basis, back = (fractions(np.eye(m, dtype=int)) for _ in range(2))
+        basis[1:, 0], back[1:, 0] = Fraction(1), Fraction(-1)
+        matrix, inverse = (fractions(np.eye(m, dtype=int)) for _ in range(2))
+        matrix[1:, 1:], inverse[1:, 1:] = inner.matrix, inner.inverse_matrix
+        return Linear(basis @ matrix @ back, basis @ inverse @ back, _zeros(m))
+    matrix = inverse = fractions(np.eye(m, dtype=int))
+    if m:
+        lower, upper = (np.triu(generator.integers(-1, 2, (m, m)), 1) for _ in range(2))
+        scale = _random_scales(generator, m) * fractions(1 - 2 * generator.integers(0, 2, m))
+        for factor in (_unipotent(lower.T), scale, _unipotent(upper)):
+            if isinstance(factor, tuple):
+                matrix, inverse = matrix @ factor[0], factor[1] @ inverse
+            else:
+                matrix, inverse = matrix * factor, inverse / factor[:, None]
+    return Linear(matrix, inverse, _zeros(m))
+
+
+def _unipotent(nilpotent: NDArray[np.int64]) -> tuple[Array, Array]:
+    """1 + N and its inverse 1 − N + N² − …"""
+    one = np.eye(len(nilpotent), dtype=object)
+    inverse, power = one, one
+    for _ in range(len(nilpotent) - 1):
+        power = power @ -nilpotent.astype(object)
+        inverse = inverse + power
+    return fractions(one + nilpotent), fractions(inverse)
+
+
+def _exponents(known: Structure, number: int) -> list[int]:
+    """The exponents with which a component's scalings act somewhere, and 1."""
+    exponents = known.components[number].exponents
+    return [1] + [
+        exponents[axis.frame] * axis.exponent
+        for axes in known.axes
+        for axis in axes
+        if axis.frame is not None and axis.frame in exponents
+    ]
+
+
+def _zeros(size: int, exact: bool = True) -> Array:
+    return fractions(np.zeros(size, dtype=int)) if exact else np.zeros(size)
+
+
+def _as_floats(array: Array) -> Array:
+    return array.astype(np.float64)
+
+
+def _rounded(g: Symmetry) -> Symmetry:
+    return Symmetry(g.program, g.slots, {slot: change.converted(_as_floats) for slot, change in g.changes.items()})
+
+
+def _equal(change: Change, other: Change) -> bool:
+    first, second = change.as_linear(), other.as_linear()
+    return np.array_equal(first.matrix, second.matrix) and np.array_equal(first.shift, second.shift)
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+def _factors(known: Structure, names: Sequence[str]) -> Iterator[SymmetryFactor]:
+    for number, component in enumerate(known.components):
+        frames, m = tuple(component.exponents), component.size
+        where = tuple(names[frame] for frame in frames)
+        exponents = tuple(component.exponents.values())
+        if component.kind.endswith("linear"):
+            if component.kind == "linear" or m > 1:
+                yield SymmetryFactor(component.kind, m, where, component.n_generators, exponents)
+        elif component.kind == "permutations":
+            if m > 1:
+                yield SymmetryFactor("permutations", m, where)
+            if component.scaled:
+                beyond = {e for e in _exponents(known, number)[1:] if e not in exponents}
+                yield SymmetryFactor("scalings", m, where, m, exponents, beyond.pop() if len(beyond) == 1 else None)
+            for flipped in component.signs:
+                if not (component.scaled and flipped == frozenset(frames)):
+                    yield SymmetryFactor("signs", m, tuple(names[frame] for frame in frames if frame in flipped))
+    for powers in known.scalars:
+        moved = [(names[i], e) for i, e in enumerate(powers) if e]
+        yield SymmetryFactor("rescalings", 1, tuple(n for n, _ in moved), 1, tuple(e for _, e in moved))
+    for odd in known.scalar_signs:
+        if not any(all(e % 2 == s for e, s in zip(powers, odd)) for powers in known.scalars):
+            yield SymmetryFactor("signs", 1, tuple(name for name, s in zip(names, odd) if s))
+    written = {block.output: names[block.index] for block in known.blocks}
+    for translations in known.translations:
+        where = tuple(name for slot, name in written.items() if slot in translations.coefficients)
+        yield SymmetryFactor("translations", translations.size, where, translations.size)
+    for branches in known.branches:
+        inside = {k for members in branches.members for k in members}
+        where = tuple(names[block.index] for block in known.blocks if block.instruction in inside)
+        yield SymmetryFactor("branches", len(branches.members), where)
+
+
+def _units(size: int) -> str:
+    return f"{size} units" if size > 1 else "1 unit"
+
+
+def _powers(names: Sequence[str], exponents: Sequence[int], letter: str) -> str:
+    """W1: t, W2: t^-1"""
+    inverse = "g^-T" if letter == "g" else f"{letter}^-1"
+    words = {1: letter, -1: inverse}
+    return ", ".join(f"{name}: {words.get(e, f'{letter}^{e}')}" for name, e in zip(names, exponents))
+
+
+def _words(change: Change) -> str:
+    if isinstance(change, Linear):
+        rows = "; ".join(" ".join(map(str, row)) for row in change.matrix.tolist())
+        text = f"({rows}) z"
+    else:
+        text = "(" + ", ".join(f"{s} z{i + 1}" for s, i in zip(change.scale.tolist(), change.perm.tolist())) + ")"
+    return text + (" + (" + ", ".join(map(str, change.shift.tolist())) + ")" if change.shift.any() else "")
