@@ -63,7 +63,6 @@ from .polynomial_map import PolynomialMap, common_batch
 from .program import Indeterminate, Number, ParameterBlock, Program, substitute
 
 if TYPE_CHECKING:
-    from .symmetries import SymmetryGroup
     from .recovery import Recovery
     from .spans import LinearSpan
     from .symmetries import SymmetryGroup
@@ -344,40 +343,6 @@ class Network(PolynomialMap):
         return np.concatenate([np.broadcast_to(array, (*batch, array.shape[-1])) for array in blocks], axis=-1)
 
     # --- what is known of it ------------------------------------------------------------------------------------------
-
-    def symmetries(self) -> SymmetryGroup:
-        """The known symmetries: changes of the parameters that leave the network's function as it is.
-
-        Permutations and scalings of units and channels, linear maps of linear layers, GL of keys and queries, GL
-        between the values of attention and the next layer, rescalings of layers, permutations of heads: whatever the
-        program has of these. They are read off the program, so a network from any layers has its own.
-
-        Returns
-        -------
-        SymmetryGroup
-            With ``factors``, ``orbit_dimension``, ``random_element(rng)``, ``act(g, theta)``, ``compose``, ``inverse``.
-
-        Notes
-        -----
-        For monomial activations, diagonal D and permutations P, μ(W_L D^{-r} Pᵀ, …, P D W_1) = μ(W_L, …, W_1) (J.
-        Kileel, M. Trager, J. Bruna, NeurIPS 2019). There may be further symmetries, at special parameters always.
-
-        Examples
-        --------
-        >>> net = LightningAttention(d_model=2, d_key=2, d_out=1, n_tokens=2)
-        >>> net.symmetries()
-        SymmetryGroup of LightningAttention(d_model=2, d_key=2, d_out=1, n_tokens=2)
-          GL(2) (K1: g, Q1: g^-T)
-          rescalings (Q1: t^-1, V1: t)
-          orbits of dimension 5 of 10 parameters
-        >>> group, theta = net.symmetries(), list(range(10))
-        >>> moved = group.act(group.random_element(rng=1), theta)
-        >>> bool(abs(net.expand(moved) - net.expand(theta)).max() < 1e-9)
-        True
-        """
-        from .symmetries import SymmetryGroup
-
-        return SymmetryGroup(self)
 
     def recover(
         self,
