@@ -11,8 +11,9 @@ from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
 from .program import Activation, Affine, Coefficient, Program
+from .symmetries import as_shifted_power
 
-__all__ = ["Chain", "Polynomial", "read_chain"]
+__all__ = ["Chain", "Polynomial", "read_chain", "scaled_parameters"]
 
 # Coefficients low to high.
 Polynomial: TypeAlias = tuple[Coefficient, ...]
@@ -88,3 +89,38 @@ def read_chain(program: Program) -> Chain | None:
 def _is_dense(affine: Affine, program: Program) -> bool:
     # A position occurs once in a window.
     return affine.n_windows == 1 and affine.window_size(0) == program.widths[affine.input]
+
+
+def scaled_parameters(program: Program) -> list[int] | None:
+    """What `symmetries.scaled_parameters` gives, in a fraction of the time: for chains with scalings and nothing else.
+
+    Parameters
+    ----------
+    program : Program
+
+    Returns
+    -------
+    list of int or None
+        The first weight of each hidden unit that has a scaling; their number is the orbit dimension. None if the
+        program is no chain, or linear layers may have other continuous symmetries.
+
+    Examples
+    --------
+    >>> from polycore.networks import MLP
+    >>> scaled_parameters(MLP((2, 3, 1), activation=2).program)
+    [0, 2, 4]
+    """
+    chain = read_chain(program)
+    if chain is None or chain.n_params < program.n_params:
+        return None
+    scaled: list[int] = []
+    start = 0
+    for k, (place, before, after) in enumerate(zip(chain.activations[1:-1], chain.biases, chain.biases[1:])):
+        if len(place) != 1 or len(place[0]) <= 2:
+            return None
+        n, m = chain.widths[k], chain.widths[k + 1]
+        power = as_shifted_power(place[0])
+        if power is not None and (before or not power[2]) and (after or not power[3]):
+            scaled += range(start, start + m * n, n)
+        start += m * (n + before)
+    return scaled

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from . import chains
 from ._sampled_rank import Denominator, RandomRows, random_rank
 from ._validation import _describe, as_index, as_probability, as_rng, check_size, check_threads
 from .bounds import upper_bound
@@ -188,8 +189,10 @@ def dimension(
     # The rows, with all columns and without those dropped; their values and adjoints at every unit; a few vectors.
     rows = 2 * (at_most + 1) * (program.n_params + sum(program.widths))
     check_size(rows + 8 * program.n_params, 8, "the Jacobian at random points")
+    scaled = chains.scaled_parameters(program)
+    orbit = orbit_dimension(program) if scaled is None else len(scaled)
     found = random_rank(
-        _GenericJacobian(program),
+        _GenericJacobian(program, scaled_parameters(program) if scaled is None else scaled),
         at_most,
         generator,
         max_error=largest_error,
@@ -198,7 +201,7 @@ def dimension(
     )
     rank = found.rank
     ambient = program.n_outputs * program.n_monomials
-    expected = expected_dimension(ambient, program.n_params, orbit_dimension(program))
+    expected = expected_dimension(ambient, program.n_params, orbit)
     return DimensionResult(
         dimension=rank,
         ambient_dimension=ambient,
@@ -224,10 +227,16 @@ class _GenericJacobian(RandomRows):
     """The Jacobian of a program at random parameters, without one column for each scaling of a hidden unit.
 
     Rows are gradients of random combinations of the outputs at random points.
+
+    Parameters
+    ----------
+    program : Program
+    dropped : sequence of int
+        Parameters whose columns are combinations of the others, see `scaled_parameters`.
     """
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
+    def __init__(self, program: Program, dropped: Sequence[int]) -> None:
+        self.program, self._dropped = program, dropped
         self.degree = program.degree
         self.denominators = math.lcm(*(_ActivationSize.of(a.coefficients).common for a in program.activations))
 
@@ -235,7 +244,7 @@ class _GenericJacobian(RandomRows):
     def kept(self) -> NDArray[np.intp]:
         """The parameters of the columns."""
         mask = np.ones(self.program.n_params, dtype=np.bool_)
-        mask[scaled_parameters(self.program)] = False
+        mask[self._dropped] = False
         return np.flatnonzero(mask)
 
     @cached_property
