@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from polycore import _backend
-from polycore.program import Interpreter, Program
+from polycore.program import Activation, Add, Affine, Instruction, Interpreter, MatMul, Program, Select
 
 BACKENDS = [name for name, present in _backend.available().items() if present]
 
@@ -60,3 +60,46 @@ def make_executor(on_backend: str) -> Callable[[Program], Any]:
         return executor
 
     return make
+
+
+@pytest.fixture
+def random_program() -> Callable[..., Program]:
+    """A function of a seed, and a number of instructions."""
+    return make_random_program
+
+
+def make_random_program(seed: int, n_instructions: int = 8) -> Program:
+    """A small program with instructions of all kinds."""
+    rng = np.random.default_rng(seed)
+    n_inputs = int(rng.integers(2, 6))
+    instructions: list[Instruction] = []
+    while len(instructions) < n_instructions:
+        widths = Program(n_inputs, instructions).widths if instructions else (n_inputs,)
+        larger = Program(n_inputs, [*instructions, _random_instruction(rng, widths)])
+        if larger.degree <= 6 and larger.widths[-1] <= 8 and larger.n_monomials <= 500:
+            instructions.append(larger.instructions[-1])
+    return Program(n_inputs, instructions)
+
+
+def _random_instruction(rng: np.random.Generator, widths: tuple[int, ...]) -> Instruction:
+    slot = int(rng.integers(max(0, len(widths) - 4), len(widths)))
+    width = widths[slot]
+    kind = rng.integers(6)
+    if kind == 0:
+        return Affine(slot, int(rng.integers(1, 4)), bool(rng.integers(4) == 0))
+    if kind == 1:
+        size = int(rng.integers(1, width + 1))
+        windows = [tuple(range(i, i + size)) for i in range(width - size + 1)]
+        return Affine(slot, int(rng.integers(1, 3)), bool(rng.integers(4) == 0), windows)
+    if kind == 2:
+        polynomials = [(0, 0, 1), (0, 0, 0, 1), (0, 1, 1), (1, 0, 1), (0, 1), (3,), (0,)]
+        return Activation(slot, polynomials[rng.integers(len(polynomials))])
+    if kind == 3:
+        return Select(slot, tuple(rng.integers(0, width, int(rng.integers(1, width + 1))).tolist()))
+    if kind == 4:
+        equal = [s for s, w in enumerate(widths) if w == width]
+        return Add((slot, equal[rng.integers(len(equal))]))
+    other = int(rng.integers(len(widths)))
+    inner = int(np.gcd(width, widths[other]))
+    flags = bool(rng.integers(2)), bool(rng.integers(2))
+    return MatMul(slot, other, width // inner, inner, widths[other] // inner, *flags)

@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 
 import polycore as pc
 from polycore._degrees import compose_degrees, count_of_degrees
-from polycore.bounds import UpperBound, _through, upper_bound
+from polycore.bounds import UpperBound, _least_cut, _through, upper_bound
 from polycore.networks import MLP, Network
-from polycore.program import Activation, Affine, Program
+from polycore.program import Activation, Affine, Instruction, MatMul, Program
 from polycore.symmetries import orbit_dimension
 
 PRIME = 2**31 - 1
@@ -333,3 +333,73 @@ def test_reasons() -> None:
     assert reason((2, 4, 3, 2), 3).startswith("recursive bound at layer 2: 12 (coefficients) + 12 ")
     assert reason((2, 4, 3, 2), 3).endswith("− 9 = 15 (Kileel–Trager–Bruna)")
     assert repr(UpperBound(3, "words")) == "at most 3: words"
+
+
+# --- programs that are no chains --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_any_program_respects_the_bound(random_program: Callable[..., Program], seed: int) -> None:
+    program = random_program(seed)
+    net = Network(program)
+    if net.n_outputs * net.basis.n_monomials * net.n_params <= 30_000:
+        assert upper_bound(program).value >= rank(net), (program, upper_bound(program))
+
+
+@pytest.mark.parametrize(
+    ("net", "words"),
+    [
+        (pc.CNN((2, 2), 1, channels=(9, 2)), "ambient dimension, 6 monomials that the outputs can have"),
+        (pc.CNN((3, 2), 2), "5 parameters − 1 dimension of a generic orbit of the symmetries = 4"),
+        (pc.CNN((3, 2), [0, 1, 1]), "5 parameters"),
+        # A filter with many channels, then a narrow one: 3 · 3 coefficients of the product of the first two.
+        (
+            pc.CNN((2, 2, 3), (1, 2), channels=(8, 3, 4)),
+            "9 dimensions of the values of slot 2 + 36 parameters after − 3 dimensions of the orbits of those = 42",
+        ),
+    ],
+)
+def test_cuts(net: Network, words: str) -> None:
+    result = upper_bound(net.program)
+    assert result.reason == words
+    assert result.value == rank(net)
+
+
+def test_a_sum_of_products_of_linear_forms() -> None:
+    """Forms of rank at most 2 a in n variables: 2 a n − a (2 a − 1), or all."""
+    for n, a in itertools.product(range(1, 7), range(1, 5)):
+        factors: list[Instruction] = [Affine(0, a), Affine(0, a), MatMul(1, 2, 1, a, 1)]
+        program = Program(n, factors)
+        most = min(2 * a, n)
+        assert upper_bound(program).value == rank(Network(program)) == most * n - most * (most - 1) // 2
+        program = Program(n, [Affine(0, a, True), Affine(0, a), MatMul(1, 2, 1, a, 1)])
+        assert upper_bound(program).value >= rank(Network(program))
+        squares = Program(n, [Affine(0, a), MatMul(1, 1, 1, a, 1)])
+        assert upper_bound(squares).value == rank(Network(squares)) == upper_bound(pc.MLP((n, a, 1), 2).program).value
+
+
+def test_least_cuts_are_least(random_program: Callable[..., Program]) -> None:
+    """Against all subsets of slots, each completed by the parameters that they do not cover."""
+    for seed in range(60):
+        program = random_program(seed, 6)
+        n_slots = len(program.widths)
+        dimensions = [0, *np.random.default_rng(seed).integers(1, 12, n_slots - 1).tolist()]
+        best = min(
+            cost_of_cut(program, dimensions, set(slots))
+            for k in range(n_slots)
+            for slots in itertools.combinations(range(1, n_slots), k)
+        )
+        cut = _least_cut(program, dimensions)
+        assert cut.size == best == cost_of_cut(program, dimensions, set(cut.slots))
+
+
+def cost_of_cut(program: Program, dimensions: list[int], slots: set[int]) -> int:
+    needed, stack = set[int](), [len(program.instructions)]
+    while stack:
+        slot = stack.pop()
+        if slot and slot not in needed:
+            needed.add(slot)
+            if slot not in slots:
+                stack.extend(program.instructions[slot - 1].inputs)
+    parameters = sum(b.size for b in program.parameters if b.instruction + 1 in needed - slots)
+    return parameters + sum(dimensions[slot] for slot in slots & needed)

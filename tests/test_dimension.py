@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 import polycore as pc
 from polycore.dimension import polynomial_size
 from polycore.modular import LARGE_PRIMES, WORD_PRIMES, PrimeRange
-from polycore.program import Affine, Indeterminate, Program
+from polycore.program import Activation, Add, Affine, Indeterminate, Program, Select
 
 # -- closed forms (published numbers: test_known_values.py) ------------------------------------------------------------
 
@@ -38,44 +39,53 @@ def test_binary_forms_have_no_exceptions() -> None:
 # -- the symbolic Jacobian --------------------------------------------------------------------------------------------
 
 
+def symbolic_outputs(program: Program, context: Any, rng: np.random.Generator) -> list[Any]:
+    """The outputs as polynomials in the inputs and the parameters; generic coefficients are random numbers."""
+    generators = context.gens()
+    slots: list[list[Any]] = [list(generators[: program.n_inputs])]
+    generic = {c: Fraction(int(rng.integers(1, 10**6))) for c in program.indeterminates}
+    parameters = iter(generators[program.n_inputs :])
+    zero = context.constant(0)
+    for instruction in program.instructions:
+        z = slots[instruction.inputs[0]]
+        if isinstance(instruction, Affine):
+            windows = instruction.windows or (range(len(z)),)
+            W = [[next(parameters) for _ in windows[0]] for _ in range(instruction.n_out)]
+            b = [next(parameters) if instruction.bias else zero for _ in range(instruction.n_out)]
+            out = [sum((w * z[i] for w, i in zip(row, window)), c) for window in windows for row, c in zip(W, b)]
+        elif isinstance(instruction, Activation):
+            exact = [generic[c] if isinstance(c, Indeterminate) else Fraction(c) for c in instruction.coefficients]
+            coefficients = [flint.fmpq(c.numerator, c.denominator) for c in exact]
+            out = [sum((c * value**j for j, c in enumerate(coefficients)), zero) for value in z]
+        elif isinstance(instruction, Select):
+            out = [z[i] for i in instruction.indices]
+        elif isinstance(instruction, Add):
+            out = [sum(values, zero) for values in zip(*(slots[slot] for slot in instruction.inputs))]
+        else:
+            rows, inner, cols = instruction.rows, instruction.inner, instruction.cols
+            right = slots[instruction.right]
+            out = []
+            for i in range(rows):
+                for j in range(cols):
+                    left_at = [k * rows + i if instruction.transpose_left else i * inner + k for k in range(inner)]
+                    right_at = [j * inner + k if instruction.transpose_right else k * cols + j for k in range(inner)]
+                    out.append(sum((z[m] * right[n] for m, n in zip(left_at, right_at)), zero))
+        slots.append(out)
+    return slots[-1]
+
+
 def symbolic_rank(program: Program, rng: np.random.Generator) -> int:
     """Rank over Q of the Jacobian of the coefficients, differentiated symbolically, at a random integer point."""
     n, P = program.n_inputs, program.n_params
     names = [f"x{i}" for i in range(n)] + [f"t{i}" for i in range(P)]
     context = flint.fmpq_mpoly_ctx.get(names, "degrevlex")
-    generators = context.gens()
-    slots: list[list[Any]] = [list(generators[:n])]
-    generic = {c: Fraction(int(rng.integers(1, 10**6))) for c in program.indeterminates}
-    position = n
-    for instruction in program.instructions:
-        z = slots[instruction.input]
-        if isinstance(instruction, Affine):
-            rows = []
-            for _ in range(instruction.n_out):
-                weights, position = generators[position : position + len(z)], position + len(z)
-                rows.append(sum((w * value for w, value in zip(weights, z)), context.constant(0)))
-            if instruction.bias:
-                rows = [row + b for row, b in zip(rows, generators[position : position + len(rows)])]
-                position += len(rows)
-            slots.append(rows)
-        else:
-            exact = [generic[c] if isinstance(c, Indeterminate) else Fraction(c) for c in instruction.coefficients]
-            coefficients = [flint.fmpq(c.numerator, c.denominator) for c in exact]
-            powers = [[context.constant(1)] * len(z)]
-            for _ in coefficients[1:]:
-                powers.append([a * b for a, b in zip(powers[-1], z)])
-            slots.append(
-                [
-                    sum((c * power[i] for c, power in zip(coefficients, powers)), context.constant(0))
-                    for i in range(len(z))
-                ]
-            )
+    outputs = symbolic_outputs(program, context, rng)
     point = [int(v) for v in rng.integers(-(10**9), 10**9, P)]
     columns = []
     monomials: dict[tuple[int, ...], int] = {}
     for j in range(P):
         column: dict[int, Any] = {}
-        for o, f in enumerate(slots[-1]):
+        for o, f in enumerate(outputs):
             # The derivative at the point, a polynomial in x.
             derivative = f.derivative(n + j).subs(dict(zip(names[n:], point)))
             for exponents, c in derivative.to_dict().items():
@@ -127,6 +137,177 @@ def test_random_networks_have_the_rank_of_their_symbolic_jacobian(seed: int) -> 
         assert result.upper_bound >= result.dimension
         assert result.proved == (result.upper_bound == result.dimension)
         assert result.error_bound <= 1e-9
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_random_programs_have_the_rank_of_their_symbolic_jacobian(
+    random_program: Callable[..., Program], seed: int
+) -> None:
+    program = random_program(seed)
+    if program.n_params > 20 or program.degree > 6:
+        return
+    result = pc.dimension(pc.Network(program), rng=seed)
+    assert result.dimension == symbolic_rank(program, np.random.default_rng(seed))
+    assert result.proved == (result.upper_bound == result.dimension)
+
+
+# -- families ---------------------------------------------------------------------------------------------------------
+
+
+def rank_of_coefficients(net: pc.Network, p: int = 2**31 - 1) -> int:
+    """By all coefficients and python-flint."""
+    J = net.jacobian(net.random_params(1, modulus=p), modulus=p)
+    return int(flint.nmod_mat(*J.shape, J.reshape(-1).tolist(), p).rank())
+
+
+def check(net: pc.Network, dimension: int, proved: bool = True) -> None:
+    result = pc.dimension(net)
+    assert (result.dimension, result.proved) == (dimension, proved), (net, result)
+    assert proved or result.error_bound < 1e-9
+
+
+def random_filters(rng: np.random.Generator, longest: int) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    """Filters, strides, and a number of inputs for one to four outputs."""
+    n_layers = int(rng.integers(2, 5))
+    filters = rng.integers(1, longest + 1, n_layers).tolist()
+    strides = rng.integers(1, 4, n_layers).tolist()
+    width = int(rng.integers(1, 5))
+    for k, s in zip(filters[::-1], strides[::-1]):
+        width = (width - 1) * s + k
+    return tuple(filters), tuple(strides), width
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_convolutions_with_powers_lose_one_scaling_a_layer(seed: int) -> None:
+    """Shahverdi, Marchetti, Kohn 2024: Σ k_i − L + 1, also for several outputs and other powers in each layer."""
+    rng = np.random.default_rng(seed)
+    filters, strides, n_inputs = random_filters(rng, 12 if seed % 2 else 4)
+    powers = tuple(rng.integers(2, 4, len(filters) - 1).tolist())
+    net = pc.CNN(filters, powers, strides, n_inputs)
+    check(net, sum(filters) - len(filters) + 1)
+    if net.n_outputs * net.basis.n_monomials < 3000:
+        assert rank_of_coefficients(net) == sum(filters) - len(filters) + 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_convolutions_with_other_activations_lose_nothing(seed: int) -> None:
+    """Shahverdi, Marchetti, Kohn 2025: Σ k_i for generic polynomials, and for z² + z."""
+    rng = np.random.default_rng(seed)
+    filters, strides, n_inputs = random_filters(rng, 8)
+    for activation in (pc.GenericActivation(int(rng.integers(2, 4))), [0, 1, 1]):
+        check(pc.CNN(filters, activation, strides, n_inputs), sum(filters))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_linear_convolutions_are_products_of_polynomials(seed: int) -> None:
+    """Whatever the strides: the factors up to scalars; with strides 1 all filters of the length of the product."""
+    rng = np.random.default_rng(seed)
+    filters, strides, n_inputs = random_filters(rng, 8)
+    check(pc.CNN(filters, 1, strides, n_inputs), sum(filters) - len(filters) + 1)
+    length = sum(filters) - len(filters) + 1
+    net = pc.CNN(filters, 1, n_inputs=length + 3)
+    check(net, length)
+    assert rank_of_coefficients(net) == length
+
+
+@pytest.mark.parametrize(
+    ("filters", "strides"),
+    [(((2, 2), (3, 2)), 1), (((1, 3), (2, 2), (2, 1)), 1), (((3, 3), (2, 2)), (2, 1)), (((2, 3), (3, 2)), ((1, 2), 1))],
+)
+def test_images(filters: Any, strides: Any) -> None:
+    """Filters of h w numbers; products of two polynomials in two variables need not fill."""
+    sizes = [h * w for h, w in filters]
+    for activation, lost in ((2, len(sizes) - 1), (1, len(sizes) - 1), ([0, 1, 1], 0)):
+        net = pc.CNN(filters, activation, strides)
+        check(net, sum(sizes) - lost)
+        if net.basis.n_monomials < 3000:
+            assert rank_of_coefficients(net) == sum(sizes) - lost
+
+
+@pytest.mark.parametrize(
+    ("filters", "channels"), [((2, 2), (3, 2)), ((3, 2), (2, 2, 1)), ((2, 2, 2), (2, 3, 1)), ((1, 2), (4, 2, 3))]
+)
+@pytest.mark.parametrize("activation", [1, 2, 3, [0, 1, 1]])
+def test_channels(filters: tuple[int, ...], channels: tuple[int, ...], activation: Any) -> None:
+    for bias in (False, True):
+        net = pc.CNN(
+            filters, activation, channels=channels, bias=bias, n_inputs=5 if len(channels) == 2 else (5, channels[0])
+        )
+        if net.basis.n_monomials < 3000:
+            assert pc.dimension(net).dimension == rank_of_coefficients(net)
+
+
+def test_linear_convolutions_with_channels() -> None:
+    """Matrices of polynomials in a shift: those of the product, if there are enough channels between."""
+    check(pc.CNN((2, 3, 2), 1, channels=(3, 7, 9, 2), n_inputs=(8, 3)), 3 * 2 * 5)
+    # A single channel between two and three: (a_1, a_2) (b_1, b_2, b_3)ᵀ up to a scalar.
+    check(pc.CNN((3, 2), 1, channels=(2, 1, 3), n_inputs=(6, 2)), 3 * 2 + 2 * 3 - 1)
+
+
+def attention_dimension(d: int, a: int, d_out: int, t: int, n_layers: int = 1) -> int:
+    """Henry, Marchetti, Kohn 2024 for two tokens or more.
+
+    A single token sees V x and the quadratic form of KᵀQ, a form of rank at most 2 a, and the cubic V x · xᵀKᵀQx
+    determines both up to scalars; with more layers, their quadratic forms in the inputs and the product of all V.
+    """
+    a = min(a, d)
+    rank = min(2 * a, d)
+    forms = a * (2 * d - a) if t > 1 else rank * d - rank * (rank - 1) // 2
+    return n_layers * forms + d * d_out - n_layers
+
+
+@pytest.mark.parametrize("t", [1, 2, 3])
+@pytest.mark.parametrize("d", [1, 2, 3, 4, 6])
+def test_one_layer_of_attention(d: int, t: int) -> None:
+    for a in (1, 2, 3, 5, 8):
+        for d_out in (1, 2, 5):
+            check(pc.LightningAttention(d, a, d_out, t), attention_dimension(d, a, d_out, t))
+
+
+@pytest.mark.parametrize(
+    ("d", "a", "d_out", "t"), [(2, 1, 1, 1), (2, 2, 1, 1), (3, 1, 1, 1), (2, 1, 2, 2), (2, 2, 1, 2)]
+)
+def test_attention_has_the_rank_of_its_symbolic_jacobian(d: int, a: int, d_out: int, t: int) -> None:
+    net = pc.LightningAttention(d, a, d_out, t)
+    assert symbolic_rank(net.program, np.random.default_rng(0)) == attention_dimension(d, a, d_out, t)
+
+
+@pytest.mark.parametrize("t", [1, 2, 3])
+@pytest.mark.parametrize(("d", "a", "n_layers"), [(2, 1, 2), (2, 2, 2), (3, 1, 3), (3, 2, 2), (4, 6, 2), (5, 2, 3)])
+def test_layers_of_attention(d: int, a: int, n_layers: int, t: int) -> None:
+    for d_out in (1, d, d + 2):
+        net = pc.LightningAttention(d, a, d_out, t, n_layers)
+        result = pc.dimension(net)
+        assert result.dimension == attention_dimension(d, a, d_out, t, n_layers)
+        assert result.proved or t == 1
+
+
+def test_heads_add_up_until_they_fill() -> None:
+    """A head is V ⊗ A with A of rank a; together they are tensors, symmetric in two of three indices (t > 1)."""
+    for d, a, d_out, heads in ((4, 1, 3, 2), (4, 2, 2, 2), (5, 2, 3, 3), (3, 1, 3, 2)):
+        net = pc.LightningAttention(d, a, d_out, 2, n_heads=heads)
+        check(net, heads * attention_dimension(d, a, d_out, 2))
+    for d, d_out in ((2, 1), (2, 2), (3, 1)):
+        net = pc.LightningAttention(d, d, d_out, 2, n_heads=6)
+        assert pc.dimension(net).dimension == rank_of_coefficients(net) == d_out * d * d * (d + 1) // 2
+
+
+def test_residual_networks() -> None:
+    square = pc.Activation(2)
+    net = pc.Sequential(pc.Residual(pc.Affine(3), square, pc.Affine(2)), pc.Affine(1), n_inputs=2)
+    assert pc.dimension(net).dimension == rank_of_coefficients(net)
+    net = pc.Sequential(pc.Residual(pc.Attention(1)), pc.Residual(pc.Attention(2)), n_inputs=(2, 2))
+    assert pc.dimension(net).dimension == rank_of_coefficients(net)
+    # x + f(x) is f(x) translated.
+    inner = pc.Sequential(pc.Affine(3), square, pc.Affine(2), n_inputs=2)
+    check(pc.Sequential(pc.Residual(*inner.layers), n_inputs=2), pc.dimension(inner).dimension)
+
+
+def test_large_ones() -> None:
+    check(pc.LightningAttention(12, 8, 12, 8, n_layers=3), attention_dimension(12, 8, 12, 8, 3))
+    check(pc.CNN((30, 20, 40, 50), 3, (1, 2, 1, 2), 400), 140 - 3)
+    net = pc.CNN(((3, 3), (3, 3), (2, 2)), 2, channels=(2, 6, 8, 3), n_inputs=(8, 8, 2))
+    check(net, net.n_params - 14)
 
 
 # -- properties -------------------------------------------------------------------------------------------------------
@@ -227,32 +408,49 @@ def test_no_number_of_primes_is_a_proof() -> None:
     assert not result.proved
 
 
+def one_norm(program: Program) -> Fraction:
+    """Of the gradient: the polynomial with absolute coefficients, at 1, differentiated in each parameter."""
+    absolute = [
+        replace(i, coefficients=tuple(1 if isinstance(c, Indeterminate) else abs(Fraction(c)) for c in i.coefficients))
+        if isinstance(i, Activation)
+        else i
+        for i in program.instructions
+    ]
+    net = pc.Network(Program(program.n_inputs, absolute))
+    jacobian = net.jacobian(np.array([1] * net.n_params, dtype=object), dtype=object)
+    return sum((Fraction(v) for v in jacobian.ravel()), Fraction(0))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_size_of_the_entries_of_programs(random_program: Callable[..., Program], seed: int) -> None:
+    """With denominators: those of sums are the least common multiple, of products the product."""
+    halves = {c: c if c in (0, 1) else Fraction(c) / 2 for c in range(10)}
+    instructions = [
+        replace(i, coefficients=tuple(halves[int(c)] / 3 for c in i.coefficients)) if isinstance(i, Activation) else i
+        for i in random_program(seed).instructions
+    ]
+    program = Program(random_program(seed).n_inputs, instructions)
+    if not program.n_params:
+        return
+    size = polynomial_size(program)
+    norm = one_norm(program)
+    denominator = math.lcm(*(Fraction(v).denominator for v in values_at_one(program)))
+    assert math.log2(max(1, norm * denominator)) <= size.log2_row_norm + 1e-9
+    assert program.degree <= size.degree
+
+
+def values_at_one(program: Program) -> list[Fraction]:
+    net = pc.Network(program)
+    return [Fraction(v) for v in net.expand(np.array([1] * net.n_params, dtype=object), dtype=object).ravel()]
+
+
 def test_size_of_the_entries_bounds_degree_and_norm() -> None:
     """Against the polynomial itself."""
     rng = np.random.default_rng(8)
     for _ in range(40):
         program = random_network(rng).program
-        n, P = program.n_inputs, program.n_params
         size = polynomial_size(program)
-        # 1-norm of the gradient: the polynomial with absolute coefficients, at 1, differentiated in each parameter.
-        absolute = pc.Network(
-            Program(
-                n,
-                [
-                    i
-                    if isinstance(i, Affine)
-                    else type(i)(
-                        i.input, tuple(1 if isinstance(c, Indeterminate) else abs(Fraction(c)) for c in i.coefficients)
-                    )
-                    for i in program.instructions
-                ],
-            )
-        )
-        ones = np.array([1] * P, dtype=object)
-        jacobian = absolute.jacobian(ones, dtype=object)
-        norm = sum(Fraction(v) for v in jacobian.ravel())
-        if norm:
-            assert float(math.log2(norm)) <= size.log2_row_norm + 1e-9
+        assert float(math.log2(max(1, one_norm(program)))) <= size.log2_row_norm + 1e-9
         assert program.degree <= size.degree
 
 

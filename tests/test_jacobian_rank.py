@@ -70,6 +70,13 @@ NETS = [
     pc.MLP((2, 2, 2, 2), 2),
     pc.MLP((2, 3, 1), ([0.1, 0, 0, 1],)),
     pc.MLP((2, 2, 2), [0]),
+    pc.CNN((2, 2), 2, n_inputs=4),
+    pc.CNN((2, 2), [0, Fraction(1, 2), 0.75], channels=(2, 1), bias=True),
+    pc.LightningAttention(2, 1, 1, 2),
+    pc.LightningAttention(2, 2, 2, 1),
+    pc.LightningAttention(1, 2, 1, 2, n_layers=2),
+    pc.Sequential(pc.Residual(pc.Affine(2), pc.Activation([0, 0, Fraction(1, 3)]), pc.Affine(2)), n_inputs=2),
+    pc.Sequential(pc.Affine(3), pc.Activation(2), pc.Select((2, 0, 2)), pc.Affine(1), n_inputs=2),
 ]
 
 

@@ -51,6 +51,7 @@ from typing import NamedTuple
 
 from ._identifiability_theorems import Check
 from .program import Activation, Affine, Program
+from .structure import AttentionHead, attention_heads, is_single_attention
 
 
 def structure_conditions(program: Program) -> Iterator[Check]:
@@ -58,6 +59,8 @@ def structure_conditions(program: Program) -> Iterator[Check]:
     layers = _read_filters(program)
     if layers is not None:
         yield from _filters(program, layers)
+    if is_single_attention(program):
+        yield from _attention(attention_heads(program)[0])
 
 
 # --- filters ----------------------------------------------------------------------------------------------------------
@@ -155,3 +158,20 @@ def _can_be_taken_away(window: Sequence[int], values: Sequence[int]) -> bool:
             return False
         remaining = [i for i in remaining if i not in owners]
     return True
+
+
+# --- attention --------------------------------------------------------------------------------------------------------
+
+
+def _attention(head: AttentionHead) -> Iterator[Check]:
+    d, rank = head.d_model, min(head.d_key, head.d_model)
+    sizes = f"d = {d}, d_key = {head.d_key}, d_out = {head.d_out}, {head.n_tokens} tokens"
+    name = "attention is determined up to GL(d_key) and a scaling [H]"
+    if head.n_tokens == 1:
+        yield Check(name, f"{sizes}: one token sees no more than the symmetric part of KᵀQ", False)
+    elif rank == head.d_out == 1 < d:
+        statement = f"{sizes}: the function is a product of three linear forms, two of which may change places"
+        yield Check(name, statement, True, "finite")
+    else:
+        statement = f"{sizes}: V and KᵀQ are the factors of a product, KᵀQ of rank {rank}"
+        yield Check(name, statement, True, "global")

@@ -195,7 +195,7 @@ def _bound_by_counting(program: Program) -> _Bound:
 def _by_parameters(n_params: int, orbit: int) -> _Bound:
     words = f"{n_params} parameters"
     if orbit:
-        words += f" − {orbit} dimensions of a generic orbit of the symmetries = {n_params - orbit}"
+        words += f" − {_dimensions(orbit)} of a generic orbit of the symmetries = {n_params - orbit}"
     return _Bound(n_params - orbit, words)
 
 
@@ -285,10 +285,14 @@ def _bound_of_cut(program: Program, cut: _CutOfProgram) -> _Bound:
         return _by_parameters(len(columns), fixed)
     if cut.slots == (len(program.instructions),) and not fixed:
         return _Bound(value, f"ambient dimension, {outputs} monomials that the outputs can have")
-    words = f"{outputs} dimensions of the values of slot{'s' * (len(cut.slots) > 1)} {', '.join(map(str, cut.slots))}"
+    words = f"{_dimensions(outputs)} of the values of slot{'s' * (len(cut.slots) > 1)} {', '.join(map(str, cut.slots))}"
     words += f" + {len(columns)} parameters after" if columns.size else ""
-    words += f" − {fixed} dimensions of the orbits of those = {value}" if fixed else f" = {value}"
+    words += f" − {_dimensions(fixed)} of the orbits of those = {value}" if fixed else f" = {value}"
     return _Bound(value, words)
+
+
+def _dimensions(number: int) -> str:
+    return f"{number} dimension{'s' * (number != 1)}"
 
 
 def _ambient_words(n_outputs: int, ambient: int) -> str:
