@@ -355,7 +355,7 @@ def test_any_program_respects_the_bound(random_program: Callable[..., Program], 
         # A filter with many channels, then a narrow one: 3 · 3 coefficients of the product of the first two.
         (
             pc.CNN((2, 2, 3), (1, 2), channels=(8, 3, 4)),
-            "9 dimensions of the values of slot 2 + 36 parameters after − 3 dimensions of the orbits of those = 42",
+            "9 dimensions of the values of slot 3 + 36 parameters after − 3 dimensions of the orbits of those = 42",
         ),
     ],
 )
