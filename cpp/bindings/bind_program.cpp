@@ -56,13 +56,40 @@ Instruction make_instruction(const py::sequence& parts) {
                               kind + "' of length " + std::to_string(size));
 }
 
-Program make_program(int n_inputs, const py::sequence& list) {
+Program make_program(int n_inputs, const py::sequence& list, const std::string& method) {
   std::vector<Instruction> instructions;
   for (const auto& item : list) instructions.push_back(make_instruction(item.cast<py::sequence>()));
-  return Program(n_inputs, std::move(instructions));
+  if (method == "auto") return Program(n_inputs, std::move(instructions));
+  if (method == "forms") return Program(n_inputs, std::move(instructions), Method::forms);
+  if (method == "circuit") return Program(n_inputs, std::move(instructions), Method::circuit);
+  throw std::invalid_argument("`method` must be auto, forms or circuit, got '" + method + "'");
 }
 
 std::size_t n_monomials(const Program& p) { return static_cast<std::size_t>(p.basis().size()); }
+
+/// NOTE: while one thread looks for the support and answers interrupts, others may wait for it: not with the GIL.
+const MonomialSupport& find_support(const Program& p) {
+  const py::gil_scoped_release release;
+  return p.support();
+}
+bool uses_circuit(const Program& p) {
+  const py::gil_scoped_release release;
+  return p.uses_circuit();
+}
+
+/// The words of the support, (n, degree).
+py::array_t<std::uint32_t> support(const Program& p) {
+  const MonomialSupport& found = find_support(p);
+  py::array_t<std::uint32_t> words({static_cast<py::ssize_t>(found.size()), static_cast<py::ssize_t>(found.degree())});
+  std::ranges::copy(found.letters(), words.mutable_data());
+  return words;
+}
+
+Monomials monomials(bool on_support) { return on_support ? Monomials::support : Monomials::basis; }
+
+std::size_t n_monomials(const Program& p, bool on_support) {
+  return on_support ? find_support(p).size() : n_monomials(p);
+}
 
 std::size_t checked(std::size_t a, std::size_t b) {
   std::size_t result = 0;
@@ -116,11 +143,11 @@ template <class T>
 constexpr bool is_exact = std::is_same_v<T, std::uint64_t>;
 
 /// (..., n_outputs, n_monomials)
-std::vector<py::ssize_t> coefficient_shape(const Program& p, const py::array& theta) {
+std::vector<py::ssize_t> coefficient_shape(const Program& p, const py::array& theta, bool on_support) {
   check_theta(p, theta);
-  const auto outputs = static_cast<std::size_t>(p.n_outputs());
-  checked(batch_of(theta), checked(outputs, n_monomials(p)));
-  return batch_shape(theta, {outputs, n_monomials(p)});
+  const std::size_t outputs = static_cast<std::size_t>(p.n_outputs()), n = n_monomials(p, on_support);
+  checked(batch_of(theta), checked(outputs, n));
+  return batch_shape(theta, {outputs, n});
 }
 
 py::array evaluate(const Program& p, const py::array& theta, const py::array& X, const OptionalArray& out,
@@ -160,75 +187,75 @@ py::array evaluate_vjp(const Program& p, const py::array& theta, const py::array
 }
 
 py::array expand(const Program& p, const py::array& theta, const OptionalArray& out, std::uint64_t modulus,
-                 const OptionalArray& constants, int n_threads) {
-  return compute(theta, out, coefficient_shape(p, theta), modulus, constants,
+                 const OptionalArray& constants, int n_threads, bool support) {
+  return compute(theta, out, coefficient_shape(p, theta, support), modulus, constants,
                  [&]<class T>(const Program::Modular& field, std::span<T> result) {
                    const auto t = input<T>(theta, "theta");
                    const py::gil_scoped_release release;
                    if constexpr (is_exact<T>)
-                     p.expand(field, t, result, n_threads);
+                     p.expand(field, t, result, n_threads, monomials(support));
                    else
-                     p.expand<T>(t, result, n_threads);
+                     p.expand<T>(t, result, n_threads, monomials(support));
                  });
 }
 
 py::array jacobian(const Program& p, const py::array& theta, const OptionalArray& out, std::uint64_t modulus,
-                   const OptionalArray& constants, int n_threads) {
+                   const OptionalArray& constants, int n_threads, bool support) {
   check_theta(p, theta);
-  const std::size_t rows = checked(static_cast<std::size_t>(p.n_outputs()), n_monomials(p));
+  const std::size_t rows = checked(static_cast<std::size_t>(p.n_outputs()), n_monomials(p, support));
   checked(batch_of(theta), checked(rows, p.n_params()));
   return compute(theta, out, batch_shape(theta, {rows, p.n_params()}), modulus, constants,
                  [&]<class T>(const Program::Modular& field, std::span<T> result) {
                    const auto t = input<T>(theta, "theta");
                    const py::gil_scoped_release release;
                    if constexpr (is_exact<T>)
-                     p.jacobian(field, t, result, n_threads);
+                     p.jacobian(field, t, result, n_threads, monomials(support));
                    else
-                     p.jacobian<T>(t, result, n_threads);
+                     p.jacobian<T>(t, result, n_threads, monomials(support));
                  });
 }
 
 py::array jvp(const Program& p, const py::array& theta, const py::array& dtheta, const OptionalArray& out,
-              std::uint64_t modulus, const OptionalArray& constants, int n_threads) {
-  return compute(theta, out, coefficient_shape(p, theta), modulus, constants,
+              std::uint64_t modulus, const OptionalArray& constants, int n_threads, bool support) {
+  return compute(theta, out, coefficient_shape(p, theta, support), modulus, constants,
                  [&]<class T>(const Program::Modular& field, std::span<T> result) {
                    const auto t = input<T>(theta, "theta"), dt = input<T>(dtheta, "dtheta");
                    const py::gil_scoped_release release;
                    if constexpr (is_exact<T>)
-                     p.jvp(field, t, dt, result, n_threads);
+                     p.jvp(field, t, dt, result, n_threads, monomials(support));
                    else
-                     p.jvp<T>(t, dt, result, n_threads);
+                     p.jvp<T>(t, dt, result, n_threads, monomials(support));
                  });
 }
 
 py::array vjp(const Program& p, const py::array& theta, const py::array& dcoef, const OptionalArray& out,
-              std::uint64_t modulus, const OptionalArray& constants, int n_threads) {
+              std::uint64_t modulus, const OptionalArray& constants, int n_threads, bool support) {
   check_theta(p, theta);
   return compute(theta, out, batch_shape(theta, {p.n_params()}), modulus, constants,
                  [&]<class T>(const Program::Modular& field, std::span<T> result) {
                    const auto t = input<T>(theta, "theta"), c = input<T>(dcoef, "dcoef");
                    const py::gil_scoped_release release;
                    if constexpr (is_exact<T>)
-                     p.vjp(field, t, c, result, n_threads);
+                     p.vjp(field, t, c, result, n_threads, monomials(support));
                    else
-                     p.vjp<T>(t, c, result, n_threads);
+                     p.vjp<T>(t, c, result, n_threads, monomials(support));
                  });
 }
 
 py::array vjp_tangent(const Program& p, const py::array& theta, const py::array& dtheta, const py::array& dcoef,
-                      const py::array& ddcoef, const OptionalArray& out, int n_threads) {
+                      const py::array& ddcoef, const OptionalArray& out, int n_threads, bool support) {
   check_theta(p, theta);
   const auto x = input<double>(theta, "theta"), dx = input<double>(dtheta, "dtheta");
   const auto c = input<double>(dcoef, "dcoef"), dc = input<double>(ddcoef, "ddcoef");
   py::array y = result_array<double>(out, batch_shape(theta, {p.n_params()}));
   const auto z = output<double>(y, "out");
   const py::gil_scoped_release release;
-  p.vjp_tangent(x, dx, c, dc, z, n_threads);
+  p.vjp_tangent(x, dx, c, dc, z, n_threads, monomials(support));
   return y;
 }
 
 py::tuple loss_gradient(const Program& p, const py::array& theta, const py::array& gram, const py::array& target,
-                        int n_threads) {
+                        int n_threads, bool support) {
   check_theta(p, theta);
   const auto x = input<double>(theta, "theta"), q = input<double>(gram, "gram"), t = input<double>(target, "target");
   py::array_t<double> value(batch_shape(theta, {})), gradient(batch_shape(theta, {p.n_params()}));
@@ -236,7 +263,7 @@ py::tuple loss_gradient(const Program& p, const py::array& theta, const py::arra
   const std::span<double> g{gradient.mutable_data(), static_cast<std::size_t>(gradient.size())};
   {
     const py::gil_scoped_release release;
-    p.loss_gradient(x, q, t, v, g, n_threads);
+    p.loss_gradient(x, q, t, v, g, n_threads, monomials(support));
   }
   return py::make_tuple(value, gradient);
 }
@@ -247,28 +274,30 @@ void bind_program(py::module_& m) {
   using namespace py::literals;
   const auto no_array = py::none();
   py::class_<Program>(m, "Program")
-      .def(py::init(&make_program), "n_inputs"_a, "instructions"_a)
+      .def(py::init(&make_program), "n_inputs"_a, "instructions"_a, "method"_a = "auto")
       .def_property_readonly("n_inputs", &Program::n_inputs)
       .def_property_readonly("n_outputs", &Program::n_outputs)
       .def_property_readonly("n_params", &Program::n_params)
       .def_property_readonly("degree", &Program::degree)
       .def_property_readonly("homogeneous", &Program::homogeneous)
-      .def_property_readonly("n_monomials", &n_monomials)
+      .def_property_readonly("n_monomials", [](const Program& p) { return n_monomials(p); })
+      .def_property_readonly("uses_circuit", &uses_circuit)
+      .def("support", &support)
       .def("evaluate", &evaluate, "theta"_a, "X"_a, "out"_a = no_array, "modulus"_a = 0, "constants"_a = no_array,
            "n_threads"_a = 0)
       .def("evaluate_vjp", &evaluate_vjp, "theta"_a, "X"_a, "dY"_a, "out"_a = no_array, "modulus"_a = 0,
            "constants"_a = no_array, "n_threads"_a = 0)
       .def("expand", &expand, "theta"_a, "out"_a = no_array, "modulus"_a = 0, "constants"_a = no_array,
-           "n_threads"_a = 0)
+           "n_threads"_a = 0, "support"_a = false)
       .def("jacobian", &jacobian, "theta"_a, "out"_a = no_array, "modulus"_a = 0, "constants"_a = no_array,
-           "n_threads"_a = 0)
+           "n_threads"_a = 0, "support"_a = false)
       .def("jvp", &jvp, "theta"_a, "dtheta"_a, "out"_a = no_array, "modulus"_a = 0, "constants"_a = no_array,
-           "n_threads"_a = 0)
+           "n_threads"_a = 0, "support"_a = false)
       .def("vjp", &vjp, "theta"_a, "dcoef"_a, "out"_a = no_array, "modulus"_a = 0, "constants"_a = no_array,
-           "n_threads"_a = 0)
+           "n_threads"_a = 0, "support"_a = false)
       .def("vjp_tangent", &vjp_tangent, "theta"_a, "dtheta"_a, "dcoef"_a, "ddcoef"_a, "out"_a = no_array,
-           "n_threads"_a = 0)
-      .def("loss_gradient", &loss_gradient, "theta"_a, "gram"_a, "target"_a, "n_threads"_a = 0);
+           "n_threads"_a = 0, "support"_a = false)
+      .def("loss_gradient", &loss_gradient, "theta"_a, "gram"_a, "target"_a, "n_threads"_a = 0, "support"_a = false);
 }
 
 }  // namespace polycore::bindings

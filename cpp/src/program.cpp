@@ -8,6 +8,7 @@
 #include <string>
 #include <type_traits>
 
+#include "detail/expansion.hpp"
 #include "detail/finite.hpp"
 #include "detail/interpretations.hpp"
 #include "detail/program_plan.hpp"
@@ -21,18 +22,20 @@ namespace polycore {
 
 using detail::Derivatives;
 using detail::FormValues;
+using detail::n_coefficients;
 using detail::Node;
 using detail::NumberValues;
 using detail::ProgramPlan;
 using detail::RingConstants;
 using detail::Run;
 using detail::Tape;
+using detail::with_expansion;
 using detail::Workspace;
 using kernels::ModulusData;
 using kernels::RingKernels;
 
-Program::Program(int n_inputs, std::vector<Instruction> instructions)
-    : plan_(std::make_unique<ProgramPlan>(n_inputs, std::move(instructions))) {}
+Program::Program(int n_inputs, std::vector<Instruction> instructions, Method method)
+    : plan_(std::make_unique<ProgramPlan>(n_inputs, std::move(instructions), method)) {}
 Program::~Program() = default;
 Program::Program(Program&&) noexcept = default;
 Program& Program::operator=(Program&&) noexcept = default;
@@ -44,6 +47,8 @@ int Program::degree() const { return plan_->degree(); }
 bool Program::homogeneous() const { return plan_->homogeneous; }
 std::size_t Program::n_constants() const { return plan_->constants.size(); }
 const std::vector<Instruction>& Program::instructions() const { return plan_->instructions; }
+bool Program::uses_circuit() const { return plan_->circuit() != nullptr; }
+const MonomialSupport& Program::support() const { return plan_->support(); }
 
 namespace {
 
@@ -122,15 +127,10 @@ void unpack(Run& run, const void* block, std::span<T> rows, std::size_t row, std
   run.ring.unpack(block, row, members, rows.data() + first * row, row, 1);
 }
 
-std::size_t n_monomials(const ProgramPlan& plan) {
-  return static_cast<std::size_t>(count_forms(plan.d(), plan.degree()));
-}
-
-std::size_t n_coefficients(const ProgramPlan& plan) {
-  std::size_t result = 0;
-  if (__builtin_mul_overflow(n_monomials(plan), static_cast<std::size_t>(plan.n_outputs()), &result))
-    throw std::overflow_error("the number of coefficients does not fit 64 bits");
-  return result;
+/// Multiply-adds of an expansion of one member.
+std::uint64_t expansion_work(const ProgramPlan& plan) {
+  const auto* circuit = plan.circuit();
+  return circuit ? circuit->forward.terms.size() + circuit->coefficients.size() : plan.expand_work();
 }
 
 /// Turns `finite` false where a number is not: results are checked while they are in cache.
@@ -142,67 +142,62 @@ void check_finite(const T* x, std::size_t n, std::atomic<bool>& finite) {
 
 template <class T, class MakeField>
 void expand_all(const ProgramPlan& plan, const MakeField& make_field, std::span<const T> theta, std::span<T> out,
-                int n_threads) {
-  const std::size_t batch = batch_of(plan, theta.size()), row = n_coefficients(plan);
+                int n_threads, Monomials on) {
+  const std::size_t batch = batch_of(plan, theta.size()), row = n_coefficients(plan, on), P = plan.n_params;
   check_size(out.size(), batch * row, "out");
-  const Field field = make_field(plan, true);
+  const Field field = make_field(plan, plan.circuit() == nullptr);
   std::atomic<bool> finite{true};
-  for_members(plan, field, batch, plan.expand_work(), n_threads, [&](Run& run, std::size_t first, std::size_t members) {
-    FormValues values(run);
-    const void* p = pack(run, theta, plan.n_params, first, members);
-    const Tape tape = forward(run, values, p, false);
-    unpack(run, tape.value[plan.nodes.size()], out, row, first, members);
-    check_finite(out.data() + first * row, members * row, finite);
-  });
+  for_members(plan, field, batch, expansion_work(plan), n_threads,
+              [&](Run& run, std::size_t first, std::size_t members) {
+                with_expansion(run, members, on, [&](auto& expansion) {
+                  expansion.forward(theta.data() + first * P, false);
+                  expansion.store_coefficients(out.data() + first * row);
+                  if constexpr (!std::is_same_v<T, std::uint64_t>)
+                    if (!expansion.finite(out.data() + first * row)) finite = false;
+                });
+              });
   if constexpr (!std::is_same_v<T, std::uint64_t>)
     if (!finite) detail::require_no_overflow<T>(out, "expand");
 }
 
 template <class T, class MakeField>
 void jvp_all(const ProgramPlan& plan, const MakeField& make_field, std::span<const T> theta, std::span<const T> dtheta,
-             std::span<T> out, int n_threads) {
-  const std::size_t batch = batch_of(plan, theta.size()), row = n_coefficients(plan);
+             std::span<T> out, int n_threads, Monomials on) {
+  const std::size_t batch = batch_of(plan, theta.size()), row = n_coefficients(plan, on), P = plan.n_params;
   check_size(dtheta.size(), theta.size(), "dtheta");
   check_size(out.size(), batch * row, "out");
-  const Field field = make_field(plan, true);
-  for_members(plan, field, batch, 3 * plan.expand_work(), n_threads,
+  const Field field = make_field(plan, plan.circuit() == nullptr);
+  for_members(plan, field, batch, 3 * expansion_work(plan), n_threads,
               [&](Run& run, std::size_t first, std::size_t members) {
-                FormValues values(run);
-                const void* p = pack(run, theta, plan.n_params, first, members);
-                const void* dp = pack(run, dtheta, plan.n_params, first, members);
-                const Tape tape = forward(run, values, p, true);
-                unpack(run, tangent(run, values, tape, p, dp), out, row, first, members);
+                with_expansion(run, members, on, [&](auto& expansion) {
+                  expansion.forward(theta.data() + first * P, true);
+                  expansion.store_tangent(dtheta.data() + first * P, out.data() + first * row);
+                });
               });
 }
 
 template <class T, class MakeField>
 void vjp_all(const ProgramPlan& plan, const MakeField& make_field, std::span<const T> theta, std::span<const T> dcoef,
-             std::span<T> out, int n_threads) {
-  const std::size_t batch = batch_of(plan, theta.size()), row = n_coefficients(plan);
+             std::span<T> out, int n_threads, Monomials on) {
+  const std::size_t batch = batch_of(plan, theta.size()), row = n_coefficients(plan, on), P = plan.n_params;
   check_size(dcoef.size(), batch * row, "dcoef");
   check_size(out.size(), theta.size(), "out");
-  const Field field = make_field(plan, true);
-  for_members(plan, field, batch, 3 * plan.expand_work(), n_threads,
-              [&](Run& run, std::size_t first, std::size_t members) {
-                FormValues values(run);
-                const void* p = pack(run, theta, plan.n_params, first, members);
-                const void* cotangent = pack(run, dcoef, row, first, members);
-                const Tape tape = forward(run, values, p, true);
-                void* bar = run.workspace.take_zero(plan.n_params, run.ring);
-                reverse(run, values, tape, p, cotangent, bar);
-                unpack(run, bar, out, plan.n_params, first, members);
-              });
+  const Field field = make_field(plan, plan.circuit() == nullptr);
+  for_members(
+      plan, field, batch, 3 * expansion_work(plan), n_threads, [&](Run& run, std::size_t first, std::size_t members) {
+        with_expansion(run, members, on, [&](auto& expansion) {
+          expansion.forward(theta.data() + first * P, true);
+          expansion.store_gradient(expansion.pack_coefficients(dcoef.data() + first * row), out.data() + first * P);
+        });
+      });
 }
 
-template <class T, class MakeField>
-void jacobian_all(const ProgramPlan& plan, const MakeField& make_field, std::span<const T> theta, std::span<T> out,
-                  int n_threads) {
-  const std::size_t batch = batch_of(plan, theta.size()), N = n_monomials(plan), P = plan.n_params;
-  const std::size_t rows = n_coefficients(plan);
-  check_size(out.size(), batch * rows * P, "out");
-  if (P == 0) return;
+template <class T>
+void jacobian_of_forms(const ProgramPlan& plan, const Field& field, std::span<const T> theta, std::span<T> out,
+                       int n_threads) {
+  const std::size_t P = plan.n_params, batch = theta.size() / P, rows = n_coefficients(plan, Monomials::basis);
   const auto n_outputs = static_cast<std::size_t>(plan.n_outputs());
-  const Field field = make_field(plan, true);
+  const std::size_t N = rows / n_outputs;
   for_members(plan, field, batch, P * rows, n_threads, [&](Run& run, std::size_t first, std::size_t members) {
     FormValues values(run);
     const void* p = pack(run, theta, P, first, members);
@@ -225,6 +220,59 @@ void jacobian_all(const ProgramPlan& plan, const MakeField& make_field, std::spa
       poll_interrupt();
     }
   });
+}
+
+// One column per parameter: tangents, as many at a time as there are lanes.
+template <class T>
+void jacobian_of_circuit(const ProgramPlan& plan, const Field& field, std::span<const T> theta, std::span<T> out,
+                         int n_threads, Monomials on) {
+  constexpr std::size_t kSweeps = 8, kZeros = std::size_t{1} << 20;  // sweeps of tangents that share their values
+  const std::size_t P = plan.n_params, batch = theta.size() / P, rows = n_coefficients(plan, on);
+  const RingKernels& ring = detail::choose(field.rings, P);
+  const std::size_t columns = kSweeps * ring.lanes, n_tasks = (P + columns - 1) / columns;
+  const std::uint64_t work = 2 * expansion_work(plan) * P;
+  if (work * batch < kThreadedWork) n_threads = 1;
+  parallel_for((out.size() + kZeros - 1) / kZeros, n_threads, [&](std::size_t block) {
+    std::ranges::fill(out.subspan(block * kZeros, std::min(kZeros, out.size() - block * kZeros)), T{});
+  });
+  parallel_for(batch * n_tasks, n_threads, [&](std::size_t task) {
+    const std::size_t member = task / n_tasks;
+    Workspace workspace;
+    Run run{plan, ring, field.context, *field.constants, workspace};
+    detail::CircuitExpansion expansion(run, ring.lanes, on, *plan.circuit());
+    auto* same = workspace.take_array<T>(ring.lanes * P);
+    for (std::size_t lane = 0; lane < ring.lanes; ++lane)
+      std::ranges::copy(theta.subspan(member * P, P), same + lane * P);
+    expansion.forward(same, true);
+    for (std::size_t first = task % n_tasks * columns; first < std::min(P, (task % n_tasks + 1) * columns);
+         first += ring.lanes) {
+      const auto mark = workspace.mark();
+      expansion.store_columns(first, out.data() + member * rows * P);
+      workspace.release(mark);
+    }
+  });
+}
+
+template <class T, class MakeField>
+void jacobian_all(const ProgramPlan& plan, const MakeField& make_field, std::span<const T> theta, std::span<T> out,
+                  int n_threads, Monomials on) {
+  const std::size_t batch = batch_of(plan, theta.size()), P = plan.n_params, rows = n_coefficients(plan, on);
+  check_size(out.size(), batch * rows * P, "out");
+  if (P == 0) return;
+  const Field field = make_field(plan, plan.circuit() == nullptr);
+  if (plan.circuit() != nullptr) return jacobian_of_circuit(plan, field, theta, out, n_threads, on);
+  if (on == Monomials::basis) return jacobian_of_forms(plan, field, theta, out, n_threads);
+  const auto& positions = plan.support_positions();
+  const std::size_t n_outputs = static_cast<std::size_t>(plan.n_outputs());
+  const std::size_t whole = n_coefficients(plan, Monomials::basis);
+  std::vector<T> member(whole * P);
+  for (std::size_t s = 0; s < batch; ++s) {
+    jacobian_of_forms<T>(plan, field, theta.subspan(s * P, P), member, n_threads);
+    for (std::size_t k = 0; k < rows; ++k) {
+      const std::size_t row = k / positions.size() * (whole / n_outputs) + positions[k % positions.size()];
+      std::copy_n(member.data() + row * P, P, out.data() + (s * rows + k) * P);
+    }
+  }
 }
 
 /// The number of rows of X; std::invalid_argument unless they are whole.
@@ -343,28 +391,30 @@ void Program::evaluate_vjp(std::span<const T> theta, std::span<const T> X, std::
   evaluate_vjp_all<T>(*plan_, FloatField<T>{}, theta, X, dY, out, n_threads);
 }
 template <class T>
-void Program::expand(std::span<const T> theta, std::span<T> out, int n_threads) const {
+void Program::expand(std::span<const T> theta, std::span<T> out, int n_threads, Monomials on) const {
   detail::require_finite(theta, "theta");
-  expand_all<T>(*plan_, FloatField<T>{}, theta, out, n_threads);
+  expand_all<T>(*plan_, FloatField<T>{}, theta, out, n_threads, on);
 }
 template <class T>
-void Program::jacobian(std::span<const T> theta, std::span<T> out, int n_threads) const {
+void Program::jacobian(std::span<const T> theta, std::span<T> out, int n_threads, Monomials on) const {
   detail::require_finite(theta, "theta");
-  jacobian_all<T>(*plan_, FloatField<T>{}, theta, out, n_threads);
+  jacobian_all<T>(*plan_, FloatField<T>{}, theta, out, n_threads, on);
   detail::require_no_overflow<T>(out, "jacobian");
 }
 template <class T>
-void Program::jvp(std::span<const T> theta, std::span<const T> dtheta, std::span<T> out, int n_threads) const {
+void Program::jvp(std::span<const T> theta, std::span<const T> dtheta, std::span<T> out, int n_threads,
+                  Monomials on) const {
   detail::require_finite(theta, "theta");
   detail::require_finite(dtheta, "dtheta");
-  jvp_all<T>(*plan_, FloatField<T>{}, theta, dtheta, out, n_threads);
+  jvp_all<T>(*plan_, FloatField<T>{}, theta, dtheta, out, n_threads, on);
   detail::require_no_overflow<T>(out, "jvp");
 }
 template <class T>
-void Program::vjp(std::span<const T> theta, std::span<const T> dcoef, std::span<T> out, int n_threads) const {
+void Program::vjp(std::span<const T> theta, std::span<const T> dcoef, std::span<T> out, int n_threads,
+                  Monomials on) const {
   detail::require_finite(theta, "theta");
   detail::require_finite(dcoef, "dcoef");
-  vjp_all<T>(*plan_, FloatField<T>{}, theta, dcoef, out, n_threads);
+  vjp_all<T>(*plan_, FloatField<T>{}, theta, dcoef, out, n_threads, on);
   detail::require_no_overflow<T>(out, "vjp");
 }
 
@@ -372,10 +422,10 @@ void Program::vjp(std::span<const T> theta, std::span<const T> dcoef, std::span<
   template void Program::evaluate<T>(std::span<const T>, std::span<const T>, std::span<T>, int) const;             \
   template void Program::evaluate_vjp<T>(std::span<const T>, std::span<const T>, std::span<const T>, std::span<T>, \
                                          int) const;                                                               \
-  template void Program::expand<T>(std::span<const T>, std::span<T>, int) const;                                   \
-  template void Program::jacobian<T>(std::span<const T>, std::span<T>, int) const;                                 \
-  template void Program::jvp<T>(std::span<const T>, std::span<const T>, std::span<T>, int) const;                  \
-  template void Program::vjp<T>(std::span<const T>, std::span<const T>, std::span<T>, int) const;
+  template void Program::expand<T>(std::span<const T>, std::span<T>, int, Monomials) const;                        \
+  template void Program::jacobian<T>(std::span<const T>, std::span<T>, int, Monomials) const;                      \
+  template void Program::jvp<T>(std::span<const T>, std::span<const T>, std::span<T>, int, Monomials) const;       \
+  template void Program::vjp<T>(std::span<const T>, std::span<const T>, std::span<T>, int, Monomials) const;
 POLYCORE_INSTANTIATE(double)
 POLYCORE_INSTANTIATE(std::complex<double>)
 #undef POLYCORE_INSTANTIATE
@@ -388,25 +438,27 @@ void Program::evaluate_vjp(const Modular& field, Residues theta, Residues X, Res
                            int n_threads) const {
   evaluate_vjp_all<std::uint64_t>(*plan_, ResidueField(field), theta, X, dY, out, n_threads);
 }
-void Program::expand(const Modular& field, Residues theta, std::span<std::uint64_t> out, int n_threads) const {
-  expand_all<std::uint64_t>(*plan_, ResidueField(field), theta, out, n_threads);
+void Program::expand(const Modular& field, Residues theta, std::span<std::uint64_t> out, int n_threads,
+                     Monomials on) const {
+  expand_all<std::uint64_t>(*plan_, ResidueField(field), theta, out, n_threads, on);
 }
-void Program::jacobian(const Modular& field, Residues theta, std::span<std::uint64_t> out, int n_threads) const {
-  jacobian_all<std::uint64_t>(*plan_, ResidueField(field), theta, out, n_threads);
+void Program::jacobian(const Modular& field, Residues theta, std::span<std::uint64_t> out, int n_threads,
+                       Monomials on) const {
+  jacobian_all<std::uint64_t>(*plan_, ResidueField(field), theta, out, n_threads, on);
 }
-void Program::jvp(const Modular& field, Residues theta, Residues dtheta, std::span<std::uint64_t> out,
-                  int n_threads) const {
-  jvp_all<std::uint64_t>(*plan_, ResidueField(field), theta, dtheta, out, n_threads);
+void Program::jvp(const Modular& field, Residues theta, Residues dtheta, std::span<std::uint64_t> out, int n_threads,
+                  Monomials on) const {
+  jvp_all<std::uint64_t>(*plan_, ResidueField(field), theta, dtheta, out, n_threads, on);
 }
-void Program::vjp(const Modular& field, Residues theta, Residues dcoef, std::span<std::uint64_t> out,
-                  int n_threads) const {
-  vjp_all<std::uint64_t>(*plan_, ResidueField(field), theta, dcoef, out, n_threads);
+void Program::vjp(const Modular& field, Residues theta, Residues dcoef, std::span<std::uint64_t> out, int n_threads,
+                  Monomials on) const {
+  vjp_all<std::uint64_t>(*plan_, ResidueField(field), theta, dcoef, out, n_threads, on);
 }
 
 void Program::vjp_tangent(std::span<const double> theta, std::span<const double> dtheta, std::span<const double> dcoef,
-                          std::span<const double> ddcoef, std::span<double> out, int n_threads) const {
+                          std::span<const double> ddcoef, std::span<double> out, int n_threads, Monomials on) const {
   using detail::DualNumber;
-  const std::size_t batch = batch_of(*plan_, theta.size()), row = n_coefficients(*plan_), P = plan_->n_params;
+  const std::size_t batch = batch_of(*plan_, theta.size()), row = n_coefficients(*plan_, on), P = plan_->n_params;
   check_size(dtheta.size(), theta.size(), "dtheta");
   check_size(dcoef.size(), batch * row, "dcoef");
   check_size(ddcoef.size(), batch * row, "ddcoef");
@@ -415,72 +467,69 @@ void Program::vjp_tangent(std::span<const double> theta, std::span<const double>
   detail::require_finite(dtheta, "dtheta");
   detail::require_finite(dcoef, "dcoef");
   detail::require_finite(ddcoef, "ddcoef");
-  const Field field = FloatField<DualNumber>{}(*plan_, true);
-  for_members(*plan_, field, batch, 9 * plan_->expand_work(), n_threads,
+  const Field field = FloatField<DualNumber>{}(*plan_, plan_->circuit() == nullptr);
+  for_members(*plan_, field, batch, 9 * expansion_work(*plan_), n_threads,
               [&](Run& run, std::size_t first, std::size_t members) {
-                FormValues values(run);
                 const auto pair = [&](std::span<const double> x, std::span<const double> dx, std::size_t n) {
                   auto* both = run.workspace.take_array<DualNumber>(members * n);
                   for (std::size_t i = 0; i < members * n; ++i) both[i] = {x[first * n + i], dx[first * n + i]};
-                  return pack(run, std::span<const DualNumber>(both, members * n), n, 0, members);
+                  return both;
                 };
-                const void* p = pair(theta, dtheta, P);
-                const void* cotangent = pair(dcoef, ddcoef, row);
-                const Tape tape = forward(run, values, p, true);
-                void* bar = run.workspace.take_zero(P, run.ring);
-                reverse(run, values, tape, p, cotangent, bar);
-                auto* both = run.workspace.take_array<DualNumber>(members * P);
-                unpack(run, bar, std::span<DualNumber>(both, members * P), P, 0, members);
-                for (std::size_t i = 0; i < members * P; ++i) out[first * P + i] = both[i].derivative;
+                auto* gradient = run.workspace.take_array<DualNumber>(members * P);
+                with_expansion(run, members, on, [&](auto& expansion) {
+                  expansion.forward(pair(theta, dtheta, P), true);
+                  expansion.store_gradient(expansion.pack_coefficients(pair(dcoef, ddcoef, row)), gradient);
+                });
+                for (std::size_t i = 0; i < members * P; ++i) out[first * P + i] = gradient[i].derivative;
               });
   detail::require_no_overflow<double>(out, "vjp_tangent");
 }
 
 void Program::loss_gradient(std::span<const double> theta, std::span<const double> gram, std::span<const double> target,
-                            std::span<double> value, std::span<double> gradient, int n_threads) const {
-  const std::size_t batch = batch_of(*plan_, theta.size()), N = n_monomials(*plan_), row = n_coefficients(*plan_);
+                            std::span<double> value, std::span<double> gradient, int n_threads, Monomials on) const {
+  const std::size_t batch = batch_of(*plan_, theta.size()), row = n_coefficients(*plan_, on), P = plan_->n_params;
   const auto n_outputs = static_cast<std::size_t>(plan_->n_outputs());
+  const std::size_t N = row / n_outputs;
   check_size(gram.size(), N * N, "gram");
   check_size(target.size(), row, "target");
   check_size(value.size(), batch, "value");
   check_size(gradient.size(), theta.size(), "gradient");
   detail::require_finite(theta, "theta");
   const RingKernels& numbers = kernels::active().f64;
-  for_members(*plan_, FloatField<double>{}(*plan_, true), batch, 3 * plan_->expand_work() + N * row, n_threads,
+  const Field field = FloatField<double>{}(*plan_, plan_->circuit() == nullptr);
+  for_members(*plan_, field, batch, 3 * expansion_work(*plan_) + N * row, n_threads,
               [&](Run& run, std::size_t first, std::size_t members) {
-                FormValues values(run);
-                const void* p = pack(run, theta, plan_->n_params, first, members);
-                const Tape tape = forward(run, values, p, true);
-                const std::size_t lanes = run.ring.lanes;
-                // Residual c - t, then Q (c - t) in the same memory order: lanes innermost, so Q acts as on `lanes`
-                // samples. One lane runs along the rows of Q instead, which is symmetric: the same sums in the same
-                // order.
-                auto* residual = static_cast<double*>(tape.value[plan_->nodes.size()]);
-                for (std::size_t i = 0; i < row; ++i)
-                  for (std::size_t lane = 0; lane < lanes; ++lane) residual[i * lanes + lane] -= target[i];
-                auto* product = static_cast<double*>(run.workspace.take(row, run.ring));
-                for (std::size_t o = 0; o < n_outputs; ++o) {
-                  const double* r = residual + o * N * lanes;
-                  double* q = product + o * N * lanes;
-                  detail::in_strips(N, N * lanes, [&](std::size_t i, std::size_t n) {
-                    if (lanes == 1)
-                      numbers.affine(1, n, N, r + i, N, 1, gram.data() + i * N, q, i > 0, nullptr);
-                    else
-                      numbers.affine(n, N, lanes, gram.data() + i * N, N, 1, r, q + i * lanes, false, nullptr);
-                  });
-                }
-                double* total = run.workspace.take_array<double>(lanes);
-                std::fill(total, total + lanes, 0.0);
-                for (std::size_t i = 0; i < row; ++i)
-                  for (std::size_t lane = 0; lane < lanes; ++lane) {
-                    total[lane] += residual[i * lanes + lane] * product[i * lanes + lane];
-                    product[i * lanes + lane] *= 2.0;
+                with_expansion(run, members, on, [&](auto& expansion) {
+                  expansion.forward(theta.data() + first * P, true);
+                  const std::size_t lanes = run.ring.lanes;
+                  // Residual c - t, then Q (c - t) in the same memory order: lanes innermost, so Q acts as on `lanes`
+                  // samples. One lane runs along the rows of Q instead, which is symmetric: the same sums in the same
+                  // order.
+                  auto* residual = static_cast<double*>(expansion.coefficients());
+                  for (std::size_t i = 0; i < row; ++i)
+                    for (std::size_t lane = 0; lane < lanes; ++lane) residual[i * lanes + lane] -= target[i];
+                  auto* product = static_cast<double*>(run.workspace.take(row, run.ring));
+                  for (std::size_t o = 0; o < n_outputs; ++o) {
+                    const double* r = residual + o * N * lanes;
+                    double* q = product + o * N * lanes;
+                    detail::in_strips(N, N * lanes, [&](std::size_t i, std::size_t n) {
+                      if (lanes == 1)
+                        numbers.affine(1, n, N, r + i, N, 1, gram.data() + i * N, q, i > 0, nullptr);
+                      else
+                        numbers.affine(n, N, lanes, gram.data() + i * N, N, 1, r, q + i * lanes, false, nullptr);
+                    });
                   }
-                for (std::size_t s = 0; s < members; ++s)
-                  value[first + s] = std::max(total[s], 0.0);  // Q is positive semidefinite
-                void* bar = run.workspace.take_zero(plan_->n_params, run.ring);
-                reverse(run, values, tape, p, product, bar);
-                unpack(run, bar, gradient, plan_->n_params, first, members);
+                  double* total = run.workspace.take_array<double>(lanes);
+                  std::fill(total, total + lanes, 0.0);
+                  for (std::size_t i = 0; i < row; ++i)
+                    for (std::size_t lane = 0; lane < lanes; ++lane) {
+                      total[lane] += residual[i * lanes + lane] * product[i * lanes + lane];
+                      product[i * lanes + lane] *= 2.0;
+                    }
+                  for (std::size_t s = 0; s < members; ++s)
+                    value[first + s] = std::max(total[s], 0.0);  // Q is positive semidefinite
+                  expansion.store_gradient(product, gradient.data() + first * P);
+                });
               });
   detail::require_no_overflow<double>(value, "loss_gradient");
   detail::require_no_overflow<double>(gradient, "loss_gradient");

@@ -37,7 +37,10 @@ class Moments:
 
 class Program:
     def __init__(
-        self, n_inputs: typing.SupportsInt | typing.SupportsIndex, instructions: collections.abc.Sequence[typing.Any]
+        self,
+        n_inputs: typing.SupportsInt | typing.SupportsIndex,
+        instructions: collections.abc.Sequence[typing.Any],
+        method: str = "auto",
     ) -> None: ...
     def evaluate(
         self,
@@ -65,6 +68,7 @@ class Program:
         modulus: typing.SupportsInt | typing.SupportsIndex = 0,
         constants: numpy.typing.NDArray[typing.Any] | None = None,
         n_threads: typing.SupportsInt | typing.SupportsIndex = 0,
+        support: bool = False,
     ) -> numpy.typing.NDArray[typing.Any]: ...
     def jacobian(
         self,
@@ -73,6 +77,7 @@ class Program:
         modulus: typing.SupportsInt | typing.SupportsIndex = 0,
         constants: numpy.typing.NDArray[typing.Any] | None = None,
         n_threads: typing.SupportsInt | typing.SupportsIndex = 0,
+        support: bool = False,
     ) -> numpy.typing.NDArray[typing.Any]: ...
     def jvp(
         self,
@@ -82,6 +87,7 @@ class Program:
         modulus: typing.SupportsInt | typing.SupportsIndex = 0,
         constants: numpy.typing.NDArray[typing.Any] | None = None,
         n_threads: typing.SupportsInt | typing.SupportsIndex = 0,
+        support: bool = False,
     ) -> numpy.typing.NDArray[typing.Any]: ...
     def loss_gradient(
         self,
@@ -89,7 +95,9 @@ class Program:
         gram: numpy.typing.NDArray[typing.Any],
         target: numpy.typing.NDArray[typing.Any],
         n_threads: typing.SupportsInt | typing.SupportsIndex = 0,
+        support: bool = False,
     ) -> tuple[typing.Any, ...]: ...
+    def support(self) -> numpy.typing.NDArray[numpy.uint32]: ...
     def vjp(
         self,
         theta: numpy.typing.NDArray[typing.Any],
@@ -98,6 +106,7 @@ class Program:
         modulus: typing.SupportsInt | typing.SupportsIndex = 0,
         constants: numpy.typing.NDArray[typing.Any] | None = None,
         n_threads: typing.SupportsInt | typing.SupportsIndex = 0,
+        support: bool = False,
     ) -> numpy.typing.NDArray[typing.Any]: ...
     def vjp_tangent(
         self,
@@ -107,6 +116,7 @@ class Program:
         ddcoef: numpy.typing.NDArray[typing.Any],
         out: numpy.typing.NDArray[typing.Any] | None = None,
         n_threads: typing.SupportsInt | typing.SupportsIndex = 0,
+        support: bool = False,
     ) -> numpy.typing.NDArray[typing.Any]: ...
     @property
     def degree(self) -> int: ...
@@ -120,6 +130,8 @@ class Program:
     def n_outputs(self) -> int: ...
     @property
     def n_params(self) -> int: ...
+    @property
+    def uses_circuit(self) -> bool: ...
 
 def available_isas() -> list[str]: ...
 def correlation(

@@ -13,5 +13,6 @@
 #include "polycore/product.hpp"
 #include "polycore/program.hpp"
 #include "polycore/rank.hpp"
+#include "polycore/support.hpp"
 #include "polycore/veronese.hpp"
 #include "polycore/version.hpp"

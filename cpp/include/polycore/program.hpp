@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "polycore/monomials.hpp"
+#include "polycore/support.hpp"
 
 namespace polycore {
 
@@ -60,6 +61,13 @@ struct MatMul {
 
 using Instruction = std::variant<Affine, Activation, Select, Add, MatMul>;
 
+/// The monomials of coefficient vectors: all of basis(), or only those of support().
+enum class Monomials { basis, support };
+
+/// How coefficients are computed: on dense forms, or as a circuit of those that can be non-zero. The results are the
+/// same, exactly in GF(p) and to rounding in floats; `automatic` is what promises to be faster.
+enum class Method { automatic, forms, circuit };
+
 /// A network as a straight-line program. Slot 0 holds the inputs, instruction k writes slot k + 1, the last slot is the
 /// output. Immutable and safe to share between threads.
 ///
@@ -77,7 +85,7 @@ class Program {
  public:
   /// std::invalid_argument for instructions that read a slot not yet written, positions outside their slot, sizes that
   /// do not fit the slots read, or widths below 1; std::overflow_error when a width or degree does not fit 32 bits.
-  Program(int n_inputs, std::vector<Instruction> instructions);
+  Program(int n_inputs, std::vector<Instruction> instructions, Method method = Method::automatic);
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
@@ -90,6 +98,11 @@ class Program {
   int degree() const;
   bool homogeneous() const;
   MonomialBasis basis() const { return MonomialBasis(n_inputs(), degree(), homogeneous()); }
+  /// The monomials that occur in some output, unless coefficients cancel; found on first use. std::overflow_error when
+  /// they are too many to be listed.
+  const MonomialSupport& support() const;
+  /// Whether coefficients are computed as a circuit; std::overflow_error if they should and it would be too large.
+  bool uses_circuit() const;
   /// Number of activation coefficients, all activations together: the length of `constants` in the GF(p) overloads.
   std::size_t n_constants() const;
   const std::vector<Instruction>& instructions() const;
@@ -104,26 +117,30 @@ class Program {
                     int n_threads = 0) const;
   /// Coefficients: out (batch, n_outputs, n_monomials).
   template <class T>
-  void expand(std::span<const T> theta, std::span<T> out, int n_threads = 0) const;
+  void expand(std::span<const T> theta, std::span<T> out, int n_threads = 0, Monomials on = Monomials::basis) const;
   /// Jacobian of expand: out (batch, n_outputs * n_monomials, n_params), rows output-major.
   template <class T>
-  void jacobian(std::span<const T> theta, std::span<T> out, int n_threads = 0) const;
+  void jacobian(std::span<const T> theta, std::span<T> out, int n_threads = 0, Monomials on = Monomials::basis) const;
   /// Jacobian times dtheta (batch, n_params).
   template <class T>
-  void jvp(std::span<const T> theta, std::span<const T> dtheta, std::span<T> out, int n_threads = 0) const;
+  void jvp(std::span<const T> theta, std::span<const T> dtheta, std::span<T> out, int n_threads = 0,
+           Monomials on = Monomials::basis) const;
   /// Transposed Jacobian (no conjugation) times dcoef (batch, n_outputs, n_monomials): out (batch, n_params).
   template <class T>
-  void vjp(std::span<const T> theta, std::span<const T> dcoef, std::span<T> out, int n_threads = 0) const;
+  void vjp(std::span<const T> theta, std::span<const T> dcoef, std::span<T> out, int n_threads = 0,
+           Monomials on = Monomials::basis) const;
 
   /// d/de vjp(theta + e dtheta, dcoef + e ddcoef) at e = 0: the tangent of the reverse sweep, which gives
   /// Hessian-vector products. Runs the reverse sweep over dual numbers.
   void vjp_tangent(std::span<const double> theta, std::span<const double> dtheta, std::span<const double> dcoef,
-                   std::span<const double> ddcoef, std::span<double> out, int n_threads = 0) const;
+                   std::span<const double> ddcoef, std::span<double> out, int n_threads = 0,
+                   Monomials on = Monomials::basis) const;
 
   /// Value and gradient in theta of sum_o <c_o - t_o, Q (c_o - t_o)> for c = expand(theta); gram Q (n_monomials,
   /// n_monomials) symmetric bit for bit, target t (n_outputs, n_monomials), value (batch), gradient (batch, n_params).
   void loss_gradient(std::span<const double> theta, std::span<const double> gram, std::span<const double> target,
-                     std::span<double> value, std::span<double> gradient, int n_threads = 0) const;
+                     std::span<double> value, std::span<double> gradient, int n_threads = 0,
+                     Monomials on = Monomials::basis) const;
 
   /// GF(p): theta and constants (the residues of all activation coefficients, concatenated) are canonical residues.
   struct Modular {
@@ -135,11 +152,14 @@ class Program {
                 int n_threads = 0) const;
   void evaluate_vjp(const Modular& field, Residues theta, Residues X, Residues dY, std::span<std::uint64_t> out,
                     int n_threads = 0) const;
-  void expand(const Modular& field, Residues theta, std::span<std::uint64_t> out, int n_threads = 0) const;
-  void jacobian(const Modular& field, Residues theta, std::span<std::uint64_t> out, int n_threads = 0) const;
-  void jvp(const Modular& field, Residues theta, Residues dtheta, std::span<std::uint64_t> out,
-           int n_threads = 0) const;
-  void vjp(const Modular& field, Residues theta, Residues dcoef, std::span<std::uint64_t> out, int n_threads = 0) const;
+  void expand(const Modular& field, Residues theta, std::span<std::uint64_t> out, int n_threads = 0,
+              Monomials on = Monomials::basis) const;
+  void jacobian(const Modular& field, Residues theta, std::span<std::uint64_t> out, int n_threads = 0,
+                Monomials on = Monomials::basis) const;
+  void jvp(const Modular& field, Residues theta, Residues dtheta, std::span<std::uint64_t> out, int n_threads = 0,
+           Monomials on = Monomials::basis) const;
+  void vjp(const Modular& field, Residues theta, Residues dcoef, std::span<std::uint64_t> out, int n_threads = 0,
+           Monomials on = Monomials::basis) const;
 
  private:
   std::unique_ptr<const detail::ProgramPlan> plan_;

@@ -82,8 +82,8 @@ std::vector<int> slots_of(const MatMul& product) { return {product.left, product
 
 }  // namespace
 
-ProgramPlan::ProgramPlan(int inputs, std::vector<Instruction> list)
-    : n_inputs(inputs), instructions(std::move(list)), units{inputs}, degrees{1} {
+ProgramPlan::ProgramPlan(int inputs, std::vector<Instruction> list, Method how)
+    : n_inputs(inputs), instructions(std::move(list)), method(how), units{inputs}, degrees{1} {
   if (inputs < 1) throw std::invalid_argument("`n_inputs` must be >= 1, got " + std::to_string(inputs));
   if (instructions.empty()) throw std::invalid_argument("`instructions` must not be empty");
   std::vector<bool> linear{true};  // slots that hold linear forms of the inputs

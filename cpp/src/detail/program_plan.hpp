@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "../kernels/kernel_table.hpp"
+#include "circuit.hpp"
 #include "lazy.hpp"
 #include "polycore/modular.hpp"
 #include "polycore/monomials.hpp"
@@ -118,10 +119,11 @@ struct DualNumber {
 /// whose expansion would not fit any memory.
 class ProgramPlan {
  public:
-  ProgramPlan(int n_inputs, std::vector<Instruction> instructions);
+  ProgramPlan(int n_inputs, std::vector<Instruction> instructions, Method method = Method::automatic);
 
   int n_inputs;
   std::vector<Instruction> instructions;
+  Method method;
   std::vector<Node> nodes;
   std::vector<int> units;    // per slot
   std::vector<int> degrees;  // per slot
@@ -142,6 +144,11 @@ class ProgramPlan {
   };
   const Products& products() const;
   const JacobianPlan& jacobian_plan() const;
+  /// The expansion as a circuit, where that is cheaper than dense forms, else null.
+  const Circuit* circuit() const;
+  /// The monomials that occur in some output, and their positions in the basis.
+  const MonomialSupport& support() const;
+  const std::vector<std::uint64_t>& support_positions() const;
 
   /// The constants in the ring of the (unused) pointer's type, with the closed forms that expansions need if `forms`.
   /// The closed forms are as large as the first hidden layer's polynomials: check sizes first.
@@ -166,6 +173,9 @@ class ProgramPlan {
 
   Lazy<Products> products_;
   Lazy<JacobianPlan> jacobian_;
+  Lazy<std::unique_ptr<const Circuit>> circuit_;
+  Lazy<MonomialSupport> support_;
+  Lazy<std::vector<std::uint64_t>> support_positions_;
   mutable std::mutex constants_mutex_;
   mutable std::shared_ptr<const RingConstants> real_[2], pair_[2], modular_[2];  // without and with closed forms
   mutable std::uint64_t modular_p_[2] = {};

@@ -38,6 +38,19 @@ struct RowGroup {
   std::uint8_t fresh;    // nothing was written to these c before: products that overwrite need not read them
 };
 
+/// A product of two scalars, in a sum of such.
+struct GateTerm {
+  std::uint32_t first, second;
+};
+
+/// Gates of one shape: gate first + k is 2 (sum of n_doubled products) + (sum of n_plain products), its terms those
+/// from first_term + k (n_doubled + n_plain) on.
+struct GateGroup {
+  std::uint32_t first, count;
+  std::uint32_t n_doubled, n_plain;
+  std::size_t first_term;
+};
+
 /// Monomials first <= k < first + count: variable `var` times the monomials from `parent` on.
 struct MonomialRun {
   std::size_t first, parent, count;
@@ -109,6 +122,10 @@ struct RingKernels {
   /// dst[c * dst_stride + r] = src[r * src_stride + c]
   void (*transpose)(std::size_t rows, std::size_t columns, const void* src, std::size_t src_stride, void* dst,
                     std::size_t dst_stride);
+
+  /// Gates of an arithmetic circuit, in order: c[to[gate]] (+)= the sum of products a[first] b[second] of its terms.
+  void (*evaluate_gates)(const GateGroup* groups, std::size_t n_groups, const std::uint32_t* to, const GateTerm* terms,
+                         const void* a, const void* b, void* c, bool accumulate, const ModulusData* context);
 };
 
 /// GF(p) for elimination, p < 2^31 or p an odd prime below 2^61.

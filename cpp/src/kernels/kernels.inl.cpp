@@ -18,6 +18,7 @@ namespace {
 // clang-format off
 #include "rings.inl.hpp"
 #include "transpose.inl.hpp"
+#include "circuit.inl.hpp"
 #include "ring_kernels.inl.hpp"
 #include "data_kernels.inl.hpp"
 #include "elimination.inl.hpp"

@@ -2,11 +2,6 @@
 // The kernels of RingKernels, written once for every ring policy. Included by kernels.inl.cpp only.
 
 template <class R>
-constexpr int kElement = R::C * R::L;  // scalars of one element
-template <class R>
-constexpr int kPasses = R::L / R::W;
-
-template <class R>
 void pack(const void* src, std::size_t lane_stride, std::size_t n_lanes, std::size_t count, void* dst) {
   auto* in = static_cast<const typename R::T*>(src);
   auto* out = static_cast<typename R::T*>(dst);
@@ -66,12 +61,6 @@ void broadcast(const void* src, std::size_t count, void* dst) {
 }
 
 // ---- affine -------------------------------------------------------------------------------------
-
-/// An integer as a type.
-template <int N>
-struct Count {
-  constexpr int operator()() const { return N; }
-};
 
 template <class R, int Rows, int Columns>
 inline __attribute__((always_inline)) void affine_tile(std::size_t n_in, std::size_t length, const typename R::T* w,
@@ -730,5 +719,6 @@ constexpr RingKernels ring_kernels() {
           scale_by<R>,
           add<R>,
           matmul<R>,
-          transpose_elements<R>};
+          transpose_elements<R>,
+          evaluate_gates<R>};
 }

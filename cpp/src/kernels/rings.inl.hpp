@@ -117,3 +117,14 @@ using C128 = PairRing<double, 1, 1, -1>;
 using C128Lanes = PairRing<Doubles, kLanes, kDoubles, -1>;
 using Dual = PairRing<double, 1, 1, 0>;
 using DualLanes = PairRing<Doubles, kLanes, kDoubles, 0>;
+
+template <class R>
+constexpr int kElement = R::C * R::L;  // scalars of one element
+template <class R>
+constexpr int kPasses = R::L / R::W;
+
+/// An integer as a type.
+template <int N>
+struct Count {
+  constexpr int operator()() const { return N; }
+};
