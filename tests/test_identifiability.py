@@ -554,3 +554,113 @@ def test_bad_keywords(keyword: str, value: Any) -> None:
 def test_bad_widths(widths: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="widths"):
         pc.activation_threshold(widths)
+
+
+# -- convolutions, attention, and other programs ----------------------------------------------------------------------
+
+
+def most_frequent_fibre(net: pc.Network, p: int) -> int:
+    """How many parameter vectors over GF(p) have the same function, most often, among those without a zero.
+
+    All vectors are tried, so this knows no theorem.
+    """
+    everything = np.ascontiguousarray(np.indices((p,) * net.n_params, dtype=np.uint64).reshape(net.n_params, -1).T)
+    rng = np.random.default_rng(0)
+    hashes = rng.integers(2**63, size=(net.n_outputs * net.basis.n_monomials, 1), dtype=np.uint64)
+    some = np.array_split(everything, len(everything) // 10_000 + 1)
+    functions = np.concatenate([net.expand(part, modulus=p).reshape(len(part), -1) @ hashes for part in some])
+    chosen = rng.permutation(np.flatnonzero(everything.all(axis=1)))[:40]
+    sizes = Counter(int((functions == functions[i]).sum()) for i in chosen)
+    return sizes.most_common(1)[0][0]
+
+
+@pytest.mark.parametrize(
+    ("net", "p", "orbit", "decompositions"),
+    [
+        (pc.CNN((2, 2), 2), 11, 10, 1),
+        (pc.CNN((2, 3), 2, n_inputs=6), 7, 6, 1),
+        (pc.CNN((3, 2), 2, stride=2), 7, 6, 1),
+        (pc.CNN((2, 2), 3, stride=(2, 1)), 11, 10, 1),
+        (pc.CNN((2, 1, 2), 2), 7, 6 * 6, 1),
+        (pc.CNN((2, 2, 2), 2), 5, 4 * 4, 1),
+        (pc.CNN(((1, 2), (2, 1)), 2), 11, 10, 1),
+        (pc.CNN((3, 2), [0, 1, 1], stride=2), 7, 1, 1),
+        (pc.CNN((2, 2), [0, 1, 1]), 11, 1, 1),
+        (pc.CNN((2, 2, 2), [0, 1, 1]), 5, 1, 1),
+        (pc.CNN((2, 2), [3, 1, 2]), 11, 1, 1),
+        (pc.CNN((2, 2), [0, 1, 0, 1]), 11, 2, 1),  # odd: signs
+        (pc.CNN((2, 2), [3, 0, 1, 0, 1]), 11, 2, 1),  # even: signs
+        (pc.CNN((2, 2), [0, 1, 0, 0, 1]), 7, 1, 3),  # λ³ = 1
+        (pc.CNN((2, 2), [1, 0, 1]), 11, 1, 2),  # the constant fixes λ² = 1
+        (pc.LightningAttention(2, 1, 1, 2), 5, 4 * 4, 2),  # (v·x) (k·x) (q·y)
+        (pc.LightningAttention(1, 1, 2, 2), 7, 6 * 6, 1),
+        (pc.LightningAttention(1, 2, 1, 2), 5, 4 * (24 * 5), 1),  # GL(2) acts freely but for stabilisers of order 4
+        (pc.LightningAttention(2, 1, 2, 2), 5, 4 * 4, 1),
+    ],
+    ids=repr,
+)
+def test_fibres_over_finite_fields(net: pc.Network, p: int, orbit: int, decompositions: int) -> None:
+    """By brute force: one orbit if "global", several if "finite"."""
+    result = pc.identifiability(net)
+    assert result.proved
+    assert (result.verdict == "global") == (decompositions == 1)
+    assert most_frequent_fibre(net, p) == orbit * decompositions
+
+
+def test_linear_convolutions_are_not_unique() -> None:
+    """Strides 1: which roots of the product belong to which filter is open."""
+    result = pc.identifiability(pc.CNN((3, 2), 1))
+    assert (result.verdict, result.proved) == ("finite", True)
+    assert "net.symmetries()" in result.up_to
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_structure_theorems_agree_with_ranks(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n_layers = int(rng.integers(2, 5))
+    choices = (2, 3, [0, 1, 1], [1, 1, 1], [0, 1, 0, 1], [1, 0, 0, 1], [0, 1, 0, 0, 1], [0, 0, 1, 0, 0, 1])
+    choices += (pc.GenericActivation(2), pc.GenericActivation(3))
+    activation = tuple(choices[i] for i in rng.integers(0, len(choices), n_layers - 1))
+    filters, strides = rng.integers(1, 5, n_layers).tolist(), rng.integers(1, 3, n_layers).tolist()
+    net = pc.CNN(filters, activation, strides)
+    by_theorem, by_rank = pc.identifiability(net), pc.identifiability(net, method="rank")
+    assert by_theorem.verdict in ("finite", "global")
+    assert (by_rank.verdict, by_rank.proved) == ("finite", True)
+
+
+def test_windows_that_share_all_inputs() -> None:
+    """No input belongs to a window: a (x + b y)² + c (y + b x)² has other symmetries than scalings."""
+    square = (0, 0, 1)
+    both = ((0, 1), (1, 0))
+    net = pc.Network(Program(2, [Affine(0, 1, windows=both), Activation(1, square), Affine(2, 1)]))
+    assert not any("[S, R]" in check.name for check in pc.identifiability(net).checks)
+    # One input of each window's own, but the other way round for each output.
+    windows = ((0, 1), (1, 2))
+    net = pc.Network(
+        Program(3, [Affine(0, 1, windows=windows), Activation(1, square), Affine(2, 1, windows=((1, 0),))])
+    )
+    assert pc.identifiability(net).verdict == "global"
+
+
+def test_several_layers_of_attention_are_finite() -> None:
+    for d, a, n_layers in ((2, 1, 2), (2, 2, 2), (3, 2, 3)):
+        net = pc.LightningAttention(d, a, n_tokens=2, n_layers=n_layers)
+        result = pc.identifiability(net)
+        assert (result.verdict, result.proved) == ("finite", True)
+        assert result.scalings == net.symmetries().orbit_dimension == result.fibre_dimension
+
+
+def test_one_token_sees_the_symmetric_part() -> None:
+    result = pc.identifiability(pc.LightningAttention(3, 2, 2, 1))
+    assert (result.verdict, result.proved) == ("not", True)
+    assert any("symmetric part" in check.statement for check in result.checks)
+    # (v·x) (k·x) (q·x): the factors may change places.
+    assert pc.identifiability(pc.LightningAttention(3, 1, 1, 1)).verdict == "finite"
+
+
+def test_residual_networks_by_rank() -> None:
+    net = pc.Sequential(pc.Residual(pc.Affine(2), pc.Activation(3), pc.Affine(2)), n_inputs=2)
+    result = pc.identifiability(net)
+    assert (result.verdict, result.scalings) == ("finite", 2)
+    wide = pc.Sequential(pc.Residual(pc.Affine(9), pc.Activation(2), pc.Affine(2)), n_inputs=2)
+    assert (pc.identifiability(wide).verdict, pc.identifiability(wide).proved) == ("not", True)

@@ -15,6 +15,10 @@ Finkel : B. Finkel, J. I. Rodriguez, C. Wu, T. Yahl, Activation degree threshold
 AH : J. Alexander, A. Hirschowitz, Polynomial interpolation in several variables, J. Algebraic Geom. 4 (1995).
 DR : Dao, Rodriguez, 2026.
 SMK : V. Shahverdi, G. L. Marchetti, K. Kohn, 2025.
+SMK24 : V. Shahverdi, G. L. Marchetti, K. Kohn, On the geometry and optimization of polynomial convolutional networks,
+    arXiv:2410.00722.
+HMK : N. W. Henry, G. L. Marchetti, K. Kohn, Geometry of lightning self-attention: identifiability and dimension,
+    arXiv:2408.17221.
 UBDC : K. Usevich, R. Borsoi, C. Dérand, M. Clausel, Identifiability of deep polynomial neural networks, NeurIPS 2025.
 """
 
@@ -186,6 +190,59 @@ def test_every_binary_quadratic_is_reached():
     A, B, C = Fraction(3), Fraction(-5), Fraction(11)
     reached = net.expand([1, B / A, 0, 1, A, C - B * B / A], dtype=object)
     assert reached.tolist() == [[A, 2 * B, C]]
+
+
+CONVOLUTIONS = [
+    # filters, activation, stride, n_inputs, dimension, source
+    ((3, 2), [0, 1, 1], (2, 1), None, 5, "SMK, z^2 + z"),
+    ((3, 2), 2, (2, 1), None, 4, "SMK24"),
+    ((2, 2), 2, 1, None, 3, "SMK24"),
+    ((2, 2), 3, 1, 6, 3, "SMK24, several outputs"),
+    ((2, 3, 2), 2, 1, None, 5, "SMK24"),
+    ((4, 3, 3), 2, (2, 1, 1), None, 8, "SMK24"),
+    ((3, 2, 2), pc.GenericActivation(2), 1, None, 7, "SMK, generic"),
+]
+
+
+@pytest.mark.parametrize(("filters", "activation", "stride", "n_inputs", "dimension", "source"), CONVOLUTIONS)
+def test_dimension_of_convolutional_networks(filters, activation, stride, n_inputs, dimension, source):
+    """Monomials: sum of the filter sizes minus layers plus one; generic polynomials: that sum."""
+    net = pc.CNN(filters, activation, stride, n_inputs)
+    result = pc.dimension(net)
+    assert (result.dimension, result.proved) == (dimension, True)
+    concrete = net.specialize(0) if net.program.is_generic else net
+    assert jacobian_rank(concrete) == dimension
+
+
+ATTENTION = [
+    # d, a, d', t, layers, dimension, source
+    (2, 2, 1, 2, 1, 5, "Kohn"),
+    (2, 1, 1, 2, 1, 4, "HMK"),
+    (3, 2, 3, 2, 1, 8 + 9 - 1, "HMK"),
+    (3, 3, 2, 3, 1, 9 + 6 - 1, "HMK"),
+    (2, 4, 2, 2, 1, 4 + 4 - 1, "HMK, a replaced by d"),
+    (2, 1, 2, 2, 2, 2 * 3 + 4 - 2, "HMK, two layers"),
+    (2, 2, 2, 2, 2, 2 * 4 + 4 - 2, "HMK, two layers"),
+]
+
+
+@pytest.mark.parametrize(("d", "a", "d_out", "t", "layers", "dimension", "source"), ATTENTION)
+def test_dimension_of_lightning_attention(d, a, d_out, t, layers, dimension, source):
+    """a (2 d - a) + d d' - 1 with a = min(a, d), t >= 2; l layers of equal width: l a (2 d - a) + d^2 - l."""
+    net = pc.LightningAttention(d, a, d_out, t, layers)
+    result = pc.dimension(net)
+    assert (result.dimension, result.proved) == (dimension, True)
+    assert result.fibre_dimension == net.symmetries().orbit_dimension
+    if net.basis.n_monomials < 1000:
+        assert jacobian_rank(net) == dimension
+
+
+def test_the_span_of_attention_of_the_slides():
+    """Kohn: a = d = t = 2, d' = 1 has dimension 5 in a span of 6 coordinates, a hypersurface."""
+    net = pc.LightningAttention(2, 2, 1, 2)
+    assert pc.dimension(net).dimension == 5
+    coefficients = net.expand(net.random_params(0, (20,), modulus=P), modulus=P).reshape(20, -1)
+    assert flint.nmod_mat(*coefficients.shape, coefficients.reshape(-1).tolist(), P).rank() == 6
 
 
 def test_cubics_that_need_complex_weights():
