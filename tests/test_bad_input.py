@@ -1563,7 +1563,7 @@ def public_callables() -> dict[str, Any]:
 # Results, made by functions of this table and not by hand; and the report's own methods, attacked below.
 RESULTS = {"ActivationThreshold", "DimensionResult", "Identifiability"}
 RESULTS |= {"Architectures", "Decrement", "FillingWidths", "MinimalFilling", "SweepResult"}
-RESULTS |= {"Hypothesis", "PointAnalysis", "RedundantUnit"}
+RESULTS |= {"AttentionRanks", "FilterEnds", "Hypothesis", "PointAnalysis", "RedundantUnit"}
 RESULTS |= {"IndependenceBound", "JacobianRank", "LinearIndependence"}
 RESULTS |= {"Equations", "LinearSpan"}
 RESULTS |= {"Symmetry", "SymmetryFactor"}

@@ -329,3 +329,249 @@ def test_bad_arguments() -> None:
         pc.analyze_point(net, range(6), tol=1e-6)
     with pytest.raises(ValueError, match="specialize"):
         pc.analyze_point(pc.MLP((2, 2, 1), pc.GenericActivation(2)), np.ones(6))
+
+
+# -- convolutions -----------------------------------------------------------------------------------------------------
+
+CNNS = [
+    pc.CNN((3, 2), 2),
+    pc.CNN((3, 3), 3, stride=2),
+    pc.CNN((2, 3, 2), 2),
+    pc.CNN((3, 2, 2), 2, stride=(1, 2, 1), n_inputs=9),
+    pc.CNN((3, 3), [0, 1, 1]),
+    pc.CNN((2, 2, 2), [0, 2, 0, 1]),
+    pc.CNN(((2, 2), (2, 2)), 2),
+    pc.CNN(((2, 3), (1, 2)), [0, 1, 2], stride=(1, 2), n_inputs=(3, 7)),
+    pc.CNN((3, 2), 2, n_inputs=(6, 2), channels=(1, 2)),
+]
+
+
+def sparse_filters(net: pc.Network, rng: np.random.Generator) -> Array:
+    """Parameters with many zeros, but no filter zero."""
+    while True:
+        arrays = net.unpack(integers(net.n_params, rng))
+        for array in arrays.values():
+            array *= (rng.random(array.shape) < 0.6).astype(int).astype(object)
+        if all(array.any() for array in arrays.values()):
+            return pack(net, arrays)
+
+
+@pytest.mark.parametrize("net", CNNS, ids=repr)
+def test_the_rank_of_convolutions_is_constant(net: pc.Network) -> None:
+    """The parametrisation is regular wherever no filter is zero (arXiv:2410.00722); singular points are nodes."""
+    rng = np.random.default_rng(11)
+    verdicts = set()
+    for _ in range(12):
+        found = check(net, sparse_filters(net, rng))
+        assert found.rank_drop == 0
+        verdicts.add(found.verdict)
+        assert (found.verdict, found.kind) == (("singular", "node") if found.positions > 1 else ("smooth", ""))
+        assert found.proved
+        if found.positions > 1:
+            assert found.filters
+            assert found.tangent_dimension > found.generic_rank
+            assert found.is_proper_subnetwork
+    assert "smooth" in verdicts
+
+
+@pytest.mark.parametrize("net", [n for n in CNNS if len(n.unpack(range(n.n_params))) == 2 and n.n_params < 8], ids=repr)
+def test_positions_of_filters_by_brute_force(net: pc.Network) -> None:
+    """All ways to put the non-zero parts of two filters elsewhere, compared by their exact coefficients."""
+    rng = np.random.default_rng(12)
+    several = 0
+    for _ in range(30):
+        theta = sparse_filters(net, rng)
+        coef = net.expand(theta, dtype=object)
+        arrays = net.unpack(theta)
+        count = 0
+        for first in translates(arrays["W1"]):
+            for second in translates(arrays["W2"]):
+                other = pack(net, {"W1": first, "W2": second})
+                count += bool((net.expand(other, dtype=object) == coef).all())
+        assert check(net, theta).positions == count >= 1
+        several += count > 1
+    assert several
+
+
+def translates(array: Array) -> list[Array]:
+    """An array shifted along all of its axes, what is shifted out being zero."""
+    found = []
+    ranges = [range(-n + 1, n) for n in array.shape]
+    for shift in np.ndindex(*[len(r) for r in ranges]):
+        moved = 0 * array
+        steps = [r[i] for r, i in zip(ranges, shift)]
+        kept = True
+        for index in np.ndindex(*array.shape):
+            target = tuple(i + s for i, s in zip(index, steps))
+            if all(0 <= t < n for t, n in zip(target, array.shape)):
+                moved[target] = array[index]
+            elif array[index]:
+                kept = False
+        if kept:
+            found.append(moved)
+    return found
+
+
+def test_ends_of_filters() -> None:
+    net = pc.CNN((4, 3), 2, stride=2)
+    theta = np.array([0, 2, 3, 0, 0, 5, 0], dtype=object)
+    found = check(net, theta)
+    assert [(f.weights, f.start, f.stop, f.zero) for f in found.filters] == [
+        ("W1", (1,), (3,), False),
+        ("W2", (1,), (2,), False),
+    ]
+    assert found.subnetwork is not None
+    assert found.subnetwork.n_params == 3
+    assert found.sub_dimension is not None
+    assert found.sub_dimension.dimension == 2
+    assert found.positions == 1  # the first filter would have to move by the stride
+    assert check(net, np.array([2, 3, 0, 0, 0, 5, 0], dtype=object)).positions == 2
+    noisy = pc.analyze_point(net, theta.astype(float) + 1e-12)
+    assert noisy.filters == found.filters
+    assert noisy.verdict == found.verdict
+    zero = check(net, np.array([0, 0, 0, 0, 1, 5, 0], dtype=object))
+    assert zero.filters[0].zero
+    assert (zero.verdict, zero.kind) == ("singular", "vertex")
+
+
+def test_channels_are_units() -> None:
+    net = pc.CNN((2, 2), 3, channels=(3, 2), n_inputs=(4, 2))
+    arrays = net.unpack(integers(net.n_params, np.random.default_rng(13)))
+    arrays["W1"][2] = -2 * arrays["W1"][1]
+    arrays["W2"][:, 0] = 0
+    found = check(net, pack(net, arrays))
+    assert [(u.unit, u.kind) for u in found.inactive] == [(0, "silent")]
+    assert [(u.unit, u.kind, u.relation) for u in found.redundant] == [(2, "multiple", ((1, -8),))]
+    assert found.subnetwork == pc.Network(pc.CNN((2, 2), 3, channels=(1, 2), n_inputs=(4, 2)).program)
+    assert (found.verdict, found.kind) == ("singular", "cusp")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "stride"), [((2, 2), 1), ((3, 2), 1), ((3, 3), 1), ((2, 2, 2), 1), ((2, 3, 2), 1), ((2, 2, 2), (1, 2, 1))]
+)
+def test_linear_convolutions_factor_over_the_reals(sizes: tuple[int, ...], stride: Any) -> None:
+    """Stride 1: perturbed polynomials are functions of the network, or not, by the number of their real roots."""
+    net = pc.CNN(sizes, 1, stride=stride)
+    rng = np.random.default_rng(14)
+    seen = set()
+    for _ in range(25):
+        theta = np.asarray(rng.integers(-2, 3, net.n_params)).astype(object)
+        arrays = net.unpack(theta)
+        if not all(w.any() for w in arrays.values()):
+            continue
+        found = check(net, theta)
+        seen.add(found.verdict)
+        step = 1 if stride == 1 else 2  # of the third filter
+        pair = np.convolve(arrays["W1"], arrays["W2"]).astype(float)
+        if len(sizes) == 3 and step == 1:
+            pair = np.convolve(pair, arrays["W3"].astype(float))
+        if step == 2 and found.verdict not in ("smooth", "boundary"):
+            assert found.verdict in ("singular", "undecided")
+            continue
+        needed = sum(size % 2 == 0 for size in (sizes if step == 1 else sizes[:2]))
+        inside = []
+        for _ in range(200):
+            near = pair + 1e-5 * rng.standard_normal(len(pair))
+            roots = np.roots(near)
+            inside.append(np.count_nonzero(np.abs(roots.imag) < 1e-9) >= needed)
+        assert found.verdict == ("smooth" if all(inside) else "boundary"), theta
+    assert "smooth" in seen
+    assert ("boundary" in seen) == (sum(size % 2 == 0 for size in sizes[: 3 if stride == 1 else 2]) > 1)
+
+
+def test_linear_strides_with_factors_that_can_move() -> None:
+    """(1 + x²)(1 + x²) with stride 2: the factor belongs to either filter, and nothing is claimed."""
+    net = pc.CNN((3, 2), 1, stride=2)
+    assert check(net, np.array([1, 0, 1, 1, 1], dtype=object)).verdict == "undecided"
+    smooth = check(net, np.array([1, 1, 1, 1, 1], dtype=object))
+    assert (smooth.verdict, smooth.proved) == ("smooth", True)
+    two = check(net, np.array([1, 2, 0, 0, 3], dtype=object))  # has one position only
+    assert two.verdict == "smooth"
+    node = check(net, np.array([0, 0, 1, 3, 0], dtype=object))
+    assert (node.verdict, node.kind, node.positions) == ("singular", "node", 2)
+
+
+# -- attention --------------------------------------------------------------------------------------------------------
+
+
+def low_rank(shape: tuple[int, int], rank: int, rng: np.random.Generator) -> Array:
+    return np.asarray(integers((shape[0], rank), rng) @ integers((rank, shape[1]), rng) + np.zeros(shape, dtype=object))
+
+
+@pytest.mark.parametrize(
+    ("d", "a", "d_out", "n_tokens"),
+    [(2, 2, 1, 2), (3, 2, 2, 2), (3, 3, 2, 3), (2, 3, 2, 2), (3, 1, 1, 2), (3, 1, 2, 2)],
+)
+def test_one_head_of_attention(d: int, a: int, d_out: int, n_tokens: int) -> None:
+    """A = KᵀQ and V of all ranks against the classification by factors, and the tangent spaces at both factors."""
+    net = pc.LightningAttention(d, a, d_out, n_tokens=n_tokens)
+    rng = np.random.default_rng(15)
+    bound = min(a, d)
+    for rank in range(1, bound + 1):
+        for value_rank in range(1, min(d, d_out) + 1):
+            arrays = net.unpack(integers(net.n_params, rng, 99))
+            arrays["Q1"], arrays["V1"] = low_rank((a, d), rank, rng), low_rank((d_out, d), value_rank, rng)
+            found = check(net, pack(net, arrays))
+            heads = [(h.keys, h.key_rank, h.value_rank) for h in found.heads]
+            assert heads == [("K1", rank, value_rank)] * ((rank, value_rank) != (bound, min(d, d_out)))
+            exchangeable = rank == value_rank == 1 and (bound > 1 or d_out > 1)
+            if rank < bound < d:
+                expected = ("singular", "cusp")
+            elif exchangeable:
+                expected = ("singular", "node")
+            else:
+                expected = ("smooth", "")
+            assert (found.verdict, found.kind) == expected
+            assert found.proved
+            if expected[1] == "node":
+                assert found.tangent_dimension > found.generic_rank
+            if expected[0] == "smooth":
+                assert found.tangent_dimension == found.generic_rank
+    assert found.rank_drop == 0
+
+
+def test_boundary_points_of_attention() -> None:
+    """V = α lᵀ and KᵀQ = l βᵀ: the rank drops, and nearby functions of the closure have complex factors only."""
+    rng = np.random.default_rng(16)
+    for d, a, d_out in [(2, 2, 1), (3, 3, 2), (3, 1, 1), (3, 2, 2)]:
+        net = pc.LightningAttention(d, a, d_out, n_tokens=2)
+        form = integers((1, d), rng)
+        keys, queries, values = integers((a, 1), rng) @ form, integers((a, d), rng), integers((d_out, 1), rng) @ form
+        found = check(net, pack(net, {"K1": keys, "Q1": queries, "V1": values}))
+        assert (found.verdict, found.kind, found.proved) == ("boundary", "cusp", True)
+        assert found.rank_drop > 0
+        floats = pc.analyze_point(net, found.theta.astype(float) * (1 + 1e-13))
+        assert (floats.verdict, floats.kind) == (found.verdict, found.kind)
+        assert floats.heads == found.heads
+
+
+def test_heads_that_are_zero_are_left_out() -> None:
+    net = pc.LightningAttention(2, 2, 2, n_tokens=2, n_heads=3)
+    arrays = net.unpack(integers(net.n_params, np.random.default_rng(17)))
+    arrays["V1_2"] *= 0
+    arrays["K1_3"] *= 0
+    found = check(net, pack(net, arrays))
+    assert found.subnetwork == pc.LightningAttention(2, 2, 2, n_tokens=2)
+    assert [h.keys for h in found.heads] == ["K1_2", "K1_3"]
+    assert found.is_proper_subnetwork
+
+
+def test_more_keys_than_features_change_nothing() -> None:
+    net = pc.LightningAttention(2, 4, 2, n_tokens=2)
+    found = check(net, integers(net.n_params, np.random.default_rng(18)))
+    assert found.subnetwork == pc.LightningAttention(2, 2, 2, n_tokens=2)
+    assert not found.is_proper_subnetwork
+    assert not found.heads
+    assert found.verdict == "smooth"
+
+
+def test_skip_connections() -> None:
+    """Units inside a residual block; whatever else there is, ranks are exact."""
+    block = pc.Residual(pc.Affine(3), pc.Activation(3), pc.Affine(3))
+    net = pc.Sequential(block, pc.Activation(2), pc.Affine(2), n_inputs=3)
+    arrays = net.unpack(integers(net.n_params, np.random.default_rng(19)))
+    assert check(net, pack(net, arrays)).subnetwork is None
+    arrays["W1"][2] = 2 * arrays["W1"][0]
+    found = check(net, pack(net, arrays))
+    assert [(u.unit, u.relation) for u in found.redundant] == [(2, ((0, 8),))]
+    assert (found.verdict, found.kind) == ("singular", "cusp")

@@ -32,7 +32,7 @@ from .recovery import Recovery
 from .report import Report, report
 from .spans import LinearSpan
 from .specs import network
-from .singularities import Hypothesis, PointAnalysis, RedundantUnit, analyze_point
+from .singularities import AttentionRanks, FilterEnds, Hypothesis, PointAnalysis, RedundantUnit, analyze_point
 from .sweep import SweepResult, sweep, sweep_rows
 from .symmetries import Symmetry, SymmetryFactor, SymmetryGroup
 from .thresholds import ActivationThreshold, activation_threshold
@@ -48,12 +48,14 @@ __all__ = [
     "Affine",
     "Architectures",
     "Attention",
+    "AttentionRanks",
     "ConditionWarning",
     "Conv",
     "Decrement",
     "DimensionResult",
     "Equations",
     "FillingWidths",
+    "FilterEnds",
     "GenericActivation",
     "GramOperator",
     "Hypothesis",

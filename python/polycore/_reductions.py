@@ -721,9 +721,7 @@ def _filter_step(state: Parametrised, threshold: Threshold) -> tuple[Step, Param
     """Zeros at the ends of a filter."""
     for layer in convolutions(state.program) or ():
         low, high = filter_support(state, layer, threshold)
-        if state.affine(layer.instruction).windows is None or all(
-            a == 0 and b == n for a, b, n in zip(low, high, layer.extent)
-        ):
+        if all(a == 0 and b == n for a, b, n in zip(low, high, layer.extent)):
             continue
         kept = places_within(layer, low, high)
         columns = np.sort(np.array([c for place in kept for c in layer.columns[place]], dtype=np.intp))
@@ -776,6 +774,16 @@ def _head_step(state: Parametrised, threshold: Threshold) -> tuple[Step, Paramet
         if max(1, right.shape[0]) < min(values.shape):
             return ValueStep(head, right.shape[0], state), factor_affine(state, head.value, left, right)
     return None
+
+
+def head_ranks(state: Parametrised, head: AttentionHead, threshold: Threshold) -> tuple[int, int]:
+    """Ranks of KᵀQ and of V."""
+    product = state.weights[head.key].T @ state.weights[head.query]
+    values = state.weights[head.value]
+    return (
+        len(rank_factorisation(product, _size_of_product(state, head), threshold)[1]),
+        len(rank_factorisation(values, largest(values), threshold)[1]),
+    )
 
 
 def _size_of_product(state: Parametrised, head: AttentionHead) -> Any:

@@ -20,20 +20,27 @@ where
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from fractions import Fraction
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _backend
-from ._reductions import LinearStep, Reduction, Threshold, UnitStep, exactly, rank_factorisation, reduce
-from ._rings import Numbers
+from ._reductions import (
+    HeadStep,
+    KeyStep,
+    LinearStep,
+    Reduction,
+    Threshold,
+    UnitStep,
+    exactly,
+    filter_support,
+    head_ranks,
+    reduce,
+)
+from ._tangents import Tangents, fibre_at_least
 from ._validation import (
     FLOAT64,
     _describe,
@@ -43,44 +50,32 @@ from ._validation import (
     as_rational_array,
     as_real,
     as_real_array,
-    as_residues,
     as_rng,
     check_shape,
-    check_size,
     check_threads,
 )
+from ._verdicts import Hypothesis, Judge
 from .dimension import DimensionResult, dimension
 from .jacobian_rank import JacobianRank, jacobian_rank
-from .modular import WORD_PRIMES
-from .networks import MLP, Network
-from .program import Affine, Program
-from .rank import echelon, modular_rank
-from .structure import DenseChain, Parametrised, dense_chain, hidden_layers
-from .symmetries import action_prime, infinitesimal_action
+from .networks import MLP, LightningAttention, Network
+from .program import Program
+from .structure import (
+    Parametrised,
+    attention_heads,
+    convolutions,
+    dense_chain,
+    hidden_layers,
+    is_single_attention,
+)
 
-__all__ = ["Hypothesis", "PointAnalysis", "RedundantUnit", "analyze_point"]
+__all__ = ["AttentionRanks", "FilterEnds", "Hypothesis", "PointAnalysis", "RedundantUnit", "analyze_point"]
 
 Array = NDArray[Any]
 
 DEFAULT_TOLERANCE = 1e-9
-# Points of the fibre that are tried before their tangent spaces are taken to span no more.
-_QUIET_POINTS = 3
-_MAX_POINTS = 40
-# Rules that compare as many functions, or directions, as the dimension are tried up to this dimension.
-_MAX_SPAN = 500
-# Symmetric matrices of this size are brought to echelon form in rational numbers.
-_MAX_MATRIX = 64
-_MAX_ENTRIES = 2**22
 
 
 # --- results ----------------------------------------------------------------------------------------------------------
-
-
-class Hypothesis(NamedTuple):
-    """Something that a theorem asks for, and whether it is so: None where that is not known."""
-
-    statement: str
-    holds: bool | None
 
 
 @dataclass(frozen=True)
@@ -125,6 +120,64 @@ class RedundantUnit:
 
 
 @dataclass(frozen=True)
+class FilterEnds:
+    """A convolution whose filters have zeros at an end, or are zero.
+
+    Attributes
+    ----------
+    weights : str
+        The array of `Network.unpack` with its filters.
+    extent : tuple of int
+        (length,) or (height, width).
+    start, stop : tuple of int
+        Along each axis the filters are zero outside start <= place < stop.
+    zero : bool
+        Whether they are zero altogether.
+    """
+
+    weights: str
+    extent: tuple[int, ...]
+    start: tuple[int, ...]
+    stop: tuple[int, ...]
+    zero: bool
+
+    def __repr__(self) -> str:
+        if self.zero:
+            return f"{self.weights} is zero"
+        ranges = " × ".join(f"{a}…{b - 1}" if b > a + 1 else f"{a}" for a, b in zip(self.start, self.stop))
+        return f"{self.weights} of length {_times(self.extent)} is zero outside place {ranges}"
+
+
+@dataclass(frozen=True)
+class AttentionRanks:
+    """A head of attention with KᵀQ or V of less than the largest possible rank.
+
+    Attributes
+    ----------
+    keys, values : str
+        The arrays K and V of `Network.unpack`.
+    key_rank, value_rank : int
+        Ranks of KᵀQ and of V.
+    full_key_rank, full_value_rank : int
+        Those of almost all heads of this size.
+    """
+
+    keys: str
+    values: str
+    key_rank: int
+    value_rank: int
+    full_key_rank: int
+    full_value_rank: int
+
+    def __repr__(self) -> str:
+        name = self.keys[1:]
+        return (
+            f"K{name}ᵀQ{name} has rank {self.key_rank} of {self.full_key_rank}, "
+            f"{self.values} rank {self.value_rank} of {self.full_value_rank}"
+        )
+
+
+@dataclass(frozen=True)
 class PointAnalysis:
     """What `analyze_point` finds.
 
@@ -145,6 +198,13 @@ class PointAnalysis:
     inactive, redundant : tuple of RedundantUnit
         Units whose value is constant or not read, and units that are combinations of others; each can be left out after
         those before it.
+    filters : tuple of FilterEnds
+        Convolutions with zeros at the ends of their filters.
+    heads : tuple of AttentionRanks
+        Heads of attention that lack rank.
+    positions : int
+        In how many positions of its filters a convolutional network with one channel has this function: more than one
+        where zeros at the ends let filters shift against each other. 1 for other networks.
     subnetwork : Network or None
         The smallest network found that has the function, None if it is the network itself.
     sub_theta : ndarray or None
@@ -175,7 +235,8 @@ class PointAnalysis:
     dimension : DimensionResult
         The dimension with its certificate.
     theta : ndarray
-        The parameters analysed: as given if exact, else with all relations found made exact, Fractions.
+        Parameters of exactly the function that the verdict is about: as given if they are exact; else Fractions, with
+        the relations found made exact: near those given, unless units depend on several others or KᵀQ lacks rank.
     tolerance : float
         Relative sizes up to this were taken for zero; 0.0 for exact parameters.
     margin : float
@@ -206,6 +267,9 @@ class PointAnalysis:
     fibre_dimension: tuple[int, int]
     inactive: tuple[RedundantUnit, ...]
     redundant: tuple[RedundantUnit, ...]
+    filters: tuple[FilterEnds, ...]
+    heads: tuple[AttentionRanks, ...]
+    positions: int
     subnetwork: Network | None
     sub_theta: Array | None = field(compare=False)
     sub_dimension: DimensionResult | None
@@ -236,12 +300,11 @@ class PointAnalysis:
         fibre = f"{low}" if low == high else f"{low} to {high}"
         lines = [("rank", f"{self.rank} of {self.generic_rank}, {drop}")]
         lines += [("fibre", f"dimension {fibre} (generic: {self.n_params - self.generic_rank})")]
-        units = [*self.inactive, *self.redundant]
-        lines += [("units" if i == 0 else "", repr(unit)) for i, unit in enumerate(units[:6])]
-        if len(units) > 6:
-            lines.append(("", f"and {len(units) - 6} more"))
+        lines += _listed("units", [*self.inactive, *self.redundant])
+        lines += _listed("filters", self.filters)
+        lines += _listed("heads", self.heads)
         if self.subnetwork is not None and self.sub_dimension is not None:
-            lines.append(("subnetwork", f"{self.subnetwork!r}, dimension {self.sub_dimension.dimension}"))
+            lines.append(("subnetwork", f"{_describe_part(self.subnetwork)}, dimension {self.sub_dimension.dimension}"))
         kind = f" ({self.kind})" if self.kind else ""
         certainty = ", proved" if self.proved else ""
         lines += [("verdict", f"{self.verdict}{kind}{certainty}"), ("why", self.reason)]
@@ -310,14 +373,21 @@ def analyze_point(
         raise ValueError("`tol` is for floats; what is exact needs none")
     used = (DEFAULT_TOLERANCE if tolerance is None else tolerance) if numerical else 0.0
 
+    generic = dimension(net, rng=seed, n_threads=threads)
     reduction, threshold = reduce(net.program, point, used)
     reduction = exactly(reduction)
-    nearby = reduction.take_back().theta
-    generic = dimension(net, rng=seed, n_threads=threads)
-    there = nearby.astype(float) if numerical else point
-    jacobian = jacobian_rank(net, there, rng=seed, n_threads=threads)
-    tangents = _Tangents(net.program, generic.upper_bound + 2, generator, threads)
-    judged = _Judge(net, nearby, reduction, generic, tangents, generator).verdict()
+    nearby = reduction.take_back().theta if numerical else point
+    if not numerical:
+        jacobian = jacobian_rank(net, point, rng=seed, n_threads=threads)
+    elif _is_near(reduction):
+        jacobian = jacobian_rank(net, nearby.astype(float), rng=seed, n_threads=threads)
+    else:
+        jacobian = jacobian_rank(net, point, tol=used, rng=seed, n_threads=threads)
+    tangents = Tangents(net.program, generic.upper_bound + 2, generator, threads)
+    judge = Judge(
+        net.program, nearby, reduction, generic, tangents, generator, jacobian.rank if numerical else None, used
+    )
+    judged = judge.verdict()
 
     sub, sub_theta, residual = None, None, 0.0
     if reduction.steps:
@@ -333,9 +403,12 @@ def analyze_point(
         rank_drop=generic.dimension - rank,
         n_params=net.n_params,
         kernel_dimension=net.n_params - rank,
-        fibre_dimension=(_fibre_at_least(net, nearby, reduction, generic, tangents), net.n_params - rank),
+        fibre_dimension=_fibre_dimension(net, nearby, reduction, generic.dimension, tangents, rank),
         inactive=inactive,
         redundant=redundant,
+        filters=_filter_ends(net, nearby),
+        heads=_attention_ranks(net, point, threshold),
+        positions=judge.shifts.count if judge.shifts is not None else 1,
         subnetwork=sub,
         sub_theta=sub_theta,
         sub_dimension=None if sub is None else dimension(sub, rng=seed, n_threads=threads),
@@ -349,7 +422,7 @@ def analyze_point(
         proved=judged.proved,
         jacobian=jacobian,
         dimension=generic,
-        theta=nearby if numerical else point,
+        theta=nearby,
         tolerance=used,
         margin=threshold.smallest_nonzero / used if used else math.inf,
         seed=seed,
@@ -369,21 +442,47 @@ def as_point(theta: object, n_params: int, exact: bool) -> Array:
 
 
 def as_network(program: Program) -> Network:
-    """The program as the family it belongs to, if that is a fully connected one."""
+    """The program as a network of the family it belongs to, if that is a fully connected one or a head of attention."""
     chain = dense_chain(program)
     if chain is not None and len(set(chain.biases)) == 1:
         net = MLP(chain.widths, tuple(list(a) for a in chain.activations), bias=chain.biases[0])
         if net.program == program:
             return net
+    if is_single_attention(program):
+        (head,) = attention_heads(program)
+        if (head.key, head.query, head.value) == (0, 1, 2):  # products may be taken in another order
+            return LightningAttention(head.d_model, head.d_key, head.d_out, n_tokens=head.n_tokens)
     return Network(program)
+
+
+def _is_near(reduction: Reduction) -> bool:
+    """Whether taking the reduction back leads to parameters near those it began with."""
+    for step in reduction.steps:
+        if isinstance(step, KeyStep) or (isinstance(step, HeadStep) and step.kind == "keys"):
+            return False
+        if isinstance(step, UnitStep) and step.kind == "dependent":
+            return False
+    return True
+
+
+def _fibre_dimension(
+    net: Network, theta: Array, reduction: Reduction, generic: int, tangents: Tangents, rank: int
+) -> tuple[int, int]:
+    """What is known of the fibre, and the dimension of the kernel."""
+    kernel = net.n_params - rank
+    return min(fibre_at_least(net.program, theta, reduction, generic, tangents), kernel), kernel
+
+
+def _names(net: Network) -> dict[int, str]:
+    """The names of the weights of each affine instruction."""
+    blocks = zip(net._layout, net.program.parameters)
+    return {block.instruction: name for name, block in blocks if block.kind == "W"}
 
 
 def _units(net: Network, reduction: Reduction) -> tuple[tuple[RedundantUnit, ...], tuple[RedundantUnit, ...]]:
     """The units left out that are constant or not read, and the others."""
-    program = net.program
-    blocks = zip(net._layout, program.parameters)
-    names = {block.instruction: name for name, block in blocks if block.kind == "W"}
-    numbers = {layer.before: number for number, layer in enumerate(hidden_layers(program), 1)}
+    names = _names(net)
+    numbers = {layer.before: number for number, layer in enumerate(hidden_layers(net.program), 1)}
     inactive, redundant = list[RedundantUnit](), list[RedundantUnit]()
     for step in reduction.steps:
         if isinstance(step, UnitStep):
@@ -400,6 +499,28 @@ def _units(net: Network, reduction: Reduction) -> tuple[tuple[RedundantUnit, ...
     return tuple(inactive), tuple(redundant)
 
 
+def _filter_ends(net: Network, theta: Array) -> tuple[FilterEnds, ...]:
+    """The convolutions with zeros at the ends of their filters."""
+    state, names, found = Parametrised(net.program, theta), _names(net), list[FilterEnds]()
+    for layer in convolutions(net.program) or ():
+        start, stop = filter_support(state, layer, Threshold(0.0))
+        zero = not state.weights[layer.instruction].any()
+        if zero or (start, stop) != ((0,) * len(start), layer.extent):
+            found.append(FilterEnds(names[layer.instruction], layer.extent, start, stop, zero))
+    return tuple(found)
+
+
+def _attention_ranks(net: Network, theta: Array, threshold: Threshold) -> tuple[AttentionRanks, ...]:
+    """The heads that lack rank."""
+    state, names, found = Parametrised(net.program, theta), _names(net), list[AttentionRanks]()
+    for head in attention_heads(net.program):
+        keys, values = head_ranks(state, head, threshold)
+        full_keys, full_values = min(head.d_key, head.d_model), min(head.d_out, head.d_model)
+        if (keys, values) != (full_keys, full_values):
+            found.append(AttentionRanks(names[head.key], names[head.value], keys, values, full_keys, full_values))
+    return tuple(found)
+
+
 def _residual(net: Network, theta: Array, sub: Network, sub_theta: Array) -> float:
     """How far the two functions are apart at random points, relative to the largest value."""
     X = np.random.default_rng(0).standard_normal((4 + net.n_inputs, net.n_inputs))
@@ -409,391 +530,25 @@ def _residual(net: Network, theta: Array, sub: Network, sub_theta: Array) -> flo
     return error / largest if largest else error
 
 
+def _listed(name: str, items: Sequence[object]) -> list[tuple[str, str]]:
+    """Lines of a summary, abbreviated."""
+    lines = [(name if i == 0 else "", repr(item)) for i, item in enumerate(items[:6])]
+    return [*lines, ("", f"and {len(items) - 6} more")] if len(items) > 6 else lines
+
+
+def _describe_part(net: Network) -> str:
+    """A subnetwork in words: convolutions that begin at other places than usual have no shorter name."""
+    layers = convolutions(net.program) if type(net) is Network else None
+    if layers is None:
+        return repr(net)
+    sizes = ", ".join(_times(layer.extent) for layer in layers)
+    channels = [layer.n_out for layer in layers]
+    return f"filters of length {sizes}" + (f", channels {channels}" if max(channels) > 1 else "")
+
+
+def _times(extent: tuple[int, ...]) -> str:
+    return " × ".join(map(str, extent))
+
+
 def _short(number: Any) -> str:
     return str(number) if isinstance(number, int) or getattr(number, "denominator", 10**9) < 10**6 else f"{number:.4g}"
-
-
-# --- tangent spaces ---------------------------------------------------------------------------------------------------
-
-
-class _Tangents:
-    """Tangent vectors of the function space at one of its points, over GF(p), seen by random functionals.
-
-    A functional is a combination of the outputs at a random point; as many as are given suffice to see a dimension of
-    that size. Ranks modulo p are at most those over the rationals.
-    """
-
-    def __init__(self, program: Program, n_functionals: int, generator: np.random.Generator, n_threads: int) -> None:
-        self.program, self.n_threads = program, n_threads
-        self.n_functionals = min(n_functionals, program.n_outputs * program.n_monomials)
-        check_size(2 * self.n_functionals * program.n_params, 8, "the Jacobian at random points")
-        denominators = math.lcm(*(Fraction(c).denominator for a in program.activations for c in a.numbers))
-        self.p = next(p for p in WORD_PRIMES.draw(generator) if denominators % p and p > program.degree)
-        self.constants = program.constants(self.p)
-        self.X = generator.integers(0, self.p, (self.n_functionals, program.n_inputs), dtype=np.uint64)
-        self.weights = generator.integers(0, self.p, (self.n_functionals, program.n_outputs), dtype=np.uint64)
-        self.span = np.zeros((0, self.n_functionals), dtype=np.uint64)
-        self.ranks: list[int] = []
-
-    def at(self, theta: Array) -> NDArray[np.uint64]:
-        """Images of the unit vectors, shape (n_params, n_functionals); ValueError if p divides a denominator."""
-        residues = as_residues(theta, self.p, "theta")
-        rows = self.program.engine.evaluate_vjp(
-            residues, self.X, self.weights, modulus=self.p, constants=self.constants, n_threads=self.n_threads
-        )
-        return np.ascontiguousarray(rows.T)
-
-    def values(self, theta: Array) -> NDArray[np.uint64]:
-        """The functionals of the function itself, outputs one by one, shape (n_functionals, n_outputs)."""
-        residues = as_residues(theta, self.p, "theta")
-        return np.asarray(
-            self.program.engine.evaluate(
-                residues, self.X, modulus=self.p, constants=self.constants, n_threads=self.n_threads
-            )
-        )
-
-    def add(self, theta: Array) -> bool:
-        """Take in the image at another point of the fibre; whether the span has grown."""
-        image = self.at(theta)
-        self.ranks.append(modular_rank(image, self.p, n_threads=self.n_threads))
-        both = np.concatenate([self.span, image])
-        pivots, _ = echelon(both, self.p)
-        grown = len(pivots) > len(self.span)
-        self.span = both[: len(pivots)].copy()
-        return grown
-
-    def combine(self, theta: Array, directions: Array) -> NDArray[np.uint64]:
-        """Images of these vectors (m, n_params) of residues, shape (m, n_functionals)."""
-        ring = Numbers(_backend.kernels(), np.dtype(np.uint64), self.p)
-        return np.asarray(ring.matmul(directions[None], self.at(theta)[None])[0])
-
-
-# --- verdicts ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Verdict:
-    verdict: str
-    kind: str = ""
-    theorem: str = ""
-    hypotheses: tuple[Hypothesis, ...] = ()
-    reason: str = ""
-    tangent_dimension: int = 0
-    proved: bool = False
-
-
-class _Judge:
-    """Finds out what can be said of the function at a point."""
-
-    def __init__(
-        self,
-        net: Network,
-        theta: Array,
-        reduction: Reduction,
-        generic: DimensionResult,
-        tangents: _Tangents,
-        generator: np.random.Generator,
-    ) -> None:
-        self.net, self.program, self.theta = net, net.program, theta
-        self.reduction, self.generic, self.tangents, self.generator = reduction, generic, tangents, generator
-        self.dimension = generic.dimension
-
-    def verdict(self) -> _Verdict:
-        """The first rule that decides."""
-        self._explore_fibre()
-        rules = (self._interior, self._determinantal, self._symmetric, self._vertex, self._tangent_span, self._orbit)
-        for rule in rules:
-            found = rule()
-            if found is not None:
-                return replace(found, tangent_dimension=len(self.tangents.span))
-        return replace(self._undecided(), tangent_dimension=len(self.tangents.span))
-
-    def _random(self, shape: tuple[int, ...]) -> Array:
-        """Small integers, none of them zero."""
-        numbers = np.empty(shape, dtype=object)
-        signs = self.generator.integers(0, 2, shape) * 2 - 1
-        numbers[...] = (signs * self.generator.integers(1, 100, shape)).astype(object)
-        return numbers
-
-    def _explore_fibre(self) -> None:
-        """Tangent vectors at the point and at other points with the same function, until nothing new is seen."""
-        self.tangents.add(self.theta)
-        quiet = 0
-        for _ in range(_MAX_POINTS if self.reduction.steps else 0):
-            if quiet == _QUIET_POINTS or len(self.tangents.span) == self.tangents.n_functionals:
-                break
-            grown = self.tangents.add(self.reduction.take_back(self._random).theta)
-            quiet = 0 if grown else quiet + 1
-
-    @property
-    def _cusp_or_node(self) -> str:
-        return "node" if max(self.tangents.ranks) >= self.dimension else "cusp"
-
-    def _interior(self) -> _Verdict | None:
-        """A preimage of full rank, where the closure of the function space is a linear space."""
-        if max(self.tangents.ranks) < self.dimension:
-            return None
-        linear = "all polynomials" if self.generic.filling else self._linear_space()
-        if not linear:
-            return None
-        where = "theta" if self.tangents.ranks[0] == self.dimension else "another point of the fibre"
-        return _Verdict(
-            "smooth",
-            theorem="inverse function theorem",
-            hypotheses=(
-                Hypothesis(f"the function space is dense in a linear space of its dimension ({linear})", True),
-                Hypothesis(f"dμ has full rank at a point of the fibre ({where})", True),
-            ),
-            reason=f"an interior point of a linear space: dμ has full rank {self.dimension} at {where}",
-            proved=self.generic.filling,
-        )
-
-    def _linear_space(self) -> str:
-        """Whether the functions span no more than the dimension of the function space, seen at random."""
-        size = self.dimension + 1
-        if self.dimension > _MAX_SPAN or size > self.tangents.n_functionals:
-            return ""
-        t, program = self.tangents, self.program
-        thetas = self.generator.integers(0, t.p, (size, program.n_params), dtype=np.uint64)
-        values = program.engine.evaluate(thetas, t.X[:size], modulus=t.p, constants=t.constants, n_threads=t.n_threads)
-        ring = Numbers(_backend.kernels(), np.dtype(np.uint64), t.p)
-        matrix = ring.multiply(np.ascontiguousarray(values), np.ascontiguousarray(t.weights[None, :size]))
-        total = np.zeros(matrix.shape[:2], dtype=np.uint64)
-        for o in range(matrix.shape[2]):
-            total = (total + matrix[..., o]) % np.uint64(t.p)
-        return "" if modular_rank(total, t.p) == size else "its linear span"
-
-    def _determinantal(self) -> _Verdict | None:
-        """Linear networks: matrices of bounded rank."""
-        chain = dense_chain(self.program)
-        if chain is None or not chain.is_linear:
-            return None
-        if not chain.biases[-1] and (any(chain.biases) or any(a[0] for a in chain.activations)):
-            return None
-        bound, full = min(chain.widths), min(chain.widths[0], chain.widths[-1])
-        reduced = dense_chain(self.reduction.state.program)
-        assert reduced is not None
-        rank = 0 if self._is_zero_matrix(reduced) else min(reduced.widths)
-        theorem = "singular locus of determinantal varieties (Trager, Kohn, Bruna 2020, arXiv:1910.01671)"
-        hypotheses = (
-            Hypothesis("the network is linear and fully connected", True),
-            Hypothesis(f"matrices of rank at most {bound} are not all matrices", bound < full),
-            Hypothesis(f"the matrix has rank less than {bound}", rank < bound),
-        )
-        if bound == full:
-            return _Verdict("smooth", "", theorem, hypotheses, "the function space is a linear space", proved=True)
-        if rank == bound:
-            words = f"the matrix has the largest possible rank {bound}"
-            return _Verdict("smooth", "", theorem, hypotheses, words, proved=True)
-        words = f"the matrix has rank {rank} < {bound}"
-        return _Verdict("singular", "cusp" if rank else "vertex", theorem, hypotheses, words, proved=True)
-
-    def _is_zero_matrix(self, chain: DenseChain) -> bool:
-        return min(chain.widths) == 1 and any(not w.any() for w in self.reduction.state.weights.values())
-
-    def _symmetric(self) -> _Verdict | None:
-        """One layer of squares with one output: symmetric matrices of bounded rank."""
-        chain = dense_chain(self.program)
-        if chain is None or len(chain.widths) != 3 or chain.widths[2] != 1 or any(chain.biases):
-            return None
-        sigma = chain.activations[0]
-        if len(sigma) != 3 or any(sigma[:2]) or chain.widths[0] > _MAX_MATRIX:
-            return None
-        n, k, _ = chain.widths
-        first, second = (Parametrised(self.program, self.theta).weights[i] for i in (0, 2))
-        matrix = first.T @ (second.reshape(-1, 1) * first)
-        rank = len(rank_factorisation(matrix, 0, Threshold(0.0))[1])
-        theorem = "singular locus of symmetric determinantal varieties"
-        hypotheses = (
-            Hypothesis("quadratic forms: one layer of squares, one output, no bias", True),
-            Hypothesis(f"forms of rank at most {k} are not all forms in {n} variables", k < n),
-            Hypothesis(f"the form has rank less than {k}", rank < k),
-        )
-        if k >= n:
-            return _Verdict("smooth", "", theorem, hypotheses, "the function space is a linear space", proved=True)
-        if rank == k:
-            words = f"the quadratic form has the largest possible rank {k}"
-            return _Verdict("smooth", "", theorem, hypotheses, words, proved=True)
-        words = f"the quadratic form has rank {rank} < {k}"
-        return _Verdict("singular", self._cusp_or_node if rank else "vertex", theorem, hypotheses, words, proved=True)
-
-    def _vertex(self) -> _Verdict | None:
-        """The zero function of a cone that is not a linear space."""
-        last = self.program.instructions[-1]
-        if not isinstance(last, Affine) or last.bias or self.tangents.values(self.theta).any():
-            return None
-        if self.generic.filling or self._linear_space():
-            return None
-        return _Verdict(
-            "singular",
-            "vertex",
-            "a cone that is smooth at its vertex is a linear space",
-            (
-                Hypothesis("the function is zero", True),
-                Hypothesis("multiples of functions of the network are functions of the network", True),
-                Hypothesis("the functions span more than the dimension of the function space", True),
-            ),
-            "the zero function is the vertex of a cone that is not a linear space",
-            proved=self._seen_to_span_more(),
-        )
-
-    def _seen_to_span_more(self) -> bool:
-        """Whether the dimension is certain: the larger span is, by its rank modulo a prime."""
-        return self.generic.proved
-
-    def _tangent_span(self) -> _Verdict | None:
-        """Tangent vectors at several points of the fibre that span more than the dimension."""
-        span = len(self.tangents.span)
-        if span <= self.dimension:
-            return None
-        kind = self._cusp_or_node
-        certain = span > self.generic.upper_bound
-        at = "theta and other points" if len(self.tangents.ranks) > 1 else "theta"
-        return _Verdict(
-            "singular",
-            kind,
-            "Zariski tangent spaces (for subnetworks: Shahverdi, Marchetti, Kohn 2025, arXiv:2505.11846, theorem 4.2)",
-            (
-                Hypothesis("theta has the function of a smaller network", bool(self.reduction.steps)),
-                Hypothesis(f"images of dμ at points of the fibre span {span} > {self.dimension} dimensions", True),
-                Hypothesis(f"the dimension {self.dimension} is proved", self.generic.proved or certain or None),
-            ),
-            f"images of dμ at {at} of the fibre span {span} > {self.dimension} dimensions",
-            proved=certain or self.generic.proved,
-        )
-
-    def _orbit(self) -> _Verdict | None:
-        """Linear maps of inputs and outputs move the function in all directions of the function space."""
-        if self.dimension > _MAX_SPAN or self.tangents.ranks[0] < self.dimension:
-            return None
-        directions = self._linear_moves(self.dimension + 2)
-        if directions is None:
-            return None
-        image = self.tangents.combine(self.theta, directions)
-        if modular_rank(image, self.tangents.p) < self.dimension:
-            return None
-        return _Verdict(
-            "smooth",
-            theorem="open orbits of group actions are smooth",
-            hypotheses=(
-                Hypothesis("linear maps of inputs and outputs act on the function space", True),
-                Hypothesis("the orbit of the function has the dimension of the function space", True),
-            ),
-            reason="linear maps of inputs and outputs move the function in all directions of the function space",
-            proved=self.generic.proved,
-        )
-
-    def _linear_moves(self, count: int) -> NDArray[np.uint64] | None:
-        """Random tangents, in the parameters, to the linear maps of inputs and outputs; None if there are none."""
-        program, p = self.program, self.tangents.p
-        residues = as_residues(self.theta, p, "theta").astype(object)
-        state = Parametrised(program, residues)
-        readers = [k for k, i in enumerate(program.instructions) if 0 in i.inputs]
-        affines = [program.instructions[k] for k in readers]
-        from_left = all(isinstance(a, Affine) and a.windows is None for a in affines)
-        moved = all(isinstance(a, Affine) and a.bias for a in affines)
-        last, final = program.instructions[-1], len(program.instructions) - 1
-        from_right = isinstance(last, Affine)
-        if not from_left and not from_right:
-            return None
-        n, m = program.n_inputs, state.weights[final].shape[0] if from_right else 0
-        if count * (n * n + m * m) > 2**24:
-            return None
-        rows = []
-        for _ in range(count):
-            move = Parametrised(program, 0 * residues)
-            if from_left:
-                linear = self.generator.integers(0, p, (n, n)).astype(object)
-                shift = self.generator.integers(0, p, n).astype(object)
-                for k in readers:
-                    move.weights[k] = move.weights[k] + state.weights[k] @ linear
-                    if moved:
-                        move.biases[k] = move.biases[k] + state.weights[k] @ shift
-            if from_right:
-                linear = self.generator.integers(0, p, (m, m)).astype(object)
-                move.weights[final] = move.weights[final] + linear @ state.weights[final]
-                if final in state.biases:
-                    shift = self.generator.integers(0, p, m).astype(object)
-                    move.biases[final] = move.biases[final] + linear @ state.biases[final] + shift
-            rows.append(as_residues(move.theta, p, "theta"))
-        return np.stack(rows)
-
-    def _undecided(self) -> _Verdict:
-        rank, span = self.tangents.ranks[0], len(self.tangents.span)
-        hypotheses = (
-            Hypothesis("theta has the function of a smaller network", bool(self.reduction.steps)),
-            Hypothesis(f"images of dμ at points of the fibre span more than {self.dimension} dimensions", False),
-            Hypothesis(f"dμ has full rank {self.dimension} at theta", rank == self.dimension),
-        )
-        if rank == self.dimension:
-            words = "dμ has full rank: the function space has a smooth branch there; other branches are not excluded"
-        else:
-            words = f"the rank drops, but tangent vectors found at points of the fibre span only {span} dimensions"
-        return _Verdict("undecided", hypotheses=hypotheses, reason=words)
-
-
-# --- fibres -----------------------------------------------------------------------------------------------------------
-
-
-def _fibre_at_least(
-    net: Network, theta: Array, reduction: Reduction, generic: DimensionResult, tangents: _Tangents
-) -> int:
-    """Dimension of the known part of the fibre at a point, and of the generic fibre, over the complex numbers.
-
-    The known part is the orbit, under the symmetries, of a linear space of parameters with the same function: units
-    that are not read may read anything, units that are multiples may share what is read of them.
-    """
-    program, p = net.program, tangents.p
-    base = tangents.values(theta)
-    generator = np.random.default_rng(p)
-    kept: list[Array] = []
-    for group in _fibre_directions(program, theta, reduction):
-        several = [*kept, *group]
-        if len(several) * program.n_params > _MAX_ENTRIES:
-            break
-        moved = theta.astype(object)
-        for direction in several:
-            moved = moved + int(generator.integers(1, 1000)) * direction
-        if (tangents.values(moved) == base).all():
-            kept = several
-    q = action_prime(program, math.lcm(*(Fraction(x).denominator for x in (*theta, *itertools.chain(*kept)))))
-    rows = np.array([as_residues(direction, q, "theta") for direction in kept], dtype=np.uint64)
-    rows = rows.reshape(len(kept), program.n_params)
-    with suppress(MemoryError):  # wide linear layers have many symmetries: go without
-        action = infinitesimal_action(program, as_residues(theta, q, "theta").astype(np.int64), q)
-        rows = np.concatenate([rows, action.astype(np.uint64)])
-    known = modular_rank(rows, q) if rows.size else 0
-    return max(known, net.n_params - generic.dimension)
-
-
-def _fibre_directions(program: Program, theta: Array, reduction: Reduction) -> Iterator[list[Array]]:
-    """Directions in which single units can be changed, one group a unit."""
-    whole = Parametrised(program, np.arange(program.n_params))  # positions of the parameters
-    layers = {layer.before: layer for layer in hidden_layers(program)}
-    for step in reduction.steps:
-        if not isinstance(step, UnitStep):
-            continue
-        layer = layers[step.before.origins[step.layer.before]]
-        unit = step.labels[step.unit]
-        if step.kind == "silent" or step.zeroed:
-            free = [*whole.weights[layer.before][unit]]
-            free += [whole.biases[layer.before][unit]] if layer.before in whole.biases else []
-            yield [_direction({at: 1}, program.n_params) for at in free]
-            continue
-        group = []
-        for j in layer.after:
-            columns = {u: whole.weights[j][:, whole.columns_of(layer, j, u)] for u in step.labels}
-            for row, place in itertools.product(*map(range, columns[unit].shape)):
-                entries = {columns[unit][row, place]: Fraction(1)}
-                entries |= {columns[step.labels[u]][row, place]: -factor for u, factor in step.factors}
-                if step.constant:
-                    entries[whole.biases[j][row]] = -step.constant
-                group.append(_direction(entries, program.n_params))
-        yield group
-
-
-def _direction(entries: dict[Any, Any], n_params: int) -> Array:
-    result = np.zeros(n_params, dtype=object)
-    for at, value in entries.items():
-        result[int(at)] = value
-    return result

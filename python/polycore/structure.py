@@ -129,10 +129,10 @@ class Parametrised:
         return np.flatnonzero(positions % width == unit)
 
     def set_columns(self, k: int, columns: NDArray[np.intp]) -> None:
-        """Keep only these columns of an affine instruction with windows."""
+        """Keep only these columns of an affine instruction."""
         affine = self.affine(k)
-        assert affine.windows is not None
-        windows = tuple(tuple(window[j] for j in columns.tolist()) for window in affine.windows)
+        whole = affine.windows or (tuple(range(self.weights[k].shape[1])),)
+        windows = tuple(tuple(window[j] for j in columns.tolist()) for window in whole)
         self.instructions[k] = replace(affine, windows=windows)
         self.weights[k] = self.weights[k][:, columns]
 
