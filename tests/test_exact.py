@@ -25,8 +25,8 @@ def test_heights_bound_the_coefficients(random_program: Callable[..., Program], 
         for i in random_program(seed).instructions
     ]
     program = Program(random_program(seed).n_inputs, instructions)
-    theta = np.array([Fraction(int(a), int(rng.integers(1, 7))) for a in rng.integers(-9, 10, program.n_params)] or [0])
-    theta = theta[: program.n_params].astype(object)
+    theta = np.empty(program.n_params, dtype=object)
+    theta[:] = [Fraction(int(a), int(rng.integers(1, 7))) for a in rng.integers(-9, 10, program.n_params)]
     expected = program.reference.expand(theta)
     denominator, height = denominator_and_height(program, theta.tolist())
     for coefficient in expected.reshape(-1):
@@ -34,4 +34,4 @@ def test_heights_bound_the_coefficients(random_program: Callable[..., Program], 
         assert scaled.denominator == 1
         assert abs(scaled) <= height
     if program.n_params:
-        assert (pc.Network(program).expand(theta) == expected).all()
+        assert (pc.Network(program).expand(theta, dtype=object) == expected).all()
