@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from math import comb
@@ -124,15 +123,23 @@ class Axis(NamedTuple):
 Axes: TypeAlias = tuple[Axis, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Block:
+class ActedAxis(NamedTuple):
+    """An axis of features; as `Axis`."""
+
+    size: int
+    frame: int
+    exponent: int
+    parity: int
+
+
+class Block(NamedTuple):
     """The parameters of an affine instruction, and how it reads its slot.
 
     ``columns[g, j]`` is the column of W that meets feature j of the g-th position in a window; None where no symmetry
     but scalars acts on what is read.
     """
 
-    index: int
+    number: int
     instruction: int
     input: int
     start: int
@@ -158,8 +165,7 @@ class Block:
         return np.arange(start, start + self.n_out if self.has_bias else start)
 
 
-@dataclass(frozen=True, eq=False)
-class Component:
+class Component(NamedTuple):
     """Frames that are tied, and the group of their common g.
 
     Attributes
@@ -199,16 +205,14 @@ class Component:
         return self.n_scalings
 
 
-@dataclass(frozen=True, eq=False)
-class Translations:
+class Translations(NamedTuple):
     """Values of some slots move by multiples of one vector: ``coefficients[s] v`` at every position of slot s."""
 
     size: int
     coefficients: dict[int, Fraction]
 
 
-@dataclass(frozen=True, eq=False)
-class Branches:
+class Branches(NamedTuple):
     """Summands that are computed alike from the same slots, by instructions of their own; they may be permuted.
 
     ``members[i]`` are the instructions of summand i in program order, which correspond from summand to summand.
@@ -217,8 +221,7 @@ class Branches:
     members: tuple[tuple[int, ...], ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Structure:
+class Structure(NamedTuple):
     """All that is known of a program's symmetries; see the module.
 
     Attributes
@@ -264,9 +267,9 @@ class Structure:
     scalar_parities: tuple[dict[int, int], ...] = ()
     has_generic_centres: bool = False
 
-    def frames(self, slot: int) -> list[Axis]:
+    def frames(self, slot: int) -> list[ActedAxis]:
         """The axes of a slot on which something may act."""
-        return [axis for axis in self.axes[slot] if axis.frame is not None]
+        return [ActedAxis(a.size, a.frame, a.exponent, a.parity) for a in self.axes[slot] if a.frame is not None]
 
     def has_scalars(self, slot: int) -> bool:
         """Whether the slot as a whole may be multiplied by something."""
@@ -489,6 +492,8 @@ class _Analysis:
     def _signs(self, frames: list[int]) -> list[frozenset[int]]:
         members = set(frames)
         equations = [equation for equation in self.sign_equations if equation <= members]
+        if not equations:
+            return [frozenset((frame,)) for frame in frames]
         kernel = kernel_mod2([[int(frame in equation) for frame in frames] for equation in equations], len(frames))
         return [frozenset(frame for frame, sign in zip(frames, vector) if sign) for vector in kernel]
 
@@ -497,6 +502,8 @@ class _Analysis:
         return {s for s in slots if sum(axis.parity for axis in self.axes[s] if axis.frame in flipped) % 2}
 
     def _has_generic_centres(self, components: list[Component]) -> bool:
+        if not self.centring.generic:
+            return False
         for component in components:
             if component.kind == "linear" or component.scaled or component.signs:
                 slots = {slot for frame in component.exponents for slot in self.slots_of[frame]}
@@ -505,10 +512,12 @@ class _Analysis:
         return False
 
     def _translations(self) -> Iterator[Translations]:
-        for group in self.slots.groups():
+        for group in self.centring.groups:
+            if self.centring.pins.keys() >= set(group) or not self.irregular.isdisjoint(group):
+                continue
             written = [block for block in self.blocks if block.output in group and block.has_bias]
-            if written and self.irregular.isdisjoint(group):
-                for coefficients in self.centring.translations(list(group)):
+            if written:
+                for coefficients in self.centring.translations(group):
                     yield Translations(written[0].n_out, coefficients)
 
 
@@ -530,11 +539,10 @@ class _Ties:
         """x_j = ratio x_i."""
         (root, of_i), (other, of_j) = self._find(i), self._find(j)
         if root != other:
-            self.parent[max(root, other)] = min(root, other)
-            if root < other:
-                self.ratio[other] = ratio * of_i / Fraction(of_j)
-            else:
-                self.ratio[root] = of_j / (ratio * Fraction(of_i))
+            if other < root:
+                root, other, ratio, of_i, of_j = other, root, 1, of_j, ratio * of_i
+            self.parent[other] = root
+            self.ratio[other] = ratio * of_i if of_j == 1 else ratio * of_i / Fraction(of_j)
         elif ratio * of_i != of_j:
             self.conflicts.add(i)
 
@@ -547,8 +555,8 @@ class _Ties:
     def groups(self) -> list[dict[int, Ratio]]:
         """The members of each group with their ratios, by their first members."""
         groups: dict[int, dict[int, Ratio]] = {}
-        for i in range(len(self.parent)):
-            root, ratio = self._find(i)
+        for i, parent in enumerate(self.parent):
+            root, ratio = (i, 1) if parent == i else self._find(i)
             groups.setdefault(root, {})[i] = ratio
         return list(groups.values())
 
@@ -631,10 +639,12 @@ class _Centring:
         values: dict[int, Fraction] = {}
         for slot in slots:
             for value in self.pins.get(slot, ()):
-                if values.setdefault(slot, value) != value:
+                if values.setdefault(slot, value) is not value and values[slot] != value:
                     return None
         equations = [self.equations[slot] for slot in slots if slot in self.equations]
         unknown = [slot for slot in slots if slot not in values]
+        if not equations:
+            return values
         rows = []
         for coefficients, right in equations:
             known = sum((c * values[s] for s, c in coefficients.items() if s in values), _ZERO)
@@ -900,6 +910,8 @@ def integer_kernel(rows: Sequence[Sequence[int]], n: int) -> list[list[int]]:
 
 def _primitive(ratios: dict[int, Ratio]) -> dict[int, int]:
     """The smallest integers in these ratios."""
+    if len(ratios) == 1:
+        return dict.fromkeys(ratios, 1)
     scale = Fraction(
         math.lcm(*(ratio.denominator for ratio in ratios.values())),
         math.gcd(*(ratio.numerator for ratio in ratios.values())),

@@ -24,7 +24,8 @@ parameters over GF(2^31 − 1), which is the generic rank but for a probability 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -34,7 +35,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._coordinate_changes import Change, Linear, Monomial, fractions, product
-from ._frames import Block, Component, Structure, as_shifted_power, equivariance, fibres, structure
+from ._frames import (
+    ActedAxis,
+    Block,
+    Component,
+    Structure,
+    Translations,
+    as_shifted_power,
+    equivariance,
+    fibres,
+    structure,
+)
 from ._validation import (
     Array,
     _describe,
@@ -165,57 +176,17 @@ def expected_dimension(ambient_dimension: int, n_params: int, orbit: int) -> int
 # --- the infinitesimal action -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Generator:
-    """A tangent of the group at the identity.
-
-    Attributes
-    ----------
-    component : int or None
-    moves : tuple of (int, int, int)
-        Of the component's g: feature i moves by ε value z_j for each (i, j, value).
-    scalars : int or None
-        One of the structure's `scalars`.
-    translations : int or None
-        One of the structure's `translations`, in the direction of ``feature``.
-    """
-
-    component: int | None = None
-    moves: tuple[tuple[int, int, int], ...] = ()
-    scalars: int | None = None
-    translations: int | None = None
-    feature: int = 0
-
-
 def n_generators(known: Structure) -> int:
-    """How many `generators` there are."""
+    """Dimension of the Lie algebra of the known symmetries."""
     n = sum(component.n_generators for component in known.components) + len(known.scalars)
     return n + sum(translations.size for translations in known.translations)
 
 
-def generators(known: Structure) -> Iterator[Generator]:
-    """A basis of the Lie algebra of the known symmetries."""
-    for number, component in enumerate(known.components):
-        features = range(component.size)
-        if component.kind.endswith("linear"):
-            for i in features:
-                for j in features:
-                    if component.kind == "linear":
-                        yield Generator(number, ((i, j, 1),))
-                    elif i != j:
-                        yield Generator(number, ((i, j, 1), (i, i, -1)))
-        elif component.scaled:
-            for i in features:
-                yield Generator(number, ((i, i, 1),))
-    for number in range(len(known.scalars)):
-        yield Generator(scalars=number)
-    for number, translations in enumerate(known.translations):
-        for feature in range(translations.size):
-            yield Generator(translations=number, feature=feature)
+def tangents(known: Structure, theta: Array, ring: Callable[[Fraction], Any], p: int = 0) -> Array:
+    """The tangents at theta of a basis of the Lie algebra of the known symmetries, (n_generators, n_params).
 
-
-def tangents(known: Structure, theta: Array, ring: Any, p: int = 0) -> Array:
-    """The tangents of all `generators` at theta, (n_generators, n_params).
+    In this order: for each component the matrix units (i, j) of a linear one, i before j, less (i, i) and without i = j
+    if it fixes (1, …, 1), or the scalings of its features; the scalars; the translations, feature by feature.
 
     Parameters
     ----------
@@ -228,72 +199,136 @@ def tangents(known: Structure, theta: Array, ring: Any, p: int = 0) -> Array:
         The prime below 2^31, or 0 for floats.
     """
     rows = np.zeros((n_generators(known), theta.size), dtype=theta.dtype)
-    for row, generator in zip(rows, generators(known)):
-        for block in known.blocks:
-            _add_tangent(known, generator, block, theta, row, ring, p)
+    start = 0
+    for number, component in enumerate(known.components):
+        part = rows[start : start + component.n_generators]
+        start += component.n_generators
+        if component.kind.endswith("linear"):
+            part[:] = _linear_tangents(known, number, theta, ring, p)
+        else:
+            for feature, row in enumerate(part):
+                _add_scaling(known, theta, row, ring, p, component=number, feature=feature)
+    for number, row in enumerate(rows[start : start + len(known.scalars)]):
+        _add_scaling(known, theta, row, ring, p, scalars=number)
+    start += len(known.scalars)
+    for translations in known.translations:
+        for feature, row in enumerate(rows[start : start + translations.size]):
+            _add_translation(known, translations, feature, theta, row, ring, p)
+        start += translations.size
     return rows
 
 
-def _add_tangent(
-    known: Structure, generator: Generator, block: Block, theta: Array, row: Array, ring: Any, p: int
+def _linear_tangents(known: Structure, number: int, theta: Array, ring: Callable[[Fraction], Any], p: int) -> Array:
+    """z -> z + ε E z for the matrix units E = (i, j) of a component, −Eᵀ for inverse transposes."""
+    component = known.components[number]
+    m = component.size
+    rows = np.zeros((m, m, theta.size), dtype=theta.dtype)
+    units = np.arange(m)
+    for block in known.blocks:
+        weights, bias = block.weights, block.bias
+        W, b = theta[weights], theta[bias]
+        if block.number in component.exponents:
+            dual = component.exponents[block.number] < 0
+            centre = ring(known.centres.get(block.output, Fraction(0)))
+            for i in units:
+                # Row i moves by row j; of inverse transposes row j by −row i.
+                if dual:
+                    rows[i][units[:, None], weights] -= W[i]
+                else:
+                    rows[i][:, weights[i]] += W
+                if block.has_bias:
+                    rows[i][units, bias if dual else bias[i]] += centre - b[i] if dual else b - centre
+        for axis, before, after in _parts(known, block.input, number):
+            dual = component.exponents[axis.frame] < 0
+            centre = ring(known.centres.get(block.input, Fraction(0)))
+            columns = columns_of(known, block).reshape(-1, before, m, after)
+            for copy in columns.transpose(0, 1, 3, 2).reshape(-1, m):  # each copy of the features
+                for i in units:
+                    # Column j takes −column i back; of inverse transposes column i column j.
+                    if dual:
+                        rows[i][:, weights[:, copy[i]]] += W[:, copy].T
+                    else:
+                        rows[i][units[:, None], weights[:, copy].T] -= W[:, copy[i]]
+                    if block.has_bias and centre:
+                        change = -W[:, copy].T if dual else np.broadcast_to(W[:, copy[i]], (m, block.n_out))
+                        rows[i][:, bias] += _reduce(centre * change, p)
+    if component.kind == "centred linear":
+        rows -= rows[units, units][:, None]
+        rows = rows[~np.eye(m, dtype=np.bool_)]
+    return np.asarray(_reduce(rows.reshape(-1, theta.size), p))
+
+
+def _add_scaling(
+    known: Structure,
+    theta: Array,
+    row: Array,
+    ring: Callable[[Fraction], Any],
+    p: int,
+    component: int | None = None,
+    feature: int = 0,
+    scalars: int | None = None,
 ) -> None:
-    """What a generator does to the parameters of a block: M W M_in^{-1} and M b + u − W u_in, differentiated."""
-    out = _moves(known, generator, block.output, block.n_out)
-    read = _moves(known, generator, block.input, n_features(known, block.input))
-    if not (out or read or generator.translations is not None):
-        return
-    weights, bias = block.weights, block.bias
-    columns = columns_of(known, block)
-    W, b = theta[weights], theta[bias]
-    change = row[weights]
-    change_b = row[bias]
-    centre, centre_in = (ring(known.centres.get(slot, Fraction(0))) for slot in (block.output, block.input))
-    for i, j, value in out:
-        v = ring(Fraction(value))
-        change[i] += _reduce(v * W[j], p)
-        if block.has_bias:
-            change_b[i] += _reduce(v * (b[j] - centre), p)
-    for i, j, value in read:
-        v = ring(Fraction(value))
-        moved = W[:, columns[:, i]]
-        change[:, columns[:, j]] -= _reduce(v * moved, p)
-        if block.has_bias and centre_in:
-            change_b += _reduce(_reduce(v * centre_in, p) * _reduce(moved.sum(axis=1), p), p)
-    if generator.translations is not None and block.has_bias:
-        coefficients = known.translations[generator.translations].coefficients
-        if block.output in coefficients:
-            change_b[generator.feature] += ring(coefficients[block.output])
-        if block.input in coefficients:
-            moved = _reduce(W[:, columns[:, generator.feature]].sum(axis=1), p)
-            change_b -= _reduce(ring(coefficients[block.input]) * moved, p)
-    row[weights] = _reduce(change, p)
-    row[bias] = _reduce(change_b, p)
+    """Features of slots grow by ε times an exponent, about the centres: of a component's scaling, or of scalars."""
 
+    def exponents(slot: int, size: int) -> list[tuple[int, int]]:
+        if scalars is not None:
+            total = sum(known.scalars[scalars][i] * e for i, e in known.scalar_forms[slot].items())
+            return [(i, total) for i in range(size)] if total else []
+        assert component is not None
+        found = []
+        for axis, before, after in _parts(known, slot, component):
+            e = known.components[component].exponents[axis.frame] * axis.exponent
+            found += [((q * axis.size + feature) * after + r, e) for q in range(before) for r in range(after)]
+        return found
 
-def _moves(known: Structure, generator: Generator, slot: int, size: int) -> list[tuple[int, int, int]]:
-    """(i, j, value): feature i of the slot, of ``size`` features, moves by ε value times feature j."""
-    if generator.scalars is not None:
-        powers = known.scalars[generator.scalars]
-        total = sum(powers[i] * e for i, e in known.scalar_forms[slot].items())
-        return [(i, i, total) for i in range(size)] if total else []
-    if generator.component is None or slot in known.irregular:
-        return []
-    axes = known.frames(slot)
-    component = known.components[generator.component]
-    moves: list[tuple[int, int, int]] = []
-    for at, axis in enumerate(axes):
-        assert axis.frame is not None
-        if known.component_of[axis.frame] != generator.component:
+    for block in known.blocks:
+        out, read = exponents(block.output, block.n_out), exponents(block.input, n_features(known, block.input))
+        if not (out or read):
             continue
-        before = int(np.prod([a.size for a in axes[:at]], dtype=int))
-        after = int(np.prod([a.size for a in axes[at + 1 :]], dtype=int))
-        exponent = component.exponents[axis.frame] * axis.exponent
-        for i, j, value in generator.moves:
-            if exponent == -1:
-                i, j = j, i  # the inverse transpose
-            offsets = [q * axis.size * after + r for q in range(before) for r in range(after)]
-            moves += [(i * after + offset, j * after + offset, value * exponent) for offset in offsets]
-    return moves
+        weights, bias, columns = block.weights, block.bias, columns_of(known, block)
+        W, b = theta[weights], theta[bias]
+        centre, centre_in = (ring(known.centres.get(slot, Fraction(0))) for slot in (block.output, block.input))
+        for i, e in out:
+            row[weights[i]] += _reduce(ring(Fraction(e)) * W[i], p)
+            if block.has_bias:
+                row[bias[i]] += _reduce(ring(Fraction(e)) * (b[i] - centre), p)
+        for i, e in read:
+            moved = _reduce(ring(Fraction(e)) * W[:, columns[:, i]], p)
+            row[weights[:, columns[:, i]]] -= moved
+            if block.has_bias and centre_in:
+                row[bias] += _reduce(centre_in * _reduce(moved.sum(axis=1), p), p)
+    row[:] = _reduce(row, p)
+
+
+def _add_translation(
+    known: Structure,
+    translations: Translations,
+    feature: int,
+    theta: Array,
+    row: Array,
+    ring: Callable[[Fraction], Any],
+    p: int,
+) -> None:
+    """One feature of the slots moves by ε."""
+    for block in known.blocks:
+        if not block.has_bias:
+            continue
+        if block.output in translations.coefficients:
+            row[block.bias[feature]] += ring(translations.coefficients[block.output])
+        if block.input in translations.coefficients:
+            moved = _reduce(theta[block.weights[:, columns_of(known, block)[:, feature]]].sum(axis=1), p)
+            row[block.bias] -= _reduce(ring(translations.coefficients[block.input]) * moved, p)
+    row[:] = _reduce(row, p)
+
+
+def _parts(known: Structure, slot: int, number: int) -> Iterator[tuple[ActedAxis, int, int]]:
+    """The axes of a slot on which a component acts, with the numbers of features of the axes before and after."""
+    if slot in known.irregular:
+        return
+    axes = known.frames(slot)
+    for at, axis in enumerate(axes):
+        if known.component_of[axis.frame] == number:
+            yield axis, math.prod(a.size for a in axes[:at]), math.prod(a.size for a in axes[at + 1 :])
 
 
 def _reduce(values: Any, p: int) -> Any:
@@ -303,7 +338,7 @@ def _reduce(values: Any, p: int) -> Any:
 def n_features(known: Structure, slot: int) -> int:
     """On how many features of a slot its change of coordinates acts; 1 if only by a scalar."""
     axes = known.frames(slot)
-    return 1 if not axes or slot in known.irregular else int(np.prod([axis.size for axis in axes], dtype=int))
+    return 1 if not axes or slot in known.irregular else math.prod(axis.size for axis in axes)
 
 
 def columns_of(known: Structure, block: Block) -> NDArray[np.intp]:
@@ -642,7 +677,6 @@ class SymmetryGroup:
             parts: list[Change] = []
             if slot not in known.irregular:
                 for axis in known.frames(slot):
-                    assert axis.frame is not None
                     number = known.component_of[axis.frame]
                     parts.append(
                         _on_axis(known.components[number], axis, actions.get(number), signs.get(number), exact)
@@ -714,7 +748,7 @@ class SymmetryGroup:
             if out is not None:
                 W = out.rows(W)
             stop = block.start + block.n_out * block.n_in
-            result[..., block.start : stop] = W.reshape(*theta.shape[:-1], -1)
+            result[..., block.start : stop] = W.reshape(*theta.shape[:-1], block.n_out * block.n_in)
             if block.has_bias:
                 b = theta[..., source.start + source.n_out * source.n_in :][..., : source.n_out]
                 b = b if out is None else out.values(b)
@@ -738,7 +772,7 @@ class SymmetryGroup:
 
 
 def _on_axis(
-    component: Component, axis: Any, action: Change | None, signs: Sequence[Array] | None, exact: bool
+    component: Component, axis: ActedAxis, action: Change | None, signs: Sequence[Array] | None, exact: bool
 ) -> Change:
     """What g does on an axis of a slot: g^e with the exponents of frame and axis, and its signs."""
     size = component.size
@@ -863,13 +897,13 @@ def _factors(known: Structure, names: Sequence[str]) -> Iterator[SymmetryFactor]
     for odd in known.scalar_signs:
         if not any(all(e % 2 == s for e, s in zip(powers, odd)) for powers in known.scalars):
             yield SymmetryFactor("signs", 1, tuple(name for name, s in zip(names, odd) if s))
-    written = {block.output: names[block.index] for block in known.blocks}
+    written = {block.output: names[block.number] for block in known.blocks}
     for translations in known.translations:
         where = tuple(name for slot, name in written.items() if slot in translations.coefficients)
         yield SymmetryFactor("translations", translations.size, where, translations.size)
     for branches in known.branches:
         inside = {k for members in branches.members for k in members}
-        where = tuple(names[block.index] for block in known.blocks if block.instruction in inside)
+        where = tuple(names[block.number] for block in known.blocks if block.instruction in inside)
         yield SymmetryFactor("branches", len(branches.members), where)
 
 
