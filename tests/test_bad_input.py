@@ -1246,6 +1246,11 @@ def cases() -> dict[str, Case]:
                 "n_threads": Threads(),
             },
         ),
+        "subnetworks": Case(
+            lambda **a: [s.sizes for s in pc.subnetworks(**a)],
+            {"net": Kind(net), "max_count": Count(3, 1), "rng": Rng(0)},
+        ),
+        "Stratum.embed": Case(lambda **a: pc.subnetworks(net())[0].embed(**a), {"theta": Numbers([1, 2, 3])}),
         "linear_independence": Case(
             lambda **a: pc.linear_independence(**a),
             {
@@ -1563,6 +1568,7 @@ def public_callables() -> dict[str, Any]:
 # Results, made by functions of this table and not by hand; and the report's own methods, attacked below.
 RESULTS = {"ActivationThreshold", "DimensionResult", "Identifiability"}
 RESULTS |= {"Architectures", "Decrement", "FillingWidths", "MinimalFilling", "SweepResult"}
+RESULTS |= {"Part", "Part.choice", "Part.includes", "Stratum", "Stratum.includes", "Subnetworks"}
 RESULTS |= {"AttentionRanks", "FilterEnds", "Hypothesis", "PointAnalysis", "RedundantUnit"}
 RESULTS |= {"IndependenceBound", "JacobianRank", "LinearIndependence"}
 RESULTS |= {"Equations", "LinearSpan"}

@@ -33,6 +33,7 @@ from .report import Report, report
 from .spans import LinearSpan
 from .specs import network
 from .singularities import AttentionRanks, FilterEnds, Hypothesis, PointAnalysis, RedundantUnit, analyze_point
+from .subnetworks import Part, Stratum, Subnetworks, subnetworks
 from .sweep import SweepResult, sweep, sweep_rows
 from .symmetries import Symmetry, SymmetryFactor, SymmetryGroup
 from .thresholds import ActivationThreshold, activation_threshold
@@ -73,6 +74,7 @@ __all__ = [
     "NetworkLoss",
     "NetworkPolynomial",
     "NumericalError",
+    "Part",
     "PointAnalysis",
     "PolynomialActivation",
     "Program",
@@ -83,6 +85,8 @@ __all__ = [
     "Residual",
     "Select",
     "Sequential",
+    "Stratum",
+    "Subnetworks",
     "SweepResult",
     "Symmetry",
     "SymmetryFactor",
@@ -111,6 +115,7 @@ __all__ = [
     "polynomial_activation",
     "report",
     "show_config",
+    "subnetworks",
     "sweep",
     "sweep_rows",
     "veronese",

@@ -45,6 +45,7 @@ from .structure import (
     delete_instructions,
     factor_affine,
     hidden_layers,
+    places_within,
 )
 
 Array = NDArray[Any]
@@ -742,13 +743,6 @@ def filter_support(
         return (0,) * len(layer.extent), layer.extent
     where = np.nonzero(live)
     return tuple(int(x.min()) for x in where), tuple(int(x.max()) + 1 for x in where)
-
-
-def places_within(layer: Convolution, low: Sequence[int], high: Sequence[int]) -> list[int]:
-    """The places of a filter in a box, as positions in ``layer.offsets``."""
-    grid = np.arange(len(layer.offsets)).reshape(layer.extent)
-    box = tuple(slice(a, b) for a, b in zip(low, high))
-    return [int(i) for i in grid[box].reshape(-1)]
 
 
 # --- attention --------------------------------------------------------------------------------------------------------

@@ -55,6 +55,7 @@ from ._validation import (
     check_threads,
 )
 from ._verdicts import Hypothesis, Judge
+from .activations import ActivationPolynomial
 from .dimension import DimensionResult, dimension
 from .jacobian_rank import JacobianRank, jacobian_rank
 from .networks import MLP, LightningAttention, Network
@@ -445,7 +446,7 @@ def as_network(program: Program) -> Network:
     """The program as a network of the family it belongs to, if that is a fully connected one or a head of attention."""
     chain = dense_chain(program)
     if chain is not None and len(set(chain.biases)) == 1:
-        net = MLP(chain.widths, tuple(list(a) for a in chain.activations), bias=chain.biases[0])
+        net = MLP(chain.widths, tuple(map(ActivationPolynomial, chain.activations)), bias=chain.biases[0])
         if net.program == program:
             return net
     if is_single_attention(program):
@@ -473,7 +474,7 @@ def _fibre_dimension(
     return min(fibre_at_least(net.program, theta, reduction, generic, tangents), kernel), kernel
 
 
-def _names(net: Network) -> dict[int, str]:
+def names_of_weights(net: Network) -> dict[int, str]:
     """The names of the weights of each affine instruction."""
     blocks = zip(net._layout, net.program.parameters)
     return {block.instruction: name for name, block in blocks if block.kind == "W"}
@@ -481,7 +482,7 @@ def _names(net: Network) -> dict[int, str]:
 
 def _units(net: Network, reduction: Reduction) -> tuple[tuple[RedundantUnit, ...], tuple[RedundantUnit, ...]]:
     """The units left out that are constant or not read, and the others."""
-    names = _names(net)
+    names = names_of_weights(net)
     numbers = {layer.before: number for number, layer in enumerate(hidden_layers(net.program), 1)}
     inactive, redundant = list[RedundantUnit](), list[RedundantUnit]()
     for step in reduction.steps:
@@ -501,7 +502,7 @@ def _units(net: Network, reduction: Reduction) -> tuple[tuple[RedundantUnit, ...
 
 def _filter_ends(net: Network, theta: Array) -> tuple[FilterEnds, ...]:
     """The convolutions with zeros at the ends of their filters."""
-    state, names, found = Parametrised(net.program, theta), _names(net), list[FilterEnds]()
+    state, names, found = Parametrised(net.program, theta), names_of_weights(net), list[FilterEnds]()
     for layer in convolutions(net.program) or ():
         start, stop = filter_support(state, layer, Threshold(0.0))
         zero = not state.weights[layer.instruction].any()
@@ -512,7 +513,7 @@ def _filter_ends(net: Network, theta: Array) -> tuple[FilterEnds, ...]:
 
 def _attention_ranks(net: Network, theta: Array, threshold: Threshold) -> tuple[AttentionRanks, ...]:
     """The heads that lack rank."""
-    state, names, found = Parametrised(net.program, theta), _names(net), list[AttentionRanks]()
+    state, names, found = Parametrised(net.program, theta), names_of_weights(net), list[AttentionRanks]()
     for head in attention_heads(net.program):
         keys, values = head_ranks(state, head, threshold)
         full_keys, full_values = min(head.d_key, head.d_model), min(head.d_out, head.d_model)

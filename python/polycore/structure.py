@@ -346,6 +346,13 @@ def _extent(offsets: tuple[int, ...]) -> tuple[int, ...]:
     return (n // width, width) if regular else (n,)
 
 
+def places_within(layer: Convolution, low: Sequence[int], high: Sequence[int]) -> list[int]:
+    """The places of a filter in a box, as positions in ``layer.offsets``."""
+    grid = np.arange(len(layer.offsets)).reshape(layer.extent)
+    box = tuple(slice(a, b) for a, b in zip(low, high))
+    return [int(i) for i in grid[box].reshape(-1)]
+
+
 # --- attention --------------------------------------------------------------------------------------------------------
 
 
