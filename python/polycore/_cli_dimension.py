@@ -17,6 +17,7 @@ from ._cli_arguments import UsageError, one_line
 
 _LINE = 100
 _MAX_DEPTH = 2**16
+_RANGES = ("inputs", "outputs", "depth", "width")
 _PLAIN = str.maketrans({"−": "-", "–": "-", "…": "..."})
 _LEVEL = "an error bound above this is lowered by more primes; default 1e-9"
 
@@ -29,7 +30,6 @@ def add_commands(commands: Any) -> None:
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    _read.add_layers(parser)
     parser.add_argument("--seed", type=_read.seed, default=0, metavar="N", help="of the random numbers; default 0")
     parser.add_argument(
         "--primes", type=_read.positive, default=2, metavar="N", help="primes to try at least; default 2"
@@ -57,7 +57,7 @@ def _add_dim(commands: Any) -> None:
         description="The dimension of the set of polynomials that a network can represent, exact, and whether its "
         "parameters are determined by its function.",
     )
-    parser.add_argument("widths", type=_read.widths, metavar="WIDTHS", help="layer widths: 2,3,4,5,4,6,4,1")
+    _read.add_network(parser, "widths", nargs="?", metavar="WIDTHS")
     _add_common(parser)
     parser.set_defaults(run=_dim)
 
@@ -66,13 +66,8 @@ def _dim(options: argparse.Namespace, _: Sequence[str]) -> None:
     from .dimension import dimension
     from .identifiability import identifiability
     from .modular import format_bound
-    from .networks import MLP
 
-    try:
-        activation = _read.activation(options.activation, options.interval, len(options.widths) - 2)
-        network = MLP(options.widths, activation, options.bias)
-    except (ValueError, TypeError) as error:
-        raise UsageError(one_line(error)) from None
+    network = _read.read_network(options)
     settings = {"rng": options.seed, "primes": options.primes, "max_error": options.max_error}
     identified = identifiability(network, **settings)
     result = identified.dimension or dimension(network, **settings)
@@ -114,18 +109,21 @@ def _add_sweep(commands: Any) -> None:
     parser = commands.add_parser(
         "sweep",
         help="the dimensions of a whole family of networks, in a table",
-        description="The dimension of every network with depths and widths in given ranges, one row each, in a CSV or "
-        "Parquet file, or as CSV on standard output. Rows are written as they are found; with a file, a sweep that was "
-        "stopped goes on where it was.",
+        description="The dimension of every network with depths and widths in given ranges, or of the networks in "
+        "files, one row each, in a CSV or Parquet file, or as CSV on standard output. Rows are written as they are "
+        "found; with a file, a sweep that was stopped goes on where it was.",
     )
-    parser.add_argument("--inputs", required=True, type=_read.ranges, metavar="N..M", help="numbers of inputs: 2, 1..3")
-    parser.add_argument("--outputs", required=True, type=_read.ranges, metavar="N..M", help="numbers of outputs")
+    parser.add_argument("--inputs", type=_read.ranges, metavar="N..M", help="numbers of inputs: 2, 1..3")
+    parser.add_argument("--outputs", type=_read.ranges, metavar="N..M", help="numbers of outputs")
+    parser.add_argument("--depth", type=_read.depths, metavar="N..M", help="numbers of weight matrices: 3, 2..7, ..7")
+    parser.add_argument("--width", type=_read.ranges, metavar="N..M", help="widths of the hidden layers: ..6, 2,4,6")
     parser.add_argument(
-        "--depth", required=True, type=_read.depths, metavar="N..M", help="numbers of weight matrices: 3, 2..7, ..7"
+        "--network",
+        nargs="+",
+        metavar="FILE",
+        help="instead of ranges: networks of any family, JSON as net.spec() gives it, one or a list of them a file",
     )
-    parser.add_argument(
-        "--width", required=True, type=_read.ranges, metavar="N..M", help="widths of the hidden layers: ..6, 2,4,6"
-    )
+    _read.add_layers(parser)
     _add_common(parser)
     parser.add_argument(
         "--out",
@@ -142,24 +140,9 @@ def _add_sweep(commands: Any) -> None:
 
 
 def _sweep(options: argparse.Namespace, _: Sequence[str]) -> None:
-    from .activations import as_activation
-    from .architectures import architectures
     from .sweep import sweep
 
-    try:
-        activation = _read.activation(options.activation, options.interval, 1)
-        if isinstance(activation, tuple) and len(activation) == 1:
-            activation = as_activation(activation[0])  # the same coefficients at every depth
-        family = architectures(
-            inputs=options.inputs,
-            outputs=options.outputs,
-            depth=options.depth,
-            width=options.width,
-            activation=activation,
-            bias=options.bias,
-        )
-    except (ValueError, TypeError) as error:
-        raise UsageError(one_line(error)) from None
+    family = _networks_of_files(options) if options.network else _networks_in_ranges(options)
     how = {
         "seed": options.seed,
         "primes": options.primes,
@@ -172,6 +155,38 @@ def _sweep(options: argparse.Namespace, _: Sequence[str]) -> None:
         return
     result = sweep(family, options.out, **how)
     _say(json.dumps(result.to_dict()) if options.json else result)
+
+
+def _networks_in_ranges(options: argparse.Namespace) -> Any:
+    from .activations import as_activation
+    from .architectures import architectures
+
+    missing = [f"--{name}" for name in _RANGES if getattr(options, name) is None]
+    if missing:
+        raise UsageError(f"{', '.join(missing)} or --network is needed (see polycore sweep --help)")
+    try:
+        activation = _read.activation(options.activation, options.interval, 1)
+        if isinstance(activation, tuple) and len(activation) == 1:
+            activation = as_activation(activation[0])  # the same coefficients at every depth
+        return architectures(
+            inputs=options.inputs,
+            outputs=options.outputs,
+            depth=options.depth,
+            width=options.width,
+            activation=activation,
+            bias=options.bias,
+        )
+    except (ValueError, TypeError) as error:
+        raise UsageError(one_line(error)) from None
+
+
+def _networks_of_files(options: argparse.Namespace) -> list[Any]:
+    from .specs import read_networks
+
+    for name in (*_RANGES, "activation", "interval", "bias"):
+        if getattr(options, name) not in (None, False):
+            raise UsageError(f"--{name} does not go with --network")
+    return [network for path in options.network for network in _read.read_file(path, read_networks)]
 
 
 def _print_rows(family: Any, how: dict[str, Any], as_json: bool) -> None:
@@ -206,6 +221,7 @@ def _add_fill(commands: Any) -> None:
     parser.add_argument("--inputs", required=True, type=_read.positive, metavar="N", help="number of inputs")
     parser.add_argument("--outputs", required=True, type=_read.positive, metavar="N", help="number of outputs")
     parser.add_argument("--depth", required=True, type=_depth, metavar="N", help="number of weight matrices")
+    _read.add_layers(parser)
     _add_common(parser)
     parser.set_defaults(run=_fill)
 

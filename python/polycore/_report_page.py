@@ -21,6 +21,7 @@ import numpy as np
 from . import _report_words as words
 from . import plot
 from .config import get_config
+from .layers import Activation, Affine, Conv
 
 if TYPE_CHECKING:
     from .report import Report
@@ -213,14 +214,21 @@ def _monomial(exponents: tuple[int, ...], symbols: list[str]) -> str:
 
 
 def _formula(report: Report) -> str:
-    """The network as a formula in HTML: W₂ σ(W₁ x + b₁) + b₂."""
-    layers = len(report.architecture.widths) - 1
-    shift = " + <i>b</i><sub>{}</sub>" if report.architecture.bias else ""
+    """The network as a formula in HTML, W₂ σ(W₁ x + b₁) + b₂; where layers do not alternate like that, as code."""
+    layers = list(getattr(report.network, "layers", ()))
+    linear, between = layers[::2], layers[1::2]
+    nested = all(isinstance(layer, (Affine, Conv)) for layer in linear) and all(
+        isinstance(layer, Activation) for layer in between
+    )
+    if not nested or len(linear) != len(between) + 1:
+        return f"<i>f</i> = <code>{html.escape(report.architecture.network)}</code>"
     text = "<i>x</i>"
-    for layer in range(1, layers + 1):
-        text = f"<i>W</i><sub>{layer}</sub> {text}{shift.format(layer)}"
-        if layer < layers:
-            index = f"<sub>{layer}</sub>" if len(set(report.architecture.activations)) > 1 else ""
+    for number, layer in enumerate(linear, 1):
+        weights = "<i>W</i><sub>{}</sub>" if isinstance(layer, Affine) else "<i>w</i><sub>{}</sub> ⋆"
+        shift = f" + <i>b</i><sub>{number}</sub>" if layer.bias else ""
+        text = f"{weights.format(number)} {text}{shift}"
+        if number < len(linear):
+            index = f"<sub>{number}</sub>" if len(set(report.architecture.activations)) > 1 else ""
             text = f"<i>σ</i>{index}({text})"
     return f"<i>f</i>(<i>x</i>) = {text}"
 

@@ -65,10 +65,11 @@ def on_models(report: Report) -> list[str]:
         sentences.append("A negative R² means predictions worse than the mean of the held-out rows.")
     if report.architecture.homogeneous:
         sentences.append(
-            "The network has no biases and its activations are powers, so its outputs are forms: every monomial has "
-            f"degree exactly {report.architecture.degree}. In the standardised variables it has no constant"
+            "The network has no biases and its activations, if any, are powers, so its outputs are forms: every "
+            f"monomial has degree exactly {report.architecture.degree}. In the standardised variables it has no "
+            "constant"
             + ("" if report.architecture.degree == 1 else " and no linear")
-            + " term; --bias adds the lower degrees."
+            + (" term; --bias adds the lower degrees." if report.architecture.widths else " term.")
         )
     return [sentence for sentence in sentences if sentence]
 
@@ -82,7 +83,7 @@ def on_dimension(report: Report) -> list[str]:
     if rank < expected:
         verdict = (
             f"The functions this network can be form a set of dimension {count(rank)}, {count(expected - rank)} less "
-            "than expected: these widths and activations are defective."
+            "than expected: this architecture is defective."
         )
     elif rank == ambient:
         verdict = (

@@ -23,7 +23,7 @@ from ._cli_arguments import UsageError, one_line
 
 if TYPE_CHECKING:
     from .moments import Moments
-    from .networks import MLP
+    from .networks import Network
 
 OK, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -121,15 +121,14 @@ def _add_report(commands: Any) -> None:
     parser = commands.add_parser(
         "report",
         help="fit a network to a data file and write a page about it",
-        description="Fit an MLP with polynomial activations to columns of a file, write index.html and report.json: "
+        description="Fit a network with polynomial activations to columns of a file, write index.html and report.json: "
         "the network as a polynomial, what the data determine, training, and errors beside linear and polynomial "
         "regression. Inputs and outputs are standardised.",
     )
     parser.add_argument("--data", required=True, metavar="FILE", help=_DATA_HELP)
     parser.add_argument("--x", required=True, metavar="COLS", help="input columns: " + _COLUMNS_HELP)
     parser.add_argument("--y", required=True, metavar="COLS", help="output columns")
-    parser.add_argument("--widths", required=True, type=_read.widths, metavar="N,N,…", help="layer widths: 10,4,1")
-    _read.add_layers(parser)
+    _read.add_network(parser, "--widths", metavar="N,N,…")
     parser.add_argument("--out", required=True, metavar="DIR", help="directory for index.html and report.json")
     parser.add_argument(
         "--held-out", type=_read.fraction, default=0.2, metavar="F", help="fraction kept for testing; default 0.2"
@@ -147,16 +146,14 @@ def _add_report(commands: Any) -> None:
 
 
 def _report(options: argparse.Namespace, arguments: Sequence[str]) -> None:
-    from .networks import MLP
-    from .report import check_report_size, check_widths, report
+    from .report import check_columns, check_report_size, report
     from .tables import open_table
 
     table = open_table(options.data, options.delimiter)
+    network = _read.read_network(options)
     try:
-        activation = _read.activation(options.activation, options.interval, len(options.widths) - 2)
-        network = MLP(options.widths, activation, options.bias)
         x, y = table.resolve(options.x, "--x"), table.resolve(options.y, "--y")
-        check_widths(network, len(x), len(y))
+        check_columns(network, len(x), len(y))
         check_report_size(network)
     except (ValueError, TypeError) as error:
         raise UsageError(one_line(error)) from None
@@ -164,9 +161,7 @@ def _report(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     result = report(
         x,
         y,
-        widths=options.widths,
-        activation=activation,
-        bias=options.bias,
+        network=network,
         data=options.data,
         out=options.out,
         held_out=options.held_out,
@@ -198,7 +193,7 @@ def _as_typed(arguments: Sequence[str]) -> str:
     return " \\\n  ".join(lines)
 
 
-def _say_what(options: argparse.Namespace, network: MLP) -> None:
+def _say_what(options: argparse.Namespace, network: Network) -> None:
     if sys.stderr.isatty():
         print(f"{network!r}: {network.n_params} parameters, {len(network.basis)} monomials", file=sys.stderr)
 

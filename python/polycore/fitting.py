@@ -12,10 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from . import _linalg
 from ._validation import as_index, as_real, as_theta
 from .errors import NumericalError
+from .program import Add, Affine, MatMul, ParameterBlock, Program
 
 if TYPE_CHECKING:
     from .loss import QDistance
-    from .networks import MLP, Network
+    from .networks import Network
 
 Vector = NDArray[np.float64]
 
@@ -181,13 +182,14 @@ class Fit:
             return float(np.sum((left[:, kept].T @ residuals) ** 2))
 
 
-def scaled_starts(network: MLP, loss: QDistance, target_square: float, rng: Any, n: int) -> Vector:
+def scaled_starts(network: Network, loss: QDistance, target_square: float, rng: Any, n: int) -> Vector:
     """Random parameters whose function is as large as the target and correlates with it: the last layer is scaled.
 
     Parameters
     ----------
-    network : MLP
-        Linear in the parameters of its last layer, which are the last ones.
+    network : Network
+        Where the outputs are no linear function of last parameters (after an activation, or a skip connection to the
+        end) the starts are not scaled.
     loss : QDistance
         Whose Q measures size.
     target_square : float
@@ -211,15 +213,31 @@ def scaled_starts(network: MLP, loss: QDistance, target_square: float, rng: Any,
     weighted = coef @ np.asarray(loss.gram)
     sizes = np.sqrt(np.einsum("soa,soa->s", weighted, coef))
     usable = np.isfinite(sizes) & (sizes > 0)
-    signs = np.where(np.einsum("soa,oa->so", weighted, loss.target) < 0, -1.0, 1.0)
-    factors = signs[usable] * (np.sqrt(target_square) / sizes[usable])[:, None]
-    n_hidden, n_outputs = network.widths[-2], network.n_outputs
-    # The last parameters: W row by row, one row an output, then one bias an output.
-    start = network.n_params - n_outputs * (n_hidden + network.bias)
-    theta[usable, start : start + n_outputs * n_hidden] *= np.repeat(factors, n_hidden, axis=1)
-    if network.bias:
-        theta[usable, -n_outputs:] *= factors
+    factors = (np.sqrt(target_square) / sizes[usable])[:, None]
+    agreement = np.einsum("soa,oa->so", weighted, loss.target)[usable]
+    for block in _last_blocks(network.program):
+        # Output o is that of unit o modulo their number, the same unit at every position.
+        n_units = block.shape[0]
+        signs = np.where(agreement.reshape(len(agreement), -1, n_units).sum(axis=1) < 0, -1.0, 1.0)
+        theta[usable, block.start : block.stop] *= np.repeat(signs * factors, block.size // n_units, axis=1)
     return theta
+
+
+def _last_blocks(program: Program) -> list[ParameterBlock]:
+    """Parameters in which the outputs are linear and without a constant: none if there are no such."""
+    found: list[int] = []
+    slots = [len(program.instructions)]
+    while slots:
+        instruction = program.instructions[slots[-1] - 1] if slots[-1] else None
+        if isinstance(instruction, Affine):
+            found.append(slots.pop() - 1)
+        elif isinstance(instruction, Add):
+            slots[-1:] = instruction.inputs
+        elif isinstance(instruction, MatMul) and not instruction.transpose_right:
+            slots[-1:] = [instruction.right]
+        else:
+            return []
+    return [block for block in program.parameters if block.instruction in found]
 
 
 def hessian_signature(hessian: Vector, gauss_newton: Vector) -> tuple[int, int, int]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From a data set and a network's widths to a report: what the network is, what the data determine, how well it fits.
+"""From a data set and a network to a report: what the network is, what the data determine, how well it fits.
 
 `report` goes the whole path (read, split, standardise, accumulate moments, Q-distance, fit, compare) and returns a
 `Report`, which `Report.save` writes as a self-contained page ``index.html`` and as ``report.json`` (its fields:
@@ -20,13 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _linalg
-from ._validation import as_flag, as_index, as_real, as_real_array, as_rng, check_size
+from ._validation import _describe, as_flag, as_index, as_real, as_real_array, as_rng, check_size
+from .activations import ActivationPolynomial
 from .dimension import DimensionResult, dimension
 from .fitting import MAX_DENSE_PARAMS, Descent, Fit, hessian_signature, scaled_starts
 from .loss import QDistance
 from .moments import Moments
 from .monomials import MonomialBasis, count_monomials
-from .networks import MLP
+from .networks import MLP, Network
 from .symmetries import expected_dimension, orbit_dimension
 from .tables import Columns, iterate_rows, open_table
 from .veronese import veronese
@@ -69,15 +70,19 @@ class DataSummary:
 
 @dataclass(frozen=True)
 class Architecture:
-    """The network's counts.
+    """What the network is, ``network`` as text and ``spec`` for `polycore.network`, and its counts.
 
-    ``expected_dimension`` = min(ambient_dimension, n_params − orbit_dimension) with the orbit dimension of the known
-    continuous symmetries. ``jacobian_rank`` is what `polycore.dimension` finds: the dimension of the set of functions,
-    certain if ``jacobian_rank_proved``, else larger with probability at most ``jacobian_rank_error_bound``. None where
-    the network is too large.
+    ``widths`` are those of an MLP, None for other families. ``expected_dimension`` = min(ambient_dimension, n_params −
+    orbit_dimension) with the orbit dimension of the known continuous symmetries. ``jacobian_rank`` is what
+    `polycore.dimension` finds: the dimension of the set of functions, certain if ``jacobian_rank_proved``, else larger
+    with probability at most ``jacobian_rank_error_bound``. None where the network is too large.
     """
 
-    widths: tuple[int, ...]
+    network: str
+    spec: dict[str, Any]
+    widths: tuple[int, ...] | None
+    n_inputs: int
+    n_outputs: int
     activations: tuple[str, ...]
     activation_coefficients: tuple[tuple[float, ...], ...]
     bias: bool
@@ -162,7 +167,7 @@ class Report:
     gram: GramSummary
     models: tuple[Model, ...]
     training: Training
-    network: MLP
+    network: Network
     theta: Matrix = field(repr=False)
     coef: Matrix = field(repr=False)
     target: Matrix = field(repr=False)
@@ -237,9 +242,10 @@ def report(
     x: Any,
     y: Any,
     *,
-    widths: Sequence[int],
+    widths: Sequence[int] | None = None,
     activation: Any = 2,
     bias: bool = False,
+    network: Network | None = None,
     data: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
     held_out: float = 0.2,
@@ -252,7 +258,7 @@ def report(
     progress: bool = False,
     command: str | None = None,
 ) -> Report:
-    """Fit an MLP with polynomial activations to data and report on it, beside linear and polynomial regression.
+    """Fit a network with polynomial activations to data and report on it, beside linear and polynomial regression.
 
     Parameters
     ----------
@@ -260,7 +266,9 @@ def report(
         Columns are chosen as in `polycore.tables.Table.resolve`: names, indices, ranges. A data frame brings its names.
     y : (n_samples, n_outputs) or (n_samples,) array-like, or column selection
     widths, activation, bias
-        The network, as for `polycore.MLP`; ``widths[0]`` is the number of inputs, ``widths[-1]`` that of outputs.
+        An MLP, as for `polycore.MLP`; ``widths[0]`` is the number of inputs, ``widths[-1]`` that of outputs.
+    network : Network, optional
+        A network of any family, instead of ``widths``. Columns are its inputs and outputs in its own order.
     data : path, optional
         A CSV, Parquet, .npy or .npz file.
     out : path, optional
@@ -285,8 +293,8 @@ def report(
     Raises
     ------
     TypeError, ValueError, OSError
-        For bad arguments, widths that do not match the columns, constant columns, bad cells in the file, and networks
-        whose polynomials have too many coefficients.
+        For bad arguments, a network that does not match the columns, constant columns, bad cells in the file, and
+        networks whose polynomials have too many coefficients.
     ImportError
         If ``out`` is given without matplotlib and jinja2, or ``data`` is Parquet without pyarrow.
 
@@ -304,7 +312,7 @@ def report(
     1.0
     """
     generator, seed = as_rng(rng)
-    network = MLP(widths, activation, bias)
+    network = _as_network(widths, activation, bias, network)
     network.program.require_concrete()
     drop_missing, progress = as_flag(drop_missing, "drop_missing"), as_flag(progress, "progress")
     for name, text in (("title", title), ("command", command), ("delimiter", delimiter)):
@@ -322,7 +330,7 @@ def report(
         check_writable(Path(out))
 
     rows = _load_file(data, x, y, drop_missing, delimiter) if data is not None else _load_arrays(x, y)
-    check_widths(network, len(rows.x_names), len(rows.y_names))
+    check_columns(network, len(rows.x_names), len(rows.y_names))
     train, test = _split(len(rows.X), held_out, generator)
     inputs, outputs = (
         _variables(rows.X[train], rows.x_names, "input"),
@@ -379,17 +387,31 @@ def report(
     return result
 
 
-def check_widths(network: MLP, n_x: int, n_y: int) -> None:
+def _as_network(widths: Sequence[int] | None, activation: Any, bias: bool, network: Network | None) -> Network:
+    if network is None:
+        return MLP(widths, activation, bias)  # type: ignore[arg-type]  # which says what widths must be
+    if widths is not None:
+        raise ValueError("`network` and `widths` must not both be given")
+    if not isinstance(network, Network):
+        raise TypeError(f"`network` must be a polycore.Network, got {_describe(network)}")
+    return network
+
+
+def check_columns(network: Network, n_x: int, n_y: int) -> None:
     """ValueError unless the network has as many inputs and outputs as columns were chosen."""
-    if network.n_inputs != n_x or network.n_outputs != n_y:
+    if network.n_inputs == n_x and network.n_outputs == n_y:
+        return
+    counts = (
+        f"a network with {network.n_inputs} inputs and {network.n_outputs} outputs, but {n_x} input and {n_y} output "
+        "columns are given"
+    )
+    if isinstance(network, MLP):
         shown = ",".join(str(width) for width in network.widths)
-        raise ValueError(
-            f"`widths`={shown} is a network with {network.n_inputs} inputs and {network.n_outputs} outputs, but "
-            f"{n_x} input and {n_y} output columns are given: the first width must be {n_x} and the last {n_y}"
-        )
+        raise ValueError(f"`widths`={shown} is {counts}: the first width must be {n_x} and the last {n_y}")
+    raise ValueError(f"`network`={network!r} is {counts}")
 
 
-def check_report_size(network: MLP) -> None:
+def check_report_size(network: Network) -> None:
     """ValueError, with the sizes, for a network whose space of polynomials is too large for a report."""
     n_monomials = network.basis.n_monomials
     if n_monomials > MAX_MONOMIALS:
@@ -397,7 +419,7 @@ def check_report_size(network: MLP) -> None:
         raise ValueError(
             f"the outputs of this network are polynomials of degree {kind} {network.degree} in {network.n_inputs} "
             f"variables, which have {_count(n_monomials)} coefficients; the report handles up to {MAX_MONOMIALS:,}. "
-            "Choose fewer inputs, a lower activation degree or fewer hidden layers"
+            "Choose fewer inputs, a lower degree or fewer layers"
         )
     form_vars = network.n_inputs + (not network.basis.homogeneous)
     n_moments = count_monomials(form_vars, 2 * network.degree, homogeneous=True)
@@ -509,7 +531,7 @@ def _standardise(values: Matrix, variables: Sequence[Variable]) -> Matrix:
     return (values - _means(variables)) / _scales(variables)
 
 
-def _quadratic_loss(network: MLP, X: Matrix, Y: Matrix) -> tuple[QDistance, GramSummary]:
+def _quadratic_loss(network: Network, X: Matrix, Y: Matrix) -> tuple[QDistance, GramSummary]:
     """The Q-distance of the training rows, and what there is to say about Q.
 
     Moments first: one pass, and the rows are no longer needed. They square the condition number, so where that costs
@@ -556,7 +578,7 @@ def _quadratic_loss(network: MLP, X: Matrix, Y: Matrix) -> tuple[QDistance, Gram
 
 
 def _train(
-    network: MLP,
+    network: Network,
     loss: QDistance,
     X: Matrix,
     Y: Matrix,
@@ -601,7 +623,7 @@ def _progress(starts: Matrix, wanted: bool) -> Any:
     return tqdm(starts, desc="fitting", unit="start", leave=False)
 
 
-def _regressions(network: MLP, loss: QDistance, X: Matrix, Y: Matrix, train: NDArray[np.intp]) -> dict[str, Matrix]:
+def _regressions(network: Network, loss: QDistance, X: Matrix, Y: Matrix, train: NDArray[np.intp]) -> dict[str, Matrix]:
     """Predictions of linear regression, and of least squares over the network's space and over all polynomials."""
     ones = np.ones((len(X), 1))
     with_intercept = np.hstack([ones, X])
@@ -626,7 +648,7 @@ def _evaluate(coef: Any, basis: MonomialBasis, X: Matrix) -> Matrix:
     return np.concatenate([veronese(X[start : start + step], basis) @ coef.T for start in range(0, len(X), step)])
 
 
-def _model_names(network: MLP) -> dict[str, str]:
+def _model_names(network: Network) -> dict[str, str]:
     degree = network.degree
     return {
         "network": "Network",
@@ -650,17 +672,20 @@ def _errors(predicted: Matrix, observed: Matrix, names: Sequence[str]) -> Errors
     return Errors(n_rows, total, float(np.sqrt(total / observed.size)), float(np.mean(r2)), per_output)
 
 
-def _architecture(network: MLP, rng: np.random.Generator) -> Architecture:
+def _architecture(network: Network, rng: np.random.Generator) -> Architecture:
     ambient = network.n_outputs * len(network.basis)
     orbit = orbit_dimension(network.program, rng)
     rank: DimensionResult | None = dimension(network, rng) if network.n_params <= MAX_RANK_PARAMS else None
+    activations = [ActivationPolynomial(i.coefficients) for i in network.program.activations]
     return Architecture(
-        widths=network.widths,
-        activations=tuple(activation.text() for activation in network.activations),
-        activation_coefficients=tuple(
-            tuple(float(c) for c in activation.numbers) for activation in network.activations
-        ),
-        bias=network.bias,
+        network=repr(network),
+        spec=network.spec(),
+        widths=network.widths if isinstance(network, MLP) else None,
+        n_inputs=network.n_inputs,
+        n_outputs=network.n_outputs,
+        activations=tuple(activation.text() for activation in activations),
+        activation_coefficients=tuple(tuple(float(c) for c in activation.numbers) for activation in activations),
+        bias=any(block.kind == "b" for block in network.program.parameters),
         degree=network.degree,
         homogeneous=network.basis.homogeneous,
         n_params=network.n_params,

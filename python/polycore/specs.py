@@ -83,14 +83,28 @@ def network(spec: Mapping[str, Any]) -> Network:
 
 def read_network(path: str | PathLike[str]) -> Network:
     """The network that a JSON file describes; what is wrong with it is a ValueError or TypeError naming the key."""
+    return network(_read_json(path))
+
+
+def read_networks(path: str | PathLike[str]) -> list[Network]:
+    """The networks of a JSON file that holds a spec, or a list of them."""
+    spec = _read_json(path)
+    if not isinstance(spec, list):
+        return [network(spec)]
+    try:
+        return [_Reader().network(entry, f"spec[{k}]") for k, entry in enumerate(spec)]
+    except RecursionError:
+        raise ValueError("`spec` is nested too deeply") from None
+
+
+def _read_json(path: str | PathLike[str]) -> Any:
     text = Path(path).read_bytes()
     try:
-        spec = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
     except RecursionError:
         raise ValueError("`spec` is nested too deeply") from None
     except ValueError as error:  # also a JSONDecodeError or UnicodeDecodeError
         raise ValueError(f"`spec` must be JSON: {error}") from None
-    return network(spec)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
