@@ -13,6 +13,7 @@ place where it occurs first. Supports are the same with the supports of those, e
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from math import comb
 from typing import NamedTuple, TypeAlias
 
@@ -59,16 +60,42 @@ def ambient_dimensions(program: Program) -> list[int]:
     >>> ambient_dimensions(Program(4, [shared, Activation(1, (0, 0, 1)), MatMul(2, 2, 1, 6, 1, transpose_right=True)]))
     [1, 4, 6, 15]
     """
-    analysis = _Analysis(program.n_inputs)
-    try:
-        for instruction in program.instructions:
-            analysis.run(instruction)
-    except _TooManyStepsError:
+    analysis = _analysed(program)
+    if analysis is None:
         return [
             width * count_monomials(program.n_inputs, degree, program.homogeneous)
             for width, degree in zip(program.widths, program.degrees)
         ]
     return [analysis.dimension(slot) for slot in analysis.slots]
+
+
+def output_representatives(program: Program) -> list[int]:
+    """The first output of each class.
+
+    Examples
+    --------
+    >>> from polycore.program import Affine
+    >>> output_representatives(Program(4, [Affine(0, 2, windows=((0, 1), (1, 2), (2, 3)))]))
+    [0, 1]
+    """
+    analysis = _analysed(program)
+    if analysis is None:
+        return list(range(program.n_outputs))
+    first: dict[int, int] = {}
+    for position, value in enumerate(analysis.slots[-1]):
+        first.setdefault(value.polynomial, position)
+    return list(first.values())
+
+
+@lru_cache(maxsize=16)  # one network is asked about several times in a row
+def _analysed(program: Program) -> _Analysis | None:
+    analysis = _Analysis(program.n_inputs)
+    try:
+        for instruction in program.instructions:
+            analysis.run(instruction)
+    except _TooManyStepsError:
+        return None
+    return analysis
 
 
 class _TooManyStepsError(Exception):

@@ -182,14 +182,19 @@ def _bound_by_counting(program: Program) -> _Bound:
     """The smaller of parameters and of what a cut lets through, less the known symmetries; see "Programs"."""
     n_params = program.n_params
     try:
-        orbit = orbit_dimension(program)
+        orbit = known_orbit_dimension(program)
     except MemoryError:
         orbit = 0
     bounds = [_by_parameters(n_params, orbit)]
     cut = _least_cut(program, _ambient(program))
-    if cut.size < n_params:
+    # What symmetries do to some parameters has at most as many dimensions as those, or as what they do to all.
+    if cut.size - min(orbit, cut.n_params) < n_params - orbit:
         bounds.append(_bound_of_cut(program, cut))
     return min(bounds, key=lambda bound: bound.value)
+
+
+# One network is asked about several times in a row.
+known_orbit_dimension = lru_cache(maxsize=16)(orbit_dimension)
 
 
 def _by_parameters(n_params: int, orbit: int) -> _Bound:
@@ -223,6 +228,7 @@ class _CutOfProgram(NamedTuple):
     """What determines the outputs: the parameters of some instructions and the values of some slots."""
 
     size: int
+    n_params: int
     instructions: tuple[int, ...]
     slots: tuple[int, ...]
 
@@ -265,28 +271,29 @@ def _least_cut(program: Program, dimensions: Sequence[int]) -> _CutOfProgram:
             capacities[a][b] -= flow
             capacities[b][a] += flow
         size += flow
-    instructions = sorted({b.instruction for b in program.parameters if 2 * (b.instruction + 1) not in before})
+    blocks = [block for block in program.parameters if 2 * (block.instruction + 1) not in before]
+    instructions = dict.fromkeys(block.instruction for block in blocks)
     slots = [s for s in range(1, n_slots) if 2 * s in before and 2 * s + 1 not in before]
-    return _CutOfProgram(size, tuple(instructions), tuple(slots))
+    return _CutOfProgram(size, sum(block.size for block in blocks), tuple(instructions), tuple(slots))
 
 
 def _bound_of_cut(program: Program, cut: _CutOfProgram) -> _Bound:
     kept = [b for b in program.parameters if b.instruction in cut.instructions]
     columns = np.array([i for b in kept for i in range(b.start, b.stop)], dtype=np.intp)
     fixed = 0
-    if columns.size:
+    if cut.n_params:
         p = action_prime(program)
         theta = as_rng(0)[0].integers(1, p, program.n_params, dtype=np.int64)
         with suppress(MemoryError):
             fixed = modular_rank(infinitesimal_action(program, theta, p)[:, columns], p)
     value = cut.size - fixed
-    outputs = cut.size - len(columns)
+    outputs = cut.size - cut.n_params
     if not cut.slots:
-        return _by_parameters(len(columns), fixed)
+        return _by_parameters(cut.n_params, fixed)
     if cut.slots == (len(program.instructions),) and not fixed:
         return _Bound(value, f"ambient dimension, {outputs} monomials that the outputs can have")
     words = f"{_dimensions(outputs)} of the values of slot{'s' * (len(cut.slots) > 1)} {', '.join(map(str, cut.slots))}"
-    words += f" + {len(columns)} parameters after" if columns.size else ""
+    words += f" + {cut.n_params} parameters after" if cut.n_params else ""
     words += f" − {_dimensions(fixed)} of the orbits of those = {value}" if fixed else f" = {value}"
     return _Bound(value, words)
 

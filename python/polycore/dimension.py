@@ -24,13 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import chains
+from ._representatives import with_representative_outputs
 from ._sampled_rank import Denominator, RandomRows, random_rank
 from ._validation import _describe, as_index, as_probability, as_rng, check_size, check_threads
-from .bounds import upper_bound
+from .bounds import known_orbit_dimension, upper_bound
 from .modular import format_bound
 from .networks import Network
 from .program import Activation, Add, Affine, Indeterminate, Instruction, MatMul, Number, Program
-from .symmetries import expected_dimension, orbit_dimension, scaled_parameters
+from .symmetries import expected_dimension, scaled_parameters
 
 __all__ = ["DimensionResult", "dimension"]
 
@@ -159,8 +160,9 @@ def dimension(
     -----
     Rows are gradients of random combinations of the outputs at random points, one more than the proven upper bound
     allows to be independent: a single point would not give as many independent conditions as there are outputs. They
-    are combinations of the rows of the Jacobian of `expand`, and at generic points span what those span. One column is
-    dropped for each scaling of a hidden unit: it is a combination of the others.
+    are combinations of the rows of the Jacobian of `expand`, and at generic points span what those span. Outputs that
+    are the same polynomial in other variables, as those of convolutions, are looked at once. One column is dropped for
+    each scaling of a hidden unit: it is a combination of the others.
 
     For a rank of at most R, f of degree d in parameters, inputs and generic coefficients together, and p drawn from
     [2^30, 2^31) (from [2^60, 2^61) where the bounds ask for it), a largest minor that is not the zero polynomial has
@@ -186,13 +188,18 @@ def dimension(
     program = net.program
     bound = upper_bound(program)
     at_most = bound.value
-    # The rows, with all columns and without those dropped; their values and adjoints at every unit; a few vectors.
-    rows = 2 * (at_most + 1) * (program.n_params + sum(program.widths))
-    check_size(rows + 8 * program.n_params, 8, "the Jacobian at random points")
     scaled = chains.scaled_parameters(program)
-    orbit = orbit_dimension(program) if scaled is None else len(scaled)
+    if scaled is None:
+        orbit = known_orbit_dimension(program)
+        jacobian = _GenericJacobian(with_representative_outputs(program), scaled_parameters(program))
+    else:
+        orbit = len(scaled)
+        jacobian = _GenericJacobian(program, scaled)
+    # The rows, with all columns and without those dropped; their values and adjoints at every unit; a few vectors.
+    rows = 2 * (at_most + 1) * (program.n_params + sum(jacobian.program.widths))
+    check_size(rows + 8 * program.n_params, 8, "the Jacobian at random points")
     found = random_rank(
-        _GenericJacobian(program, scaled_parameters(program) if scaled is None else scaled),
+        jacobian,
         at_most,
         generator,
         max_error=largest_error,

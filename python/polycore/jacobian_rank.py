@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _linalg
+from ._representatives import with_representative_outputs
 from ._sampled_rank import (
     ROUNDING,
     Denominator,
@@ -279,7 +280,7 @@ def _exact_rank(
     seed: int,
     n_threads: int,
 ) -> JacobianRank:
-    point = _Point(net.program, theta)
+    point = _Point(with_representative_outputs(net.program), theta)
     bound, why = point.upper_bound()
     check_size(bound * max(1, net.n_params), 16, "the Jacobian at random points")
     # A rank that will be proved in another way needs no second prime.
