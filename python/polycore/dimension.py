@@ -188,6 +188,9 @@ def dimension(
     program = net.program
     bound = upper_bound(program)
     at_most = bound.value
+    # The rows, with all columns and without those dropped; a few vectors; later values and adjoints at every unit.
+    rows = 2 * (at_most + 1)
+    check_size((rows + 8) * program.n_params, 8, "the Jacobian at random points")
     scaled = chains.scaled_parameters(program)
     if scaled is None:
         orbit = known_orbit_dimension(program)
@@ -195,9 +198,8 @@ def dimension(
     else:
         orbit = len(scaled)
         jacobian = _GenericJacobian(program, scaled)
-    # The rows, with all columns and without those dropped; their values and adjoints at every unit; a few vectors.
-    rows = 2 * (at_most + 1) * (program.n_params + sum(jacobian.program.widths))
-    check_size(rows + 8 * program.n_params, 8, "the Jacobian at random points")
+    units = sum(jacobian.program.widths)
+    check_size((rows + 8) * program.n_params + rows * units, 8, "the Jacobian at random points")
     found = random_rank(
         jacobian,
         at_most,
