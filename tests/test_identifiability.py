@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from math import comb
@@ -664,3 +665,16 @@ def test_residual_networks_by_rank() -> None:
     assert (result.verdict, result.scalings) == ("finite", 2)
     wide = pc.Sequential(pc.Residual(pc.Affine(9), pc.Activation(2), pc.Affine(2)), n_inputs=2)
     assert (pc.identifiability(wide).verdict, pc.identifiability(wide).proved) == ("not", True)
+
+
+@pytest.mark.parametrize("start", range(0, 300, 100))
+def test_any_program(random_program: Callable[..., Program], start: int) -> None:
+    """The verdict is what the dimension says, with or without theorems, and parameters without influence."""
+    verdicts = Counter[str]()
+    for seed in range(start, start + 100):
+        net = pc.Network(random_program(seed, 3 + seed % 8))
+        result, dimension = pc.identifiability(net), pc.dimension(net).dimension
+        verdicts[result.verdict] += 1
+        if result.verdict != "undecided":
+            assert (result.verdict == "not") == (dimension < net.n_params - result.scalings)
+    assert min(verdicts["finite"] + verdicts["global"], verdicts["not"]) > 20

@@ -307,7 +307,8 @@ def _by_rank(
         checks.append(Check("rank of the Jacobian", f"too large: {error}", False))
         return _localise_by_rank(chain, ranks, checks), None, 0.0
     if result.dimension == needed:
-        statement = f"the Jacobian has rank {count} at a random point modulo {result.primes[-1]}"
+        where = f" at a random point modulo {result.primes[-1]}" if result.primes else ""
+        statement = f"the Jacobian has rank {count}{where}"
         checks.append(Check("rank certificate", statement, True, "finite"))
         return checks[-1], result, 0.0
     if may_have_other_symmetries(net.program, chain):
