@@ -331,6 +331,41 @@ def test_bad_arguments() -> None:
         pc.analyze_point(pc.MLP((2, 2, 1), pc.GenericActivation(2)), np.ones(6))
 
 
+def test_critical_points_of_subnetworks() -> None:
+    """Units that are equal and read alike, and units with no weights at all, leave no direction but those of the part;
+    a unit that reads something and is not read, or a filter with zeros at an end, does."""
+    net = pc.MLP((3, 3, 2), 3)
+    rng = np.random.default_rng(10)
+    data = rng.standard_normal((40, 3)), rng.standard_normal((40, 2))
+    loss = pc.QDistance.from_data(*data, net.basis)
+    inherits = []
+    for kind in ("equal", "nothing", "silent"):
+        arrays = net.unpack(integers(net.n_params, rng))
+        if kind == "equal":
+            arrays["W1"][2], arrays["W2"][:, 2] = 2 * arrays["W1"][0], 3 * arrays["W2"][:, 0]
+        else:
+            arrays["W2"][:, 2] = 0
+            arrays["W1"][2] *= kind == "silent"
+        theta = pack(net, arrays)
+        found = check(net, theta)
+        inherits.append(found.inherits_critical_points)
+        assert found.subnetwork is not None
+        whole, part = (
+            np.asarray(n.jacobian(t, dtype=object)) for n, t in ((net, theta), (found.subnetwork, _exact(found)))
+        )
+        assert found.inherits_critical_points == (
+            rational_rank(np.concatenate([whole, part], axis=1)) == rational_rank(part)
+        )
+        # A loss that is critical for the part: project a gradient away from the image of dμ there.
+        columns = part.astype(float)
+        residual = loss.gradient(net.expand(theta.astype(float))).reshape(-1)
+        residual -= columns @ np.linalg.lstsq(columns, residual, rcond=None)[0]
+        gradient = whole.astype(float).T @ residual
+        assert (np.abs(gradient).max() < 1e-6 * np.abs(residual).max()) == found.inherits_critical_points
+    assert inherits == [True, True, False]
+    assert not check(pc.CNN((3, 2), 2), np.array([1, 2, 0, 0, 3], dtype=object)).inherits_critical_points
+
+
 # -- convolutions -----------------------------------------------------------------------------------------------------
 
 CNNS = [

@@ -18,7 +18,7 @@ A unit z can be left out of a layer with activation σ if
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -52,6 +52,8 @@ Array = NDArray[Any]
 
 # A relation between units is looked for as one between polynomials only up to so many coefficients.
 _MAX_COEFFICIENTS = 2**20
+# Units of a layer are compared with all others so many at a time.
+_ROWS_AT_A_TIME = 512
 
 
 # --- what vanishes ----------------------------------------------------------------------------------------------------
@@ -84,7 +86,7 @@ class Threshold:
 
     def vanishes(self, array: Array, scale: Any) -> bool:
         """Whether all entries are zero, compared with ``scale`` >= 0."""
-        size = max((abs(x) for x in array.reshape(-1).tolist()), default=0)
+        size = largest(array)
         if self.exact or size == 0:
             return bool(size == 0)
         ratio = float(size / scale) if scale else math.inf
@@ -97,7 +99,9 @@ class Threshold:
 
 def largest(array: Array) -> Any:
     """The largest absolute value, 0 for none."""
-    return max((abs(x) for x in array.reshape(-1).tolist()), default=0)
+    if array.dtype != object:
+        return float(np.abs(array).max(initial=0.0))
+    return max(map(abs, array.reshape(-1).tolist()), default=0)
 
 
 # --- steps ------------------------------------------------------------------------------------------------------------
@@ -477,13 +481,15 @@ def _plain_unit(state: Parametrised, layer: HiddenLayer, threshold: Threshold) -
     """A unit that is silent, constant or a multiple of another."""
     k = layer.before
     width = state.affine(k).n_out
+    scales = {j: largest(state.weights[j]) for j in (k, *layer.after)}
     for unit in range(width):
-        if is_silent(state, layer, unit, threshold):
+        read = [(state.weights[j][:, state.columns_of(layer, j, unit)], scales[j]) for j in layer.after]
+        if all(threshold.vanishes(outgoing, scale) for outgoing, scale in read):
             return UnitStep(layer, unit, "silent", state)
     biased = all(j in state.biases for j in layer.after)
     constants: list[tuple[int, Any]] = []
     for unit in range(width):
-        if is_constant(state, layer, unit, threshold):
+        if threshold.vanishes(state.weights[k][unit], scales[k]):
             value = value_at(layer.coefficients, state.biases[k][unit] if k in state.biases else 0)
             if biased or threshold.vanishes(np.array([value]), max(1, abs(value))):
                 return UnitStep(layer, unit, "constant", state, constant=value if biased else 0)
@@ -492,29 +498,31 @@ def _plain_unit(state: Parametrised, layer: HiddenLayer, threshold: Threshold) -
         (other, value), (unit, mine) = constants[:2]
         return UnitStep(layer, unit, "constant", state, ((other, _divide(mine, value)),))
     about = centred(layer.coefficients)
-    if not about.powers:
-        return None
-    for unit in range(1, width):
-        for other in range(unit):
-            found = _multiple(state, layer, unit, other, about, biased, threshold)
-            if found is not None:
-                factor, constant, ratio = found
-                return UnitStep(layer, unit, "multiple", state, ((other, factor),), constant, ratio)
+    for unit, other in _nearly_parallel(state, layer, threshold) if about.powers else ():
+        found = _multiple(state, layer, unit, other, about, biased, threshold)
+        if found is not None:
+            factor, constant, ratio = found
+            return UnitStep(layer, unit, "multiple", state, ((other, factor),), constant, ratio)
     return None
 
 
-def is_silent(state: Parametrised, layer: HiddenLayer, unit: int, threshold: Threshold) -> bool:
-    """Whether nothing reads a unit."""
-    return all(
-        threshold.vanishes(state.weights[j][:, state.columns_of(layer, j, unit)], largest(state.weights[j]))
-        for j in layer.after
-    )
-
-
-def is_constant(state: Parametrised, layer: HiddenLayer, unit: int, threshold: Threshold) -> bool:
-    """Whether a unit reads nothing."""
-    weights = state.weights[layer.before]
-    return threshold.vanishes(weights[unit], largest(weights))
+def _nearly_parallel(state: Parametrised, layer: HiddenLayer, threshold: Threshold) -> Iterator[tuple[int, int]]:
+    """Pairs of units, the second one smaller, whose directions z − a could be multiples: a quick look at all pairs."""
+    directions = []
+    for unit in range(state.affine(layer.before).n_out):
+        direction = _direction(state, layer, unit)
+        scale = largest(direction)
+        directions.append([float(x / scale) if scale else 0.0 for x in direction.tolist()])
+    vectors = np.array(directions)
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = np.divide(vectors, norms, out=vectors, where=norms > 0)
+    # An angle ε takes 1 − ε²/2 for its cosine.
+    slack = max(1e-9, 10 * (vectors.shape[1] * threshold.tol) ** 2)
+    for start in range(0, len(vectors), _ROWS_AT_A_TIME):
+        cosines = np.abs(vectors[start : start + _ROWS_AT_A_TIME] @ vectors.T)
+        for row, other in np.argwhere(cosines >= 1 - slack).tolist():
+            if other < start + row:
+                yield start + row, other
 
 
 def _multiple(

@@ -21,7 +21,7 @@ from . import _backend
 from ._reductions import Reduction, UnitStep
 from ._rings import Numbers
 from ._validation import as_residues, check_size
-from .modular import WORD_PRIMES
+from .modular import LARGE_PRIMES, WORD_PRIMES
 from .program import Program
 from .rank import echelon, modular_rank
 from .structure import Parametrised, hidden_layers
@@ -45,12 +45,14 @@ class Tangents:
         self.n_functionals = min(n_functionals, program.n_outputs * program.n_monomials)
         check_size(2 * self.n_functionals * program.n_params, 8, "the Jacobian at random points")
         denominators = math.lcm(*(Fraction(c).denominator for a in program.activations for c in a.numbers))
-        self.p = next(p for p in WORD_PRIMES.draw(generator) if denominators % p and p > program.degree)
+        primes = WORD_PRIMES if program.degree < WORD_PRIMES.low else LARGE_PRIMES
+        self.p = next(p for p in primes.draw(generator) if denominators % p)
         self.constants = program.constants(self.p)
         self.X = generator.integers(0, self.p, (self.n_functionals, program.n_inputs), dtype=np.uint64)
         self.weights = generator.integers(0, self.p, (self.n_functionals, program.n_outputs), dtype=np.uint64)
-        self.span = np.zeros((0, self.n_functionals), dtype=np.uint64)
+        self.dimension = 0  # of the span
         self.ranks: list[int] = []
+        self._span = np.zeros((0, self.n_functionals), dtype=np.uint64)
 
     def at(self, theta: Array) -> NDArray[np.uint64]:
         """Images of the unit vectors, shape (n_params, n_functionals); ValueError if p divides a denominator."""
@@ -59,6 +61,17 @@ class Tangents:
             residues, self.X, self.weights, modulus=self.p, constants=self.constants, n_threads=self.n_threads
         )
         return np.ascontiguousarray(rows.T)
+
+    def within(self, theta: Array, part: Program, part_theta: Array) -> bool:
+        """Whether the image of dμ at a point is in that of a part of the network, with the same inputs and outputs."""
+        residues, constants = as_residues(part_theta, self.p, "theta"), part.constants(self.p)
+        rows = part.engine.evaluate_vjp(
+            residues, self.X, self.weights, modulus=self.p, constants=constants, n_threads=self.n_threads
+        )
+        image = np.ascontiguousarray(np.asarray(rows).T)
+        both = np.concatenate([image, self.at(theta)])
+        rank, of_part = (modular_rank(matrix, self.p, n_threads=self.n_threads) for matrix in (both, image))
+        return bool(rank == of_part)
 
     def values(self, theta: Array) -> NDArray[np.uint64]:
         """The functionals of the function itself, outputs one by one, shape (n_functionals, n_outputs)."""
@@ -72,11 +85,15 @@ class Tangents:
     def add(self, theta: Array) -> bool:
         """Take in the image at another point of the fibre; whether the span has grown."""
         image = self.at(theta)
-        self.ranks.append(modular_rank(image, self.p, n_threads=self.n_threads))
-        both = np.concatenate([self.span, image])
+        rank = modular_rank(image, self.p, n_threads=self.n_threads)
+        self.ranks.append(rank)
+        if not len(self._span):
+            self._span, self.dimension = image, rank
+            return rank > 0
+        both = np.concatenate([self._span, image])
         pivots, _ = echelon(both, self.p)
-        grown = len(pivots) > len(self.span)
-        self.span = both[: len(pivots)].copy()
+        grown = len(pivots) > self.dimension
+        self._span, self.dimension = both[: len(pivots)].copy(), len(pivots)
         return grown
 
     def combine(self, theta: Array, directions: Array) -> NDArray[np.uint64]:

@@ -11,8 +11,9 @@ translate of each does, so c σ(G) − c' σ(G') does not depend on x. Both have
 degree; the difference then has c' r ρ^{r−1} H^{r−1} δ as a leading term, unless δ = 0. So H' = ρ H with c' τ_i ρ^i =
 c τ_i for all i >= 1, which is a symmetry of the layer, and the other c_j are determined because translates of σ(G) have
 different first inputs. By induction over the layers *all parameters with the same function are shifts of the filters*
-that make up for each other, up to the known symmetries. Hence, dμ having full rank at each of them, f is a smooth point
-if there is one position of the filters, and a node if there are several.
+that make up for each other, up to the known symmetries; and by the same comparison parameters whose functions converge
+to f ≠ 0 come close to these, up to symmetries. Hence, dμ having full rank at each of them, f is a smooth point if there
+is one position of the filters, and a node if there are several.
 
 **Linear convolutions** multiply polynomials: Π w_l(x^{S_l}), S_l the product of the strides below. Layers with equal S
 can make any real polynomial with enough real roots of odd multiplicity, counting infinity. Groups of layers with
@@ -46,6 +47,7 @@ from ._tangents import Tangents
 from ._univariate import Polynomial, count_real_roots, gcd, multiply, odd_part, polynomial
 from ._validation import as_residues
 from .dimension import DimensionResult
+from .networks import Network
 from .program import Affine, Program
 from .rank import modular_rank
 from .structure import (
@@ -68,6 +70,8 @@ _MAX_POINTS = 40
 _MAX_SPAN = 500
 # Matrices of this size are brought to echelon form in rational numbers.
 _MAX_MATRIX = 64
+# So many coefficients are looked at for a proof that all are zero.
+_MAX_COEFFICIENTS = 2**16
 
 
 class Hypothesis(NamedTuple):
@@ -125,7 +129,7 @@ class Judge:
             self._orbit,
         )
         found = next((found for rule in rules if (found := rule()) is not None), None) or self._undecided()
-        return replace(found, tangent_dimension=len(self.tangents.span))
+        return replace(found, tangent_dimension=self.tangents.dimension)
 
     def _random(self, shape: tuple[int, ...]) -> Array:
         """Small integers, none of them zero."""
@@ -145,7 +149,7 @@ class Judge:
         free = any(not isinstance(step, FilterStep) for step in self.reduction.steps)
         quiet = 0
         for _ in range(_MAX_POINTS if free else 0):
-            if quiet == _QUIET_POINTS or len(self.tangents.span) == self.tangents.n_functionals:
+            if quiet == _QUIET_POINTS or self.tangents.dimension == self.tangents.n_functionals:
                 break
             quiet = 0 if self.tangents.add(self.reduction.take_back(self._random).theta) else quiet + 1
 
@@ -162,37 +166,40 @@ class Judge:
 
     def _interior(self) -> Verdict | None:
         """A preimage of full rank, where the closure of the function space is a linear space."""
-        if max(self.tangents.ranks) < self.dimension:
-            return None
-        linear = "all polynomials" if self.generic.filling else self._linear_space()
-        if not linear:
+        if max(self.tangents.ranks) < self.dimension or not self._is_linear_space:
             return None
         where = "theta" if self.tangents.ranks[0] == self.dimension else "another point of the fibre"
+        space = "all polynomials" if self.generic.filling else "its linear span"
         return Verdict(
             "smooth",
             theorem="inverse function theorem",
             hypotheses=(
-                Hypothesis(f"the function space is dense in a linear space of its dimension ({linear})", True),
+                Hypothesis(f"the function space is dense in a linear space of its dimension ({space})", True),
                 Hypothesis(f"dμ has full rank at a point of the fibre ({where})", True),
             ),
             reason=f"an interior point of a linear space: dμ has full rank {self.dimension} at {where}",
             proved=self.generic.filling,
         )
 
-    def _linear_space(self) -> str:
-        """Whether the functions span no more than the dimension of the function space, seen at random."""
-        size = self.dimension + 1
-        if self.dimension > _MAX_SPAN or size > self.tangents.n_functionals:
-            return ""
-        t, program = self.tangents, self.program
+    @cached_property
+    def _is_linear_space(self) -> bool | None:
+        """Whether the functions span no more than the dimension of the function space; None if it is too large.
+
+        False is certain if the dimension is: more functions than that are independent at points modulo a prime.
+        """
+        t, program, size = self.tangents, self.program, self.dimension + 1
+        if self.generic.filling:
+            return True
+        if self.dimension > _MAX_SPAN or size > t.n_functionals:
+            return None
         thetas = self.generator.integers(0, t.p, (size, program.n_params), dtype=np.uint64)
         values = program.engine.evaluate(thetas, t.X[:size], modulus=t.p, constants=t.constants, n_threads=t.n_threads)
         ring = Numbers(_backend.kernels(), np.dtype(np.uint64), t.p)
-        matrix = ring.multiply(np.ascontiguousarray(values), np.ascontiguousarray(t.weights[None, :size]))
-        total = np.zeros(matrix.shape[:2], dtype=np.uint64)
-        for o in range(matrix.shape[2]):
-            total = (total + matrix[..., o]) % np.uint64(t.p)
-        return "" if modular_rank(total, t.p) == size else "its linear span"
+        weighted = ring.multiply(np.ascontiguousarray(values), np.ascontiguousarray(t.weights[None, :size]))
+        matrix = np.zeros(weighted.shape[:2], dtype=np.uint64)
+        for o in range(weighted.shape[2]):
+            matrix = ring.add(matrix, np.ascontiguousarray(weighted[..., o]))
+        return modular_rank(matrix, t.p) < size
 
     def _determinantal(self) -> Verdict | None:
         """Linear networks: matrices of bounded rank."""
@@ -253,7 +260,7 @@ class Judge:
         last = self.program.instructions[-1]
         if not isinstance(last, Affine) or last.bias or self.tangents.values(self.theta).any():
             return None
-        if self.generic.filling or self._linear_space():
+        if self._is_linear_space is not False:
             return None
         return Verdict(
             "singular",
@@ -265,12 +272,16 @@ class Judge:
                 Hypothesis("the functions span more than the dimension of the function space", True),
             ),
             "the zero function is the vertex of a cone that is not a linear space",
-            proved=self._seen_to_span_more(),
+            proved=self.generic.proved and self._is_zero,
         )
 
-    def _seen_to_span_more(self) -> bool:
-        """Whether the dimension is certain: the larger span is, by its rank modulo a prime."""
-        return self.generic.proved
+    @property
+    def _is_zero(self) -> bool:
+        """Whether the function is seen to be zero for certain, by its coefficients."""
+        program = self.program
+        if program.n_outputs * program.n_monomials > _MAX_COEFFICIENTS:
+            return False
+        return not Network(program).expand(self.theta, dtype=object).any()
 
     def _convolutional(self) -> Verdict | None:
         """Convolutions with one channel: all preimages are shifts of the filters."""
@@ -360,7 +371,7 @@ class Judge:
 
     def _tangent_span(self) -> Verdict | None:
         """Tangent vectors at several points of the fibre that span more than the dimension."""
-        span = len(self.tangents.span)
+        span = self.tangents.dimension
         if span <= self.dimension:
             return None
         kind = self._cusp_or_node
@@ -436,7 +447,7 @@ class Judge:
         return np.stack(rows)
 
     def _undecided(self) -> Verdict:
-        rank, span = self.tangents.ranks[0], len(self.tangents.span)
+        rank, span = self.tangents.ranks[0], self.tangents.dimension
         hypotheses = (
             Hypothesis("theta has the function of a smaller network", bool(self.reduction.steps)),
             Hypothesis(f"images of dμ at points of the fibre span more than {self.dimension} dimensions", False),

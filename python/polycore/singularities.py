@@ -212,6 +212,10 @@ class PointAnalysis:
         Its parameters.
     sub_dimension : DimensionResult or None
         The dimension of its own function space.
+    inherits_critical_points : bool
+        Whether ``theta`` is a critical point of every loss for which ``sub_theta`` is one of the subnetwork: the image
+        of dμ is no larger there. So training of the network stays where that of the subnetwork ends. False where there
+        is none.
     residual : float
         Largest difference of the two functions at random points, relative to the largest value; 0.0 is exact.
     verdict : str
@@ -274,6 +278,7 @@ class PointAnalysis:
     subnetwork: Network | None
     sub_theta: Array | None = field(compare=False)
     sub_dimension: DimensionResult | None
+    inherits_critical_points: bool
     residual: float
     verdict: str
     kind: str
@@ -305,7 +310,9 @@ class PointAnalysis:
         lines += _listed("filters", self.filters)
         lines += _listed("heads", self.heads)
         if self.subnetwork is not None and self.sub_dimension is not None:
-            lines.append(("subnetwork", f"{_describe_part(self.subnetwork)}, dimension {self.sub_dimension.dimension}"))
+            text = f"{_describe_part(self.subnetwork)}, dimension {self.sub_dimension.dimension}"
+            inherits = self.inherits_critical_points and self.is_proper_subnetwork
+            lines.append(("subnetwork", text + (", whose critical points are critical" if inherits else "")))
         kind = f" ({self.kind})" if self.kind else ""
         certainty = ", proved" if self.proved else ""
         lines += [("verdict", f"{self.verdict}{kind}{certainty}"), ("why", self.reason)]
@@ -413,6 +420,8 @@ def analyze_point(
         subnetwork=sub,
         sub_theta=sub_theta,
         sub_dimension=None if sub is None else dimension(sub, rng=seed, n_threads=threads),
+        inherits_critical_points=bool(reduction.steps)
+        and tangents.within(nearby, reduction.state.program, reduction.state.theta),
         residual=residual,
         verdict=judged.verdict,
         kind=judged.kind,
