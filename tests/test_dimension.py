@@ -289,7 +289,15 @@ def test_heads_add_up_until_they_fill() -> None:
         check(net, heads * attention_dimension(d, a, d_out, 2))
     for d, d_out in ((2, 1), (2, 2), (3, 1)):
         net = pc.LightningAttention(d, d, d_out, 2, n_heads=6)
-        assert pc.dimension(net).dimension == rank_of_coefficients(net) == d_out * d * d * (d + 1) // 2
+        check(net, d_out * d * d * (d + 1) // 2)  # proved by the linear span
+        assert pc.dimension(net).reason.startswith(f"dimension {d_out * d * d * (d + 1) // 2} of the linear span")
+        assert rank_of_coefficients(net) == d_out * d * d * (d + 1) // 2
+
+
+def test_wide_convolutions_fill_what_they_see() -> None:
+    """Squares of neighbours: x1 x3 does not occur, and all outputs are one polynomial for each channel."""
+    check(pc.CNN((2, 2), 2, channels=(9, 1)), 5)
+    check(pc.CNN((2, 2), 2, channels=(9, 2), n_inputs=6), 10)
 
 
 def test_residual_networks() -> None:

@@ -25,15 +25,21 @@ from numpy.typing import NDArray
 
 from . import chains
 from ._representatives import with_representative_outputs
-from ._sampled_rank import Denominator, RandomRows, random_rank
+from ._sampled_rank import Denominator, RandomRows, Rank, random_rank
 from ._validation import _describe, as_index, as_probability, as_rng, check_size, check_threads
-from .bounds import known_orbit_dimension, upper_bound
+from .bounds import UpperBound, known_orbit_dimension, upper_bound
 from .modular import format_bound
 from .networks import Network
 from .program import Activation, Add, Affine, Indeterminate, Instruction, MatMul, Number, Program
+from .rank import modular_rank
+from .spans import span_of_program
 from .symmetries import expected_dimension, scaled_parameters
 
 __all__ = ["DimensionResult", "dimension"]
+
+# The linear span is looked at where there are no more coefficients, and functions times coefficients.
+_SPAN_COEFFICIENTS = 2**11
+_SPAN_ENTRIES = 2**19
 
 _DEFINITION = "min(ambient dimension, parameters − dimension of a generic orbit of the known continuous symmetries)"
 
@@ -76,7 +82,7 @@ class DimensionResult:
     seed : int
         ``rng=seed`` reproduces the result.
     upper_bound : int
-        A proven upper bound of the dimension.
+        A proven upper bound of the dimension; see `bounds.upper_bound`, and the linear span of the functions.
     reason : str
         Where the upper bound comes from.
     network : str
@@ -187,9 +193,8 @@ def dimension(
     generator, seed = as_rng(rng)
     program = net.program
     bound = upper_bound(program)
-    at_most = bound.value
     # The rows, with all columns and without those dropped; a few vectors; later values and adjoints at every unit.
-    rows = 2 * (at_most + 1)
+    rows = 2 * (bound.value + 1)
     check_size((rows + 8) * program.n_params, 8, "the Jacobian at random points")
     scaled = chains.scaled_parameters(program)
     if scaled is None:
@@ -202,13 +207,17 @@ def dimension(
     check_size((rows + 8) * program.n_params + rows * units, 8, "the Jacobian at random points")
     found = random_rank(
         jacobian,
-        at_most,
+        bound.value,
         generator,
         max_error=largest_error,
         min_primes=n_primes,
         n_threads=check_threads(n_threads),
     )
     rank = found.rank
+    if rank < bound.value and scaled is None:
+        span = _span_bound(jacobian.program, rank, found.primes[-1], generator)
+        if span is not None:
+            bound, found = span, Rank(rank, 0.0, found.primes)
     ambient = program.n_outputs * program.n_monomials
     expected = expected_dimension(ambient, program.n_params, orbit)
     return DimensionResult(
@@ -220,16 +229,32 @@ def dimension(
         defect=expected - rank,
         fibre_dimension=program.n_params - rank,
         filling=rank == ambient,
-        proved=rank == at_most,
+        proved=rank == bound.value,
         error_bound=found.error_bound,
         schwartz_zippel=found.schwartz_zippel,
         bad_prime=found.bad_prime,
         primes=found.primes,
         seed=seed,
-        upper_bound=at_most,
+        upper_bound=bound.value,
         reason=bound.reason,
         network=repr(net),
     )
+
+
+def _span_bound(program: Program, rank: int, p: int, generator: np.random.Generator) -> UpperBound | None:
+    """The linear span of the functions, where it is small, and proves that the dimension is no more than ``rank``."""
+    n_coefficients = program.n_outputs * program.n_monomials
+    if program.is_generic or n_coefficients > _SPAN_COEFFICIENTS or rank * n_coefficients > _SPAN_ENTRIES:
+        return None
+    # Mostly one function more than the rank is independent of the others.
+    theta = generator.integers(0, p, (rank + 1, program.n_params), dtype=np.uint64)
+    some = program.engine.expand(theta, modulus=p, constants=program.constants(p))
+    if modular_rank(some.reshape(rank + 1, n_coefficients), p) > rank:
+        return None
+    span = span_of_program(program, generator, 0.5, "")
+    if not span.proved or span.dimension > rank:
+        return None
+    return UpperBound(span.dimension, f"dimension {span.dimension} of the linear span: {span.reason}")
 
 
 class _GenericJacobian(RandomRows):
