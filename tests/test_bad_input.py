@@ -804,6 +804,14 @@ class OptionalBasis(Role):
             yield repr(value), value, REFUSED
 
 
+class NotBoth(Role):
+    """A network where widths are given."""
+
+    def attacks(self) -> Iterator[Attack]:
+        for value in (5, 2.5, "abc", [], {}, np.ones(3), object(), pc.MLP, net(), net().spec(), net().program):
+            yield repr(value)[:40], value, REFUSED
+
+
 class Anything(Role):
     """An argument that is only looked at, such as text for a page."""
 
@@ -1206,6 +1214,7 @@ def cases() -> dict[str, Case]:
                 "widths": Widths((2, 1, 1)),
                 "activation": Activation(2),
                 "bias": Flag(False),
+                "network": NotBoth(None),
                 "held_out": Fraction01(0.0),
                 "n_starts": Count(1, 1),
                 "max_steps": Count(2, 1),

@@ -112,6 +112,26 @@ class TestReport:
         fields = json.loads((out / "report.json").read_text(encoding="utf-8"))
         assert fields["architecture"]["activation_coefficients"] == coefficients
 
+    def test_families(self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        net = pc.Sequential(pc.Residual(pc.Affine(2), pc.Activation(2)), pc.Affine(1, bias=True), n_inputs=2)
+        path = tmp_path / "net.json"
+        path.write_text(json.dumps(net.spec()), encoding="utf-8")
+        arguments = ["report", "--data", data, "--x", "a,b", "--y", "y", "--starts", 1]
+        for name, family in {"a": ["--network", path], "b": ["--cnn", "2,1", "--channels", "2,1", "--bias"]}.items():
+            assert run(*arguments, *family, "--out", tmp_path / name) == 0
+            architecture = json.loads((tmp_path / name / "report.json").read_text(encoding="utf-8"))["architecture"]
+            expected = net if name == "a" else pc.CNN((2, 1), 2, bias=True, channels=(2, 1))
+            assert pc.network(architecture["spec"]) == expected
+        capsys.readouterr()
+        for family, message in (
+            (["--network", path, "--bias"], "--bias does not go with --network"),
+            (["--cnn", "3"], "`network`=CNN((3,), n_inputs=3) is a network with 3 inputs"),
+            (["--attention", "1,1,1,2", "--widths", "2,1"], "not allowed with argument"),
+            ([], "one of the arguments --widths --network --cnn --attention is required"),
+        ):
+            assert run(*arguments, *family, "--out", tmp_path / "c") == 2
+            assert message in the_line(capsys.readouterr().err)
+
     def test_named_activation(self, data: Path, tmp_path: Path) -> None:
         assert run(*report_arguments(data, tmp_path / "out", activation="tanh:3"), "--interval=-2,2") == 0
         fields = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
@@ -303,6 +323,76 @@ class TestDim:
         assert printed["identifiability"]["theorem"] == identified.theorem != ""
 
     @pytest.mark.parametrize(
+        ("arguments", "net"),
+        [
+            (["--cnn", "3,2"], pc.CNN((3, 2), 2)),
+            (["--cnn", "3"], pc.CNN((3,))),
+            (["--cnn", "3,2", "--stride", "2", "--input-size", "12x2"], pc.CNN((3, 2), 2, 2, (12, 2))),
+            (
+                ["--cnn", "2,2,2", "--activation", "2,[0,1/2,1]", "--stride", "2,1,1", "--channels", "2,2,1", "--bias"],
+                pc.CNN((2, 2, 2), (2, [0, Fraction(1, 2), 1]), (2, 1, 1), bias=True, channels=(2, 2, 1)),
+            ),
+            (
+                ["--cnn", "2x3,1x2", "--stride", "1x2,1", "--input-size", "3x9", "--channels", "2"],
+                pc.CNN(((2, 3), (1, 2)), 2, ((1, 2), 1), (3, 9), channels=2),
+            ),
+            (["--cnn", "2x2", "--input-size", "3x3x2", "--stride", "1x2"], pc.CNN(((2, 2),), 1, ((1, 2),), (3, 3, 2))),
+            (["--attention", "2,1,3,2"], pc.LightningAttention(2, 1, 3, 2)),
+            (
+                ["--attention", "2,1,2,2", "--layers", "2", "--heads", "2"],
+                pc.LightningAttention(2, 1, 2, 2, n_layers=2, n_heads=2),
+            ),
+        ],
+    )
+    def test_families(self, capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str], net: Any) -> None:
+        assert run("dim", *arguments) == 0
+        by_words = capsys.readouterr().out
+        assert repr(net) in " ".join(by_words.split())
+        path = tmp_path / "net.json"
+        path.write_text(json.dumps(net.spec()), encoding="utf-8")
+        assert run("dim", "--network", path) == 0
+        assert capsys.readouterr().out == by_words
+        assert run("dim", "--network", path, "--json") == 0
+        assert json.loads(capsys.readouterr().out)["dimension"] == pc.dimension(net).dimension
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "message"),
+        [
+            (["2,2", "--cnn", "3"], 2, "not allowed with argument"),
+            (["--cnn", "3", "--attention", "1,1,1,1"], 2, "not allowed with argument"),
+            (["--cnn", "3,a"], 2, "argument --cnn"),
+            (["--cnn", "3,0"], 2, "argument --cnn"),
+            (["--cnn", "3x"], 2, "argument --cnn"),
+            (["--cnn", "3,2x2"], 2, "`filters` must be all lengths"),
+            (["--cnn", "3,3", "--input-size", "4"], 2, "`filters[1]`=3 must be no longer than the 2 positions"),
+            (["--cnn", "3,3", "--stride", "0"], 2, "argument --stride"),
+            (["--cnn", "3,3", "--stride", "1,1,1"], 2, "`stride` must have one entry a layer"),
+            (["--cnn", "3,3", "--channels", "1,1,1,1"], 2, "`channels` must have one entry a layer"),
+            (["--cnn", "3,3", "--heads", "2"], 2, "--heads does not go with --cnn"),
+            (["2,2,1", "--stride", "2"], 2, "--stride does not go with widths"),
+            (["--attention", "1,1,1,1", "--activation", "2"], 2, "--activation does not go with --attention"),
+            (["--attention", "1,1,1,1", "--bias"], 2, "--bias does not go with --attention"),
+            (["--attention", "1,1,1"], 2, "argument --attention"),
+            (["--attention", "1,1,1,0"], 2, "`n_tokens` must be"),
+            (["--attention", "1,1,1,1", "--layers", "0"], 2, "argument --layers"),
+            (["--cnn", "3", "--input-size", "2000000000"], 1, "the windows of"),
+            (["--network", "{path}", "--bias"], 2, "--bias does not go with --network"),
+            (["--network", "{path}"], 1, "net.json: `spec.stride` must be an integer"),
+            (["--network", "{path}.none"], 1, "No such file"),
+            (["--network", "{path}/.."], 1, "directory"),
+        ],
+    )
+    def test_bad_families(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str], code: int, message: str
+    ) -> None:
+        path = tmp_path / "net.json"
+        path.write_text('{"family": "CNN", "filters": [2], "stride": 0}', encoding="utf-8")
+        assert run("dim", *(argument.format(path=path) for argument in arguments)) == code
+        captured = capsys.readouterr()
+        assert message in the_line(captured.err)
+        assert not captured.out
+
+    @pytest.mark.parametrize(
         ("activation", "expected"),
         [
             ("2", 2),
@@ -382,6 +472,29 @@ class TestSweep:
         assert run("sweep", *self.FAMILY, "--activation", "[0,1,1]", "--out", out, "--workers", 1) == 0
         with out.open(newline="", encoding="utf-8") as file:
             assert {row["activation"] for row in csv.DictReader(file)} == {"[0,1,1]"}
+
+    def test_networks_from_files(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        nets = [pc.CNN((3, 2), 2), pc.LightningAttention(2, 1, 1, 2), pc.MLP((2, 2, 1), 2)]
+        one, several = tmp_path / "one.json", tmp_path / "several.json"
+        one.write_text(json.dumps(nets[0].spec()), encoding="utf-8")
+        several.write_text(json.dumps([net.spec() for net in nets[1:]]), encoding="utf-8")
+        assert run("sweep", "--network", one, several, "--json", "--workers", 1) == 0
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [line["widths"] for line in lines] == [repr(nets[0]), repr(nets[1]), "2-2-1"]
+        assert [line["dimension"] for line in lines] == [4, 4, 3]
+        assert run("sweep", "--network", one, several, "--out", tmp_path / "x.csv") == 0
+        capsys.readouterr()
+        for arguments, code, message in (
+            (["--network", one, "--depth", 2], 2, "--depth does not go with --network"),
+            (["--network", one, "--activation", 2], 2, "--activation does not go with --network"),
+            (["--network", tmp_path / "x.csv"], 1, "x.csv: `spec` must be JSON"),
+            (["--depth", 2], 2, "--inputs, --outputs, --width or --network is needed"),
+        ):
+            assert run("sweep", *arguments) == code
+            assert message in the_line(capsys.readouterr().err)
+        several.write_text('[{"family": "CNN", "filters": [2]}, {"family": "CNN"}]', encoding="utf-8")
+        assert run("sweep", "--network", several) == 1
+        assert "several.json: `spec[1].filters` is missing" in the_line(capsys.readouterr().err)
 
     def test_another_sweep_is_refused(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         out = tmp_path / "x.csv"

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from polycore import CNN, Activation, Affine, LightningAttention, Residual, Sequential
 from polycore.fitting import Fit, hessian_signature, scaled_starts
 from polycore.loss import QDistance
 from polycore.networks import MLP
@@ -103,6 +106,39 @@ def test_starts_are_as_large_as_the_target(problem: tuple[MLP, QDistance, float]
     coef = net.expand(starts)
     np.testing.assert_allclose(np.einsum("soa,ab,sob->s", coef, loss.gram, coef), total)
     np.testing.assert_array_equal(starts, scaled_starts(net, loss, total, 0, 5))
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        CNN((3, 2), 2, n_inputs=6, bias=True),
+        CNN((2, 2), 2, n_inputs=(3, 2), channels=(2, 3)),
+        LightningAttention(2, 1, 2, 2, n_heads=2),
+        LightningAttention(2, 3, 2, 2),
+        Sequential(Residual(Affine(2), Activation(2)), Residual(Affine(2), shortcut=Affine(2)), n_inputs=2),
+    ],
+    ids=repr,
+)
+def test_starts_of_other_families_are_as_large_as_the_target(net: Sequential, rng: np.random.Generator) -> None:
+    X = rng.normal(size=(100, net.n_inputs))
+    Y = net.evaluate(net.random_params(rng=3), X)
+    loss, total = QDistance.from_data(X, Y, net.basis), float(np.sum(Y**2))
+    starts = scaled_starts(net, loss, total, 0, 8)
+    values = net.evaluate(starts, X)
+    np.testing.assert_allclose(np.sum(values**2, axis=(1, 2)), total, rtol=1e-7)
+    # Each output unit, at all its positions together, goes with the target.
+    n_units = net.output_shape[-1]
+    agreement = (values * Y).sum(axis=1).reshape(8, -1, n_units).sum(axis=1)
+    assert (agreement > 0).all()
+    descents = [Fit(loss, net, total).descend(start) for start in starts]
+    assert min(descent.loss[-1] for descent in descents) < 1e-10 * total
+
+
+@pytest.mark.parametrize("layers", [(Affine(2), Activation(2)), (Residual(Affine(2)),)])
+def test_starts_that_cannot_be_scaled(layers: tuple[Any, ...], rng: np.random.Generator) -> None:
+    net, X = Sequential(*layers, n_inputs=2), rng.normal(size=(20, 2))
+    loss = QDistance.from_data(X, X**2, net.basis)
+    np.testing.assert_array_equal(scaled_starts(net, loss, 1.0, 5, 3), net.random_params(5, 3))
 
 
 def test_hessian_signature() -> None:

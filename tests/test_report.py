@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import polycore as pc
 from polycore import _report_page
 from polycore.activations import polynomial_activation
 from polycore.networks import MLP
@@ -154,6 +155,63 @@ class TestNumbers:
         assert "Linear regression" in repr(result)
         with pytest.raises(KeyError):
             result.model("forest")
+
+
+class TestFamilies:
+    CNN = pc.CNN((3, 2), 2, bias=True, channels=(2, 1))
+    ATTENTION = pc.LightningAttention(2, 1, 1, 2)
+    SEQUENTIAL = pc.Sequential(pc.Residual(pc.Affine(4), pc.Activation(2)), pc.Affine(2, bias=True), n_inputs=4)
+
+    @pytest.mark.parametrize("net", [CNN, ATTENTION, SEQUENTIAL, pc.Network(CNN.program)], ids=repr)
+    def test_finds_a_function_of_the_family(self, net: pc.Network, tmp_path: Path) -> None:
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(200, 4))
+        X = (X - X.mean(axis=0)) / X.std(axis=0)  # so that forms stay forms
+        Y = net.evaluate(net.random_params(1), X)
+        found = pc.report(X, Y - Y.mean(axis=0), network=net, n_starts=6, held_out=0.0, out=tmp_path)
+        assert found.model("network").train.r2 > 0.95
+        architecture = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["architecture"]
+        assert pc.network(architecture["spec"]) == net
+        assert architecture["widths"] is None
+        assert (architecture["n_inputs"], architecture["n_outputs"]) == (4, net.n_outputs)
+        assert architecture["bias"] == (net is not self.ATTENTION)
+        assert architecture["jacobian_rank"] == pc.dimension(net).dimension
+        assert repr(net) in found.to_html() or not isinstance(net, pc.Sequential)
+
+    def test_formulas(self) -> None:
+        page = pc.report(*_rows(4, 1), network=self.CNN, n_starts=1).to_html()
+        assert "<i>w</i><sub>2</sub> ⋆ <i>σ</i>(<i>w</i><sub>1</sub> ⋆ <i>x</i> + <i>b</i><sub>1</sub>)" in page
+        page = pc.report(*_rows(4, 2), network=self.ATTENTION, n_starts=1).to_html()
+        assert "<code>LightningAttention(d_model=2, d_key=1, d_out=1, n_tokens=2)</code>" in page
+        mlp = pc.report(*_rows(4, 2), network=pc.MLP((4, 3, 2), 2), n_starts=1)
+        assert mlp.to_dict() == pc.report(*_rows(4, 2), widths=(4, 3, 2), n_starts=1).to_dict()
+
+    def test_constant_inputs_have_their_place(self) -> None:
+        X, Y = _rows(4, 1)
+        X[:, 1] = 7.0
+        found = pc.report(X, Y, network=self.CNN, n_starts=2)
+        assert found.data.inputs[1] == found.data.inputs[1].__class__("x2", 7.0, 1.0, 1)
+        assert found.gram.rank < found.gram.n_monomials
+        with pytest.raises(ValueError, match="input column 'x2' is constant"):
+            pc.report(X, Y, widths=(4, 2, 1), n_starts=2)
+
+    def test_arguments(self) -> None:
+        X, Y = _rows(4, 2)
+        with pytest.raises(
+            ValueError, match=r"`network`=CNN.* 4 inputs and 1 outputs, but 4 input and 2 output columns"
+        ):
+            pc.report(X, Y, network=self.CNN)
+        with pytest.raises(ValueError, match="`network` and `widths` must not both be given"):
+            pc.report(X, Y, widths=(4, 2), network=self.CNN)
+        with pytest.raises(ValueError, match="generic"):
+            pc.report(X, Y, network=pc.CNN((3, 2), pc.GenericActivation(2)))
+        with pytest.raises(TypeError, match="`widths`"):
+            pc.report(X, Y)
+
+
+def _rows(n_inputs: int, n_outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(3)
+    return rng.normal(size=(40, n_inputs)), rng.normal(size=(40, n_outputs))
 
 
 class TestDeterminism:

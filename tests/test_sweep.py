@@ -7,6 +7,7 @@ import csv
 import importlib.util
 import io
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -25,6 +26,16 @@ from polycore._workers import map_in_workers
 from polycore.sweep import COLUMNS
 
 FAMILY = pc.architectures(inputs=2, outputs=1, depth=range(2, 5), width=range(1, 5))
+
+FAMILIES = [
+    pc.CNN((3, 2), 2),
+    pc.CNN((3, 2), [0, 1, 1], stride=(2, 1), n_inputs=9, bias=True, channels=(2, 1)),
+    pc.LightningAttention(2, 1, 1, 2),
+    pc.CNN((2, 2), pc.GenericActivation(2)),
+    pc.Sequential(pc.Residual(pc.Affine(2), pc.Activation(2)), pc.Activation(3), n_inputs=2),
+    pc.Network(pc.CNN((2, 2), 2, bias=True).program),
+    pc.MLP((2, 3, 1), 2),
+]
 
 needs_tqdm = pytest.mark.skipif(importlib.util.find_spec("tqdm") is None, reason="polycore[report]")
 needs_parquet = pytest.mark.skipif(importlib.util.find_spec("pyarrow") is None, reason="polycore[data]")
@@ -69,6 +80,26 @@ class TestRows:
             assert row["widths"] == "-".join(map(str, net.widths))
             assert row["bias"] == str(net.bias).lower()
             assert (row["primes"], row["max_error"], row["seed"], row["status"]) == ("3", "1e-12", "5", "ok")
+
+    @suffixes
+    def test_other_families(self, tmp_path: Path, suffix: str) -> None:
+        out = tmp_path / f"x{suffix}"
+        result = pc.sweep(FAMILIES[:4], out, n_workers=1)
+        assert (result.n_rows, result.n_failures) == (4, 0)
+        again = pc.sweep([net.spec() for net in FAMILIES], out, n_workers=2)  # a spec is the same as its network
+        assert (again.n_rows, again.n_found, again.n_failures) == (len(FAMILIES), 4, 0)
+        with pytest.raises(ValueError, match="made from another list: its row 2 is widths CNN"):
+            pc.sweep([FAMILIES[0], pc.CNN((3, 2), 2, stride=2)], out)
+        found = list(pc.sweep_rows(FAMILIES, n_workers=1))
+        for net, row in zip(FAMILIES, found, strict=True):
+            assert row["dimension"] == pc.dimension(net).dimension
+            words = json.dumps(net.spec(), separators=(",", ":")) if type(net) is pc.Network else repr(net)
+            assert row["widths"] == ("2-3-1" if isinstance(net, pc.MLP) else words)
+            assert row["n_params"] == net.n_params
+        assert [row["activation"] for row in found] == ["2", "[0,1,1]", "", "generic:2", "2,3", "2", "2"]
+        assert [row["bias"] for row in found] == [False, True, False, False, False, True, False]
+        if suffix == ".csv":
+            assert [row["widths"] for row in rows(out)] == [row["widths"] for row in found]
 
     def test_do_not_depend_on_their_place(self, tmp_path: Path) -> None:
         net = UNPROVED[0]

@@ -218,7 +218,7 @@ def scaled_starts(network: Network, loss: QDistance, target_square: float, rng: 
     for block in _last_blocks(network.program):
         # Output o is that of unit o modulo their number, the same unit at every position.
         n_units = block.shape[0]
-        signs = np.where(agreement.reshape(len(agreement), -1, n_units).sum(axis=1) < 0, -1.0, 1.0)
+        signs = np.where(agreement.reshape(-1, network.n_outputs // n_units, n_units).sum(axis=1) < 0, -1.0, 1.0)
         theta[usable, block.start : block.stop] *= np.repeat(signs * factors, block.size // n_units, axis=1)
     return theta
 

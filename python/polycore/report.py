@@ -300,9 +300,10 @@ def report(
 
     Notes
     -----
-    Inputs and outputs are standardised: (x − mean) / standard deviation over the training rows. Errors are reported in
-    the original units. Minimising the loss in coefficient space, ‖c_f − A⁺B‖²_Q + constant, costs the same for any
-    number of rows.
+    Inputs and outputs are standardised: (x − mean) / standard deviation over the training rows. A constant input is an
+    error for an MLP, which does better without it; for other networks, whose inputs have their places, it is 0. Errors
+    are reported in the original units. Minimising the loss in coefficient space, ‖c_f − A⁺B‖²_Q + constant, costs the
+    same for any number of rows.
 
     Examples
     --------
@@ -333,7 +334,7 @@ def report(
     check_columns(network, len(rows.x_names), len(rows.y_names))
     train, test = _split(len(rows.X), held_out, generator)
     inputs, outputs = (
-        _variables(rows.X[train], rows.x_names, "input"),
+        _variables(rows.X[train], rows.x_names, "input", constants=not isinstance(network, MLP)),
         _variables(rows.Y[train], rows.y_names, "output"),
     )
     X, Y = _standardise(rows.X, inputs), _standardise(rows.Y, outputs)
@@ -501,7 +502,8 @@ def _split(n_rows: int, held_out: float, rng: np.random.Generator) -> tuple[NDAr
     return np.sort(order[n_test:]), np.sort(order[:n_test])
 
 
-def _variables(values: Matrix, names: Sequence[str], role: str) -> tuple[Variable, ...]:
+def _variables(values: Matrix, names: Sequence[str], role: str, constants: bool = False) -> tuple[Variable, ...]:
+    """The columns. With ``constants`` those that do not vary are kept: some networks know columns by their place."""
     variables = []
     for name, column in zip(names, values.T, strict=True):
         with np.errstate(over="ignore", invalid="ignore"):
@@ -511,6 +513,9 @@ def _variables(values: Matrix, names: Sequence[str], role: str) -> tuple[Variabl
             raise ValueError(f"{role} column {name!r} has values too large to standardise (up to {largest:g})")
         # The standard deviation of equal numbers is the rounding of their mean, not always zero.
         if column.min() == column.max() or scale == 0:
+            if constants:
+                variables.append(Variable(name, float(column[0]), 1.0, 1))
+                continue
             raise ValueError(
                 f"{role} column {name!r} is constant ({column[0]:g}) on the {len(column)} training rows, "
                 "so it cannot be standardised and says nothing; leave it out"
