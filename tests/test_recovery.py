@@ -18,7 +18,7 @@ from polycore._recovery_powers import decompositions, is_unique, power_coefficie
 from polycore.recovery import Recovery
 
 MLP = pc.MLP
-N_DRAWS = 40
+N_DRAWS = 30
 
 # One decomposition for almost every function: [U] Kruskal's bound, [C] sums of powers below the generic rank, and
 # other activations, whose top degree is such a sum.
@@ -87,11 +87,12 @@ def check(net: pc.Network, coef: np.ndarray, result: Recovery, tol: float = 1e-8
 
 
 def units(net: pc.MLP, theta: np.ndarray) -> np.ndarray:
-    """Coefficients of what each hidden unit contributes, without the constant terms, shape (width, O N)."""
+    """Coefficients of what each unit of the last hidden layer contributes, without the constant terms."""
     arrays = net.unpack(theta)
+    name, width = f"W{len(net.widths) - 1}", net.widths[-2]
     parts = []
-    for unit in range(net.widths[1]):
-        alone = dict(arrays, W2=np.where(np.arange(net.widths[1]) == unit, arrays["W2"], 0))
+    for unit in range(width):
+        alone = dict(arrays, **{name: np.where(np.arange(width) == unit, arrays[name], 0)})
         coef = net.expand(net.pack(alone))
         parts.append((coef if net.basis.homogeneous else coef[:, 1:]).ravel())
     return np.array(parts)
@@ -178,6 +179,229 @@ def test_bias_of_one_layer_only() -> None:
             result = net.recover(coef)
             check(net, coef, result)
             assert result.unique is True
+
+
+# --- deep networks ----------------------------------------------------------------------------------------------------
+
+# Pyramids, where localisation proves that there are finitely many parameter vectors ([U], corollary 16).
+PYRAMIDS = [
+    MLP((2, 2, 2, 2), 2),
+    MLP((3, 3, 2, 2), 2),
+    MLP((3, 3, 3, 3), 2),
+    MLP((4, 3, 2, 3), 2),
+    MLP((2, 2, 2, 2), 3),
+    MLP((3, 3, 2, 1), 3),
+    MLP((4, 3, 2, 1), (2, 3)),
+    MLP((2, 2, 2, 2, 2), 2),
+    MLP((3, 2, 2, 2), 2, bias=True),
+    MLP((2, 2, 2, 2), (3, 2), bias=True),
+    MLP((3, 2, 2, 2), ([1, -2, 1], [2, 3, 1.5]), bias=True),
+    MLP((3, 2, 1, 1), 3),
+]
+
+
+@pytest.mark.parametrize("net", PYRAMIDS, ids=repr)
+def test_pyramids_layer_by_layer(net: pc.MLP) -> None:
+    by_layers = same = 0
+    n_draws = 10
+    for seed in range(n_draws):
+        theta, coef = coefficients_of(net, seed)
+        result = net.recover(coef)
+        check(net, coef, result)
+        assert result.unique is None  # finitely many, one perhaps
+        assert "finitely many" in result.reason or "one parameter vector" in result.reason
+        by_layers += result.method.startswith("reflections")
+        try:
+            assert_same_units(net, theta, result.theta, 1e-4 * np.linalg.norm(coef))
+            same += 1
+        except AssertionError:
+            pass  # an ill-conditioned draw, or one of the other parameter vectors
+    assert by_layers >= n_draws - 2
+    assert same >= n_draws - 3
+
+
+def test_two_parameter_vectors_of_one_function() -> None:
+    """The generic fibre is one orbit as far as anybody knows; this one is not, and whichever comes out is right."""
+    net = MLP((2, 2, 2, 2), 2)
+    hadamard, other = np.array([[1.0, 1], [1, -1]]), np.array([[1.0, 0], [1, -1]])
+    coef = net.expand(net.pack(W1=np.eye(2), W2=hadamard, W3=np.eye(2)))
+    twin = net.expand(net.pack(W1=hadamard, W2=hadamard / 2, W3=other))
+    np.testing.assert_allclose(coef, twin, atol=1e-12)
+    result = net.recover(coef)
+    check(net, coef, result)
+    assert result.unique is None
+
+
+# --- convolutions -----------------------------------------------------------------------------------------------------
+
+CONVOLUTIONS = [
+    pc.CNN((3, 2), 2),
+    pc.CNN((2, 2), 3),
+    pc.CNN((3, 3, 3), 2),
+    pc.CNN((3, 2, 2), 3),
+    pc.CNN((2, 2, 2, 2), 2),
+    pc.CNN((4, 3), 2, stride=2),
+    pc.CNN((2, 3, 2), 2, stride=(3, 1, 1)),
+    pc.CNN((3, 2), 2, n_inputs=7),
+    pc.CNN((3, 2), (3,), stride=2, n_inputs=9),
+    pc.CNN((3, 2, 2), (2, 3)),
+    pc.CNN((4, 2), 1, stride=(2, 1)),
+    pc.CNN((2, 2, 2), 1, stride=(3, 2, 1)),
+    pc.CNN((3, 2, 2), 1, stride=(2, 2, 1)),
+    pc.CNN((5, 3), 1, stride=(2, 1)),
+    pc.CNN(((2, 2), (2, 2)), 2, n_inputs=(3, 3)),
+    pc.CNN(((1, 2), (2, 2)), 3, n_inputs=(2, 4)),
+]
+
+
+def directions(net: pc.Network, theta: np.ndarray) -> list[np.ndarray]:
+    """The filters, scaled to length one, their largest entry positive."""
+    filters = [array.ravel() for array in net.unpack(theta).values()]
+    return [f / np.linalg.norm(f) * np.sign(f[np.argmax(np.abs(f))]) for f in filters]
+
+
+@pytest.mark.parametrize("net", CONVOLUTIONS, ids=repr)
+def test_filters_come_back(net: pc.Network) -> None:
+    for seed in range(N_DRAWS):
+        theta, coef = coefficients_of(net, seed)
+        result = net.recover(coef)
+        check(net, coef, result)
+        assert result.unique is True
+        for found, original in zip(directions(net, result.theta), directions(net, theta)):
+            np.testing.assert_allclose(found, original, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "net",
+    [pc.CNN((3, 3), 1), pc.CNN((4, 2, 3), 1), pc.CNN((3, 3, 2), 1, stride=(1, 2, 1)), pc.CNN((2, 2, 2), (1, 3))],
+    ids=repr,
+)
+def test_roots_can_be_distributed(net: pc.Network) -> None:
+    answers = set()
+    for seed in range(N_DRAWS):
+        _, coef = coefficients_of(net, seed)
+        result = net.recover(coef)
+        check(net, coef, result)
+        answers.add(result.unique)
+    assert False in answers
+
+
+def test_linear_filters_that_are_unique_by_their_roots() -> None:
+    net = pc.CNN((2, 3), 1)
+    coef = [np.convolve([1, 2], [1, 0, 1])]  # one real root and a pair of complex ones
+    assert net.recover(coef).unique is True
+    assert net.recover([np.convolve([1, 2], [1, 0, -1])]).unique is False
+    assert net.recover([np.convolve([1, 2], [4, 4, 1])]).unique is None  # a double root
+
+
+def test_products_of_filters_that_are_not_real() -> None:
+    net = pc.CNN((2, 2), 1)
+    result = net.recover([[1, 0, 1]])
+    assert not result.found
+    assert "complex roots" in result.reason
+    assert net.recover([[1, 0, -1]]).found
+    assert not pc.CNN((2, 4), 1).recover([np.convolve([1, 0, 1], [2, 1, 1])]).found
+    assert pc.CNN((3, 3), 1).recover([np.convolve([1, 0, 1], [2, 1, 1])]).found
+
+
+def test_filters_with_zeros_at_their_ends() -> None:
+    for net in (pc.CNN((3, 3), 2), pc.CNN((3, 2, 2), 2), pc.CNN((3, 3), 2, stride=2), pc.CNN((3, 3), 1)):
+        for zeros in ((0,), (2,), (0, 2)):
+            arrays = net.unpack(net.random_params(rng=1))
+            arrays["W1"][..., list(zeros)] = 0
+            coef = net.expand(net.pack(arrays))
+            check(net, coef, net.recover(coef))
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        pc.CNN((3, 2), [0, 1, 1]),
+        pc.CNN((3, 2, 2), [0, 1, 1], stride=2),
+        pc.CNN((3, 2), 2, bias=True),
+        pc.CNN((2, 2), 2, channels=(2, 1)),
+        pc.CNN(((2, 2), (2, 2)), 1, n_inputs=(3, 3)),
+    ],
+    ids=repr,
+)
+def test_other_convolutions_numerically(net: pc.Network) -> None:
+    for seed in range(20):
+        _, coef = coefficients_of(net, seed)
+        result = net.recover(coef)
+        check(net, coef, result)
+
+
+# --- attention --------------------------------------------------------------------------------------------------------
+
+
+def value_times_scores(net: pc.Network, theta: np.ndarray) -> np.ndarray:
+    arrays = net.unpack(theta)
+    return np.multiply.outer(arrays["V1"], arrays["K1"].T @ arrays["Q1"])
+
+
+@pytest.mark.parametrize(
+    "sizes", [(2, 2, 1, 2), (2, 2, 2, 3), (3, 2, 2, 2), (3, 1, 2, 2), (2, 3, 2, 2), (3, 2, 1, 2), (1, 1, 1, 2)]
+)
+def test_attention_comes_back(sizes: tuple[int, int, int, int]) -> None:
+    net = pc.LightningAttention(*sizes)
+    for seed in range(N_DRAWS):
+        theta, coef = coefficients_of(net, seed)
+        result = net.recover(coef)
+        check(net, coef, result)
+        assert result.unique is True
+        original = value_times_scores(net, theta)
+        found = value_times_scores(net, result.theta)
+        np.testing.assert_allclose(found, original, atol=1e-6 * np.abs(original).max())
+
+
+@pytest.mark.parametrize("sizes", [(3, 1, 1, 2), (3, 3, 3, 1), (3, 1, 2, 1), (2, 1, 1, 1), (3, 2, 1, 1), (3, 2, 2, 1)])
+def test_attention_with_several_solutions(sizes: tuple[int, int, int, int]) -> None:
+    net = pc.LightningAttention(*sizes)
+    for seed in range(N_DRAWS):
+        _, coef = coefficients_of(net, seed)
+        result = net.recover(coef)
+        check(net, coef, result)
+        assert result.unique is False
+
+
+def test_one_quadratic_form_must_be_a_product() -> None:
+    """Slides of K. Kohn: proportional quadratic forms must have a discriminant that is not negative."""
+    net = pc.LightningAttention(2, 2, 1, 2)
+    # With A = KᵀQ of rank one there is one quadratic form, here of the variables of the other token.
+    square = net.pack(V1=[[1, 0]], K1=[[1, 0], [0, 0]], Q1=[[1, 0], [0, 0]])
+    difference = net.pack(V1=[[1, 1]], K1=[[1, -1], [0, 0]], Q1=[[1, 0], [0, 0]])
+    x2, x2_minus_y2 = net.expand(square), net.expand(difference)
+    assert net.recover(x2).found
+    assert net.recover(2 * x2 - 3 * x2_minus_y2).found  # 3 y² − x²
+    result = net.recover(2 * x2 - x2_minus_y2)  # x² + y²
+    assert not result.found
+    assert "signature" in result.reason
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        pc.LightningAttention(2, 1, 2, 2, n_heads=2),
+        pc.LightningAttention(2, 1, 2, 2, n_layers=2),
+        pc.Sequential(pc.Affine(2), pc.Residual(pc.Activation(2), pc.Affine(2)), n_inputs=2),
+        pc.Sequential(pc.Residual(pc.Affine(2), pc.Activation(3), pc.Affine(3)), pc.Affine(1), n_inputs=3),
+        pc.Sequential(pc.Affine(2), pc.Activation(2), n_inputs=2),
+    ],
+    ids=repr,
+)
+def test_anything_else_numerically(net: pc.Network) -> None:
+    for seed in range(10):
+        _, coef = coefficients_of(net, seed)
+        check(net, coef, net.recover(coef))
+
+
+def test_shortcuts_cannot_be_scaled() -> None:
+    net = pc.Sequential(pc.Residual(pc.Affine(2), pc.Activation(2), pc.Affine(2)), n_inputs=2)
+    theta = net.random_params(rng=0)
+    check(net, net.expand(theta), net.recover(net.expand(theta)))
+    result = net.recover(np.zeros((2, net.basis.n_monomials)))
+    assert not result.found
+    assert result.residual > 0.5  # x + F(x) is never zero
 
 
 # --- inputs that are not generic --------------------------------------------------------------------------------------

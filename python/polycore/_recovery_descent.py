@@ -26,7 +26,7 @@ Vector = NDArray[np.float64]
 
 # Singular values of a Jacobian below this fraction of the largest belong to symmetries.
 _KERNEL_TOL = 1e-11
-_POLISHING_STEPS = 20
+_POLISHING_STEPS = 40
 # Relative length of a step that halves the residual without being the beginning of convergence.
 _LONG_STEP = 1e-2
 # Where relative changes of the parameters change the coefficients so much more, digits cancel.
@@ -34,7 +34,7 @@ _CANCELLATION = 1e5
 # Numbers in the Jacobians of the starts that descend together.
 _BATCH = 2**21
 # Starts that have not become this much better after so many steps are given up.
-_PATIENCE, _PROGRESS = 25, 0.8
+_PATIENCE, _PROGRESS = 15, 0.7
 
 
 @dataclass(frozen=True, eq=False)

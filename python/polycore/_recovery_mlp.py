@@ -267,7 +267,7 @@ def recover_shallow(chain: Chain, coef: Matrix, rng: np.random.Generator) -> Ite
     """Candidates for the parameters of a network with one hidden layer of degree r >= 2, and how they were found."""
     for hidden, method in _hidden_layers(chain, coef, rng):
         theta = np.zeros(chain.n_params)
-        if _write_shallow(chain, coef, hidden, theta):
+        if _write_shallow(chain, hidden, theta):
             yield theta, method
 
 
@@ -289,8 +289,35 @@ def obstruct_shallow(chain: Chain, coef: Matrix, rng: np.random.Generator, margi
     return ""
 
 
+def solve_shallow(chain: Chain, coef: Matrix, rng: np.random.Generator) -> Hidden | None:
+    """The best candidate for a network with one hidden layer, with as many units as it has room for."""
+    best: tuple[float, Hidden] | None = None
+    for hidden, _ in _hidden_layers(chain, coef, rng):
+        filled = _fill(chain, hidden)
+        misfit = np.inf if filled is None else float(np.linalg.norm(_expand(chain, filled) - coef))
+        if filled is not None and (best is None or misfit < best[0]):
+            best = misfit, filled
+        if misfit < 1e-10 * np.linalg.norm(coef):
+            break
+    return None if best is None else best[1]
+
+
+def _expand(chain: Chain, hidden: Hidden) -> Matrix:
+    """Coefficients of units."""
+    p, n = chain.activations[0], hidden.weights.shape[1]
+    if chain.basis.homogeneous:
+        return np.asarray(float(p[-1]) * hidden.outer @ power_coefficients(hidden.weights, len(p) - 1))
+    total = np.zeros((len(hidden.outer), chain.basis.n_monomials))
+    total[:, 0] = hidden.constant
+    vectors = np.column_stack([hidden.biases, hidden.weights])
+    for degree, c in enumerate(p):
+        # Polynomials of a lower degree are the first coefficients.
+        total[:, : comb(n + degree, n)] += float(c) * hidden.outer @ power_coefficients(vectors, degree)
+    return total
+
+
 @dataclass(frozen=True, eq=False)
-class _Hidden:
+class Hidden:
     """Units Σ_i A_oi p(w_i · x + b_i) + t_o."""
 
     weights: Matrix  # (k, n)
@@ -299,7 +326,7 @@ class _Hidden:
     constant: Matrix  # (O,)
 
 
-def _hidden_layers(chain: Chain, coef: Matrix, rng: np.random.Generator) -> Iterator[tuple[_Hidden, str]]:
+def _hidden_layers(chain: Chain, coef: Matrix, rng: np.random.Generator) -> Iterator[tuple[Hidden, str]]:
     first, last = chain.stages
     p = chain.activations[0]
     k, n, r = first.n_out, first.n_in, len(p) - 1
@@ -317,7 +344,7 @@ def _hidden_layers(chain: Chain, coef: Matrix, rng: np.random.Generator) -> Iter
             for found in decompositions(top, n, r, k, rng):
                 outer = _fit(power_coefficients(found.vectors, r), top) / float(c)
                 t = chain.part(coef, 0)[:, 0] - float(constant) * outer.sum(axis=1)
-                yield _Hidden(found.vectors, np.zeros(len(found.vectors)), outer, t), found.method
+                yield Hidden(found.vectors, np.zeros(len(found.vectors)), outer, t), found.method
     for found in decompositions(chain.part(coef, r), n, r, k, rng):
         hidden = _from_top(chain, coef, found.vectors, p)
         if hidden is not None:
@@ -354,7 +381,7 @@ def _without_constant(vectors: Matrix) -> Matrix:
 
 def _solve_power(
     coef: Matrix, vectors: Matrix, r: int, c: Fraction, shift: Fraction, constant: Fraction, biased: bool
-) -> _Hidden:
+) -> Hidden:
     """c (z − shift)^r + constant with z − shift = u · (1, x)."""
     columns = power_coefficients(vectors, r)
     if biased:
@@ -362,10 +389,10 @@ def _solve_power(
     solution = _fit(columns, coef)
     outer = solution[:, : len(vectors)] / float(c)
     t = solution[:, -1] if biased else np.zeros(len(coef))
-    return _Hidden(vectors[:, 1:], vectors[:, 0] + float(shift), outer, t - float(constant) * outer.sum(axis=1))
+    return Hidden(vectors[:, 1:], vectors[:, 0] + float(shift), outer, t - float(constant) * outer.sum(axis=1))
 
 
-def _from_top(chain: Chain, coef: Matrix, vectors: Matrix, p: tuple[Number, ...]) -> _Hidden | None:
+def _from_top(chain: Chain, coef: Matrix, vectors: Matrix, p: tuple[Number, ...]) -> Hidden | None:
     """Lengths and biases of units with given directions, from the parts below the highest degree.
 
     Unit i is A_i Σ_j ρ_ij z^j in z = u_i · x, with ρ_ir = 1. If w_i = t u_i and p(z) = Σ e_j (z + h)^j without a term
@@ -407,7 +434,7 @@ def _from_top(chain: Chain, coef: Matrix, vectors: Matrix, p: tuple[Number, ...]
     outer = outer / (float(numbers[r]) * lengths**r)
     values = np.polynomial.polynomial.polyval(biases, [float(c) for c in p])
     constant = chain.part(coef, 0)[:, 0] - outer @ values
-    return _Hidden(weights, biases, outer, constant)
+    return Hidden(weights, biases, outer, constant)
 
 
 def _profile(part: Matrix, outer: Matrix, vectors: Matrix, j: int) -> Matrix | None:
@@ -418,17 +445,30 @@ def _profile(part: Matrix, outer: Matrix, vectors: Matrix, j: int) -> Matrix | N
     return np.asarray(np.linalg.lstsq(columns, part.ravel(), rcond=None)[0])
 
 
-def _write_shallow(chain: Chain, coef: Matrix, hidden: _Hidden, theta: Matrix) -> bool:
-    first, last = chain.stages
-    k, found = first.n_out, len(hidden.weights)
-    weights, biases, outer = np.zeros((k, first.n_in)), np.zeros(k), np.zeros((last.n_out, k))
-    take = min(k, found)
-    order = np.argsort(-np.linalg.norm(hidden.outer, axis=0), kind="stable")[:take]
-    weights[:take], biases[:take], outer[:, :take] = hidden.weights[order], hidden.biases[order], hidden.outer[:, order]
-    if not all(np.isfinite(array).all() for array in (weights, biases, outer, hidden.constant)):
+def _write_shallow(chain: Chain, hidden: Hidden, theta: Matrix) -> bool:
+    filled = _fill(chain, hidden)
+    if filled is None:
         return False
+    first, last = chain.stages
+    return first.write(theta, filled.weights, filled.biases) and last.write(theta, filled.outer, filled.constant)
+
+
+def _fill(chain: Chain, hidden: Hidden) -> Hidden | None:
+    """Balanced, with exactly as many units as there are, the most important first; None if not finite."""
+    first, last = chain.stages
+    k = first.n_out
+    order = np.argsort(-np.linalg.norm(hidden.outer, axis=0), kind="stable")[:k]
+    found = len(order)
+    weights, biases, outer = np.zeros((k, first.n_in)), np.zeros(k), np.zeros((last.n_out, k))
+    weights[:found], biases[:found], outer[:, :found] = (
+        hidden.weights[order],
+        hidden.biases[order],
+        hidden.outer[:, order],
+    )
+    if not all(np.isfinite(array).all() for array in (weights, biases, outer, hidden.constant)):
+        return None
     balance(weights, biases, outer, chain.activations[0])
-    return first.write(theta, weights, biases) and last.write(theta, outer, hidden.constant)
+    return Hidden(weights, biases, outer, hidden.constant)
 
 
 def balance(weights: Matrix, biases: Matrix, outer: Matrix, p: tuple[Number, ...]) -> None:

@@ -175,6 +175,16 @@ def _sums(m: int, degrees: tuple[int, ...]) -> NDArray[np.int64]:
     return positions
 
 
+@lru_cache(maxsize=64)
+def multiplication(m: int, p: int, q: int) -> Matrix:
+    """The product of forms of degrees p and q in m variables, an array (M_p, M_q, M_(p+q)) of zeros and ones."""
+    sums = _sums(m, (p, q))
+    table = np.zeros((*sums.shape, _count(m, p + q)))
+    np.put_along_axis(table, sums[..., None], 1.0, axis=2)
+    table.flags.writeable = False
+    return table
+
+
 def _tensor(symmetric: Matrix, m: int, degrees: tuple[int, ...]) -> Matrix:
     """The forms (J, N) as an array (J, M_p, M_q, ...), in orthonormal bases of symmetric tensors."""
     tensor = symmetric[:, _sums(m, degrees)]
@@ -477,35 +487,29 @@ def _real_roots(polynomials: Matrix) -> Matrix | None:
 
 
 def substitute(forms: Matrix, m: int, s: int, matrix: Matrix) -> Matrix:
-    """Coefficients of G(M y) for forms G of degree s in x = M y, M (m, n)."""
+    """Coefficients of G(M y) for forms G of degree s in x = M y, M (m, n).
+
+    O(N_m N_n n) operations for N_m and N_n coefficients before and after.
+    """
     n = matrix.shape[1]
+    products = np.ones((1, 1), dtype=matrix.dtype)  # those of the x^α of one degree after the other, as rows
+    for degree in range(1, s + 1):
+        variable, rest = _factored(m, degree)
+        sums, before = _sums(n, (degree - 1, 1)), products[rest]
+        products = np.zeros((len(variable), _count(n, degree)), dtype=matrix.dtype)
+        for j in range(n):
+            products[:, sums[:, j]] += matrix[variable, j][:, None] * before
+    return np.asarray(forms @ products)
+
+
+@lru_cache(maxsize=256)
+def _factored(m: int, s: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each monomial of degree s a variable in it, and the position of the quotient."""
     exponents = form_exponents(m, s)
-    # Horner's scheme would be shorter in operations; this is shorter to read: one tensor index after the other.
-    tensor = forms / multinomials(m, s)
-    if s == 0:
-        return forms
-    full = tensor[:, _sums(m, (1,) * s)] if m**s <= 20000 else None
-    if full is None:
-        return _substitute_by_powers(forms, m, s, matrix, exponents)
-    for _ in range(s):
-        full = np.tensordot(full, matrix, axes=([1], [0]))
-    positions = _sums(n, (1,) * s).ravel()
-    flat = full.reshape(len(forms), -1)
-    result = np.zeros((len(forms), _count(n, s)), dtype=flat.dtype)
-    # Symmetric: every entry of a monomial is the same number, and there are s!/α! of them.
-    result[:, positions] = flat
-    return result * multinomials(n, s)
-
-
-def _substitute_by_powers(forms: Matrix, m: int, s: int, matrix: Matrix, exponents: NDArray[np.int64]) -> Matrix:
-    """By interpolation at random points."""
-    n = matrix.shape[1]
-    points = np.random.default_rng(0).standard_normal((3 * _count(n, s), n))
-    points /= np.linalg.norm(points, axis=1, keepdims=True)
-    values = evaluate_forms(forms, m, s, points @ matrix.T)
-    lengths = np.sqrt(multinomials(n, s))
-    rows = power_coefficients(points, s) / lengths
-    return np.asarray(np.linalg.lstsq(rows, values, rcond=None)[0].T * lengths)
+    variable = np.argmax(exponents > 0, axis=1)
+    quotient = exponents.copy()
+    quotient[np.arange(len(exponents)), variable] -= 1
+    return variable, np.asarray(MonomialBasis(m, s - 1, homogeneous=True).index(quotient), dtype=np.int64)
 
 
 def evaluate_forms(forms: Matrix, m: int, s: int, points: Matrix) -> Matrix:

@@ -350,7 +350,7 @@ class Network(PolynomialMap):
         *,
         rng: int | np.random.Generator = 0,
         tol: float = 1e-8,
-        n_starts: int = 256,
+        n_starts: int = 512,
         max_steps: int = 300,
     ) -> Recovery:
         """Parameters with given coefficients, up to the symmetries of the network.
@@ -394,6 +394,13 @@ class Network(PolynomialMap):
           about C(n + q − 1, q) − n units for r = 2q). Binary forms: any that is a sum of k real powers (Sylvester).
           Quadratic units with one output: any symmetric matrix of rank <= k, up to orthogonal maps;
         * one hidden layer with another activation: units that its highest degree determines in this way;
+        * deep networks of powers with layers that are not wider than those before them: weights of full rank, layer by
+          layer through the reflections that multiply one unit by a root of unity; these functions have finitely many
+          parameter vectors, so ``unique`` is None;
+        * convolutions with one channel and powers: no filter begins with a zero, then they are unique (others are
+          tried, too); linear ones by factoring polynomials, unique unless roots can be distributed in several ways;
+        * one head of attention: A = KᵀQ or V of rank two or more and two tokens, then both are unique; else a quadratic
+          form is factored, or, for one token, the symmetric part of A is found only;
         * everything else: Levenberg–Marquardt steps on the coefficients from random starts.
 
         The result of each is polished by Gauss–Newton steps of least norm. Coefficients that are not exactly in the

@@ -18,6 +18,9 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._recovery_attention import Attention, explain_attention, obstruct_attention, recover_attention
+from ._recovery_cnn import Convolutional, explain_runs, obstruct_product, recover_filters
+from ._recovery_deep import recover_deep
 from ._recovery_descent import Attempt, Problem
 from ._recovery_mlp import (
     Chain,
@@ -32,6 +35,7 @@ from ._recovery_scaling import output_parameters, scale_outputs
 from ._validation import _describe, _to_array, as_exact_array, as_index, as_probability, as_real_array, as_rng
 from .errors import NumericalError
 from .identifiability import identifiability
+from .monomials import form_exponents
 from .networks import Network
 
 __all__ = ["Recovery", "recover"]
@@ -40,6 +44,8 @@ Vector = NDArray[np.float64]
 
 # Starts that descend side by side before the next ones are drawn.
 _ROUND = 32
+# Candidates with a smaller residual are worth more than Gauss–Newton steps.
+_NEAR = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +111,7 @@ def recover(
     *,
     rng: int | np.random.Generator = 0,
     tol: float = 1e-8,
-    n_starts: int = 256,
+    n_starts: int = 512,
     max_steps: int = 300,
 ) -> Recovery:
     """See `Network.recover`, which is this with a network in front."""
@@ -134,6 +140,8 @@ class _Task:
     def __init__(self, net: Network, coef: Vector, tol: float) -> None:
         self.net, self.tol = net, tol
         self.chain = Chain.from_program(net.program)
+        self.filters = Convolutional.from_program(net.program)
+        self.head = Attention.from_program(net.program)
         largest = float(np.abs(coef).max(initial=0.0))
         scalable = largest > 0 and output_parameters(net.program) is not None
         self._exponent = int(np.frexp(largest)[1]) if scalable else 0
@@ -145,11 +153,18 @@ class _Task:
         best, method = Attempt(np.zeros(self.net.n_params), np.inf), "none: no starts"
         for theta, way in self._candidates(rng):
             attempt = self.problem.polish(theta)
+            if not attempt.reaches(self.tol) and attempt.residual < _NEAR:
+                attempt = self.problem.descend(attempt.theta[None], max_steps, self.tol)
             if attempt.is_better(best, self.tol):
                 best, method = attempt, way
             if best.reaches(self.tol):
                 return best, method
         self._obstruction = self._obstruct(rng)
+        hints = self._hints(rng)
+        if len(hints):
+            attempt = self.problem.descend(hints, max_steps, self.tol)
+            if attempt.is_better(best, self.tol):
+                best, method = attempt, "Levenberg–Marquardt steps from a solution in the highest degree"
         for first in range(0, n_starts, _ROUND):
             if best.reaches(self.tol) or (self._obstruction and first > 0):
                 break
@@ -201,10 +216,45 @@ class _Task:
         chain, target = self.chain, self.problem.target
         if not target.any():
             yield np.zeros(self.net.n_params), "all parameters are zero"
-        if chain is not None and len(chain.stages) == 1:
+        elif chain is not None and len(chain.stages) == 1:
             yield from recover_linear(chain, target)
         elif chain is not None and len(chain.stages) == 2:
             yield from recover_shallow(chain, target, rng)
+        elif chain is not None:
+            yield from recover_deep(chain, target, rng)
+        elif self.filters is not None and self.filters.is_homogeneous:
+            for theta in recover_filters(self.filters, self._first_output()):
+                yield theta, "filters layer by layer" if self.filters.degree > 1 else "factors of a polynomial"
+        elif self.head is not None:
+            yield from recover_attention(self.head, target)
+
+    def _hints(self, rng: np.random.Generator) -> Vector:
+        """Starts (n, n_params) that the structure suggests."""
+        if self.filters is None or self.filters.is_homogeneous or not self.problem.target.any():
+            return np.zeros((0, self.net.n_params))
+        found = next(recover_filters(self.filters, self._first_output()), None)
+        return np.zeros((0, self.net.n_params)) if found is None else self._with_lengths(found, rng)
+
+    def _with_lengths(self, theta: Vector, rng: np.random.Generator) -> Vector:
+        """Filters of the right directions with random lengths and biases; the last layer fits as well as it can."""
+        assert self.filters is not None
+        starts = np.array([theta] * _ROUND)
+        for row in starts:
+            for run in self.filters.runs:
+                for layer in run.filters:
+                    row[layer.start : layer.stop] *= rng.choice([-1, 1]) * np.exp(rng.normal())
+            row[list(self.filters.biases)] = rng.normal(size=len(self.filters.biases))
+            self.problem.fit_linear(row)
+        return starts
+
+    def _first_output(self) -> Vector:
+        """The part of the highest degree of the first output, in the inputs that it depends on."""
+        assert self.filters is not None
+        net, inputs = self.net, self.filters.inputs
+        table = form_exponents(len(inputs), net.degree)
+        exponents = np.zeros((len(table), net.n_inputs), dtype=np.int64)
+        exponents[:, inputs] = table
+        return np.asarray(self.problem.target[0, np.asarray(net.basis.index(exponents), dtype=np.int64)])
 
     def _obstruct(self, rng: np.random.Generator) -> str:
         """Why no parameters have these coefficients, or ""; to be asked where none were found."""
@@ -214,6 +264,10 @@ class _Task:
             return obstruct_linear(chain, target, margin)
         if chain is not None and len(chain.stages) == 2:
             return obstruct_shallow(chain, target, rng, margin)
+        if self.filters is not None and self.filters.degree == 1 and self.filters.is_homogeneous:
+            return obstruct_product(self.filters, self._first_output())
+        if self.head is not None:
+            return obstruct_attention(self.head, target)
         return ""
 
     def _explain_structure(self, theta: Vector) -> tuple[bool | None, str]:
@@ -223,6 +277,10 @@ class _Task:
             return explain_linear(self.chain, self.problem.target)
         if self.chain is not None and len(self.chain.stages) == 2:
             return explain_shallow(self.chain, theta)
+        if self.filters is not None:
+            return explain_runs(self.filters, theta)
+        if self.head is not None:
+            return explain_attention(self.head, theta)
         return None, "no theorem decides whether other parameters have these coefficients"
 
 
