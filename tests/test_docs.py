@@ -189,6 +189,12 @@ def test_imports_never_point_upward(module: str) -> None:
 # -- docstrings -------------------------------------------------------------------------------------------------------
 
 
+def _members(value: type) -> dict[str, Any]:
+    """What a class defines, or inherits from classes of the package that are not public themselves."""
+    private = [c for c in value.__mro__[1:] if c.__module__.startswith("polycore") and c.__name__ not in pc.__all__]
+    return {name: member for owner in (*reversed(private), value) for name, member in vars(owner).items()}
+
+
 def public_callables() -> Iterator[tuple[str, Any]]:
     """Public functions, classes, and the methods and properties that public classes define."""
     for name in pc.__all__:
@@ -196,7 +202,7 @@ def public_callables() -> Iterator[tuple[str, Any]]:
         if not callable(value):
             continue
         yield name, value
-        for method, raw in vars(value).items() if inspect.isclass(value) else ():
+        for method, raw in _members(value).items() if inspect.isclass(value) else ():
             function = raw.__func__ if isinstance(raw, (classmethod, staticmethod)) else raw
             if not method.startswith("_") and (inspect.isfunction(function) or isinstance(function, property)):
                 yield f"{name}.{method}", function

@@ -254,10 +254,27 @@ def test_attention_against_einsum() -> None:
     np.testing.assert_allclose(values, expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize(
+convolutions = pytest.mark.parametrize(
     ("filter", "stride", "shape", "channels"),
     [(3, 2, (9, 2), 4), (1, 1, (4, 3), 2), ((2, 3), (1, 2), (5, 8, 3), 2), ((3, 3), (2, 2), (7, 7, 1), 1)],
 )
+
+
+@convolutions
+def test_convolution_against_scipy(filter: Any, stride: Any, shape: tuple[int, ...], channels: int) -> None:
+    from scipy.signal import correlate
+
+    net = Sequential(Conv(filter, channels=channels, stride=stride, bias=True), n_inputs=shape)
+    theta, x = net.random_params(0), np.random.default_rng(1).standard_normal(shape)
+    w, b = net.unpack(theta).values()
+    w = np.moveaxis(w.reshape(channels, shape[-1], *np.atleast_1d(filter)), 1, -1)  # features last, as in x
+    steps = tuple(slice(None, None, step) for step in np.atleast_1d(stride))
+    expected = np.stack([correlate(x, kernel, "valid")[..., 0][steps] for kernel in w], axis=-1) + b
+    assert net.output_shape == expected.shape
+    np.testing.assert_allclose(net.evaluate(theta, x.reshape(1, -1))[0], expected.reshape(-1), rtol=1e-12, atol=1e-13)
+
+
+@convolutions
 def test_convolution_against_torch(filter: Any, stride: Any, shape: tuple[int, ...], channels: int) -> None:
     torch = pytest.importorskip("torch")
     net = Sequential(Conv(filter, channels=channels, stride=stride, bias=True), n_inputs=shape)
