@@ -11,7 +11,7 @@ import pytest
 
 import polycore as pc
 from polycore import _ambient
-from polycore._ambient import ambient_dimensions
+from polycore._ambient import ambient_dimensions, output_representatives
 from polycore.program import Activation, Affine, Program
 
 PRIME = 2**31 - 1
@@ -68,5 +68,8 @@ def test_zero_and_constants() -> None:
 
 def test_what_is_too_large_is_counted_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     net = pc.CNN((3, 2), 2, n_inputs=9)
+    _ambient._analysed.cache_clear()
     monkeypatch.setattr(_ambient, "_MAX_STEPS", 5)
     assert ambient_dimensions(net.program) == [9 * 9, 7 * 9, 7 * comb(10, 2), 6 * comb(10, 2)]
+    assert output_representatives(net.program) == list(range(6))
+    _ambient._analysed.cache_clear()
