@@ -1329,6 +1329,10 @@ def cases() -> dict[str, Case]:
                 "max_error": Probability(1e-9),
             },
         ),
+        "Network.contains": Case(
+            lambda **a: (lambda m: (m.verdict, m.closure, m.seed))(net().contains(**a)),
+            {"coef": Real([[1, 2, 2]], objects_too=True), "tol": Tolerance(), "rng": Rng(0)},
+        ),
         "equations": Case(
             lambda **a: pc.equations(**a).coef,
             {
@@ -1580,7 +1584,7 @@ RESULTS |= {"Architectures", "Decrement", "FillingWidths", "MinimalFilling", "Sw
 RESULTS |= {"Part", "Part.choice", "Part.includes", "Stratum", "Stratum.includes", "Subnetworks"}
 RESULTS |= {"AttentionRanks", "FilterEnds", "Hypothesis", "PointAnalysis", "RedundantUnit"}
 RESULTS |= {"IndependenceBound", "JacobianRank", "LinearIndependence"}
-RESULTS |= {"Equations", "LinearSpan"}
+RESULTS |= {"Equations", "LinearSpan", "Membership"}
 RESULTS |= {"Symmetry", "SymmetryFactor"}
 RESULTS |= {"PolynomialActivation", "Recovery", "Report", "Report.model", "Report.save"}
 

@@ -22,6 +22,7 @@ from .independence import IndependenceBound, LinearIndependence, linear_independ
 from .jacobian_rank import JacobianRank, jacobian_rank
 from .layers import Activation, Affine, Attention, Conv, Residual, Select
 from .loss import ConditionWarning, NetworkLoss, QDistance
+from .membership import Membership
 from .moments import Moments
 from .monomials import MonomialBasis, count_monomials
 from .networks import CNN, MLP, LightningAttention, Network, NetworkPolynomial, Sequential
@@ -67,6 +68,7 @@ __all__ = [
     "LightningAttention",
     "LinearIndependence",
     "LinearSpan",
+    "Membership",
     "MinimalFilling",
     "Moments",
     "MonomialBasis",

@@ -63,6 +63,7 @@ from .polynomial_map import PolynomialMap, common_batch
 from .program import Indeterminate, Number, ParameterBlock, Program, substitute
 
 if TYPE_CHECKING:
+    from .membership import Membership
     from .recovery import Recovery
     from .spans import LinearSpan
     from .symmetries import SymmetryGroup
@@ -453,6 +454,56 @@ class Network(PolynomialMap):
         from .symmetries import SymmetryGroup
 
         return SymmetryGroup(self)
+
+    def contains(self, coef: ArrayLike, *, tol: float | None = None, rng: int | np.random.Generator = 0) -> Membership:
+        """Whether a coefficient vector is that of a function of the network, with real parameters.
+
+        Parameters
+        ----------
+        coef : array_like, shape (n_outputs, n_monomials)
+            Integers and Fractions are taken as exact. Of floats it is asked whether a function of the network is near.
+        tol : float, optional
+            Relative tolerance, 0 <= tol < 1: near is within tol · ‖coef‖, in the Euclidean norm of all coefficients.
+            By default 0 for integers and Fractions, which is asked exactly, and 1e-9 for floats; 0 takes floats for
+            the numbers they stand for.
+        rng : int or numpy.random.Generator
+            A seed; from a Generator a 64-bit seed is drawn.
+
+        Returns
+        -------
+        Membership
+            ``verdict`` "yes", "no" or "undecided", with the condition that is violated, or parameters. It is true or
+            false in conditions, unless it is undecided.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For arguments of the wrong kind, shape or value, or a generic activation.
+
+        Notes
+        -----
+        Decided by equations and inequalities for linear networks (ranks), networks with one hidden layer of powers of
+        one or two essential variables, of quadratic forms, or with as many units as essential variables (sums of real
+        powers), functions of one variable, one layer of lightning attention, and linear convolutions of stride one.
+        For the others there are necessary conditions, the linear span, ranks at dense layers, equations of low degree,
+        and the search for parameters of `recover`. See `polycore.membership` for theorems and sources.
+
+        Examples
+        --------
+        >>> net = MLP((3, 2, 1), activation=2)
+        >>> net.contains([[1, 0, 0, 1, 0, 1]])  # x1^2 + x2^2 + x3^2
+        MLP((3, 2, 1), activation=2)
+          contained   no, proved
+          closure     no
+          method      catalecticants
+          reason      3 × 3 minors do not vanish
+          violated    the matrix of first derivatives (essential variables) has rank 3, and 2 units allow 2
+        >>> net.contains([[1, 0, 0, -1, 0, 0]]).verdict
+        'yes'
+        """
+        from .membership import contains
+
+        return contains(self, coef, tol=tol, rng=rng)
 
     def linear_span(self, rng: int | np.random.Generator = 0) -> LinearSpan:
         """The linear span of the coefficient vectors of all functions of the network, exact.
