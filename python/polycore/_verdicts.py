@@ -16,9 +16,11 @@ to f ≠ 0 come close to these, up to symmetries. Hence, dμ having full rank at
 is one position of the filters, and a node if there are several.
 
 **Linear convolutions** multiply polynomials: Π w_l(x^{S_l}), S_l the product of the strides below. Layers with equal S
-can make any real polynomial with enough real roots of odd multiplicity, counting infinity. Groups of layers with
-different S have unique factors unless a polynomial of a lower group has itself a factor in x^{S'}, S' the next S; such
-factors are found as common factors of its polyphase components.
+make a neighbourhood of all real polynomials where these have enough real roots of odd multiplicity, counting infinity.
+The products of groups of layers with different S are finite and generically injective as a map of their factors, so the
+closure of the function space is smooth at f if and only if f has one preimage and the map is an immersion there
+(Zariski's main theorem). Both fail, and only then, if the polynomial of some group has a factor in x^{S'}, S' the next
+S: it can be exchanged with one of the next group. Such factors are common to its polyphase components.
 
 **Attention**, one head on t >= 2 tokens: the coefficients of x_k² x_j, k ≠ j, are the products v_i a_c of the linear
 forms v_i (rows of V) and a_c (columns of A = KᵀQ), and determine the others. Unless V and A have both rank 1 the common
@@ -31,10 +33,11 @@ form, is a limit of quadratic forms without real factors, which the closure cont
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,9 +50,10 @@ from ._tangents import Tangents
 from ._univariate import Polynomial, count_real_roots, gcd, multiply, odd_part, polynomial
 from ._validation import as_residues
 from .dimension import DimensionResult
+from .equations import equations, is_cone
 from .networks import Network
 from .program import Affine, Program
-from .rank import modular_rank
+from .rank import WORD_PRIME, modular_rank
 from .structure import (
     IDENTITY,
     Convolution,
@@ -72,6 +76,9 @@ _MAX_SPAN = 500
 _MAX_MATRIX = 64
 # So many coefficients are looked at for a proof that all are zero.
 _MAX_COEFFICIENTS = 2**16
+# Equations are looked for among so many monomials, in at most so many coefficients.
+_MAX_MONOMIALS = 500
+_MAX_COORDINATES = 100
 
 
 class Hypothesis(NamedTuple):
@@ -127,6 +134,7 @@ class Judge:
             self._interior,
             self._tangent_span,
             self._orbit,
+            self._equations,
         )
         found = next((found for rule in rules if (found := rule()) is not None), None) or self._undecided()
         return replace(found, tangent_dimension=self.tangents.dimension)
@@ -257,10 +265,7 @@ class Judge:
 
     def _vertex(self) -> Verdict | None:
         """The zero function of a cone that is not a linear space."""
-        last = self.program.instructions[-1]
-        if not isinstance(last, Affine) or last.bias or self.tangents.values(self.theta).any():
-            return None
-        if self._is_linear_space is not False:
+        if not is_cone(self.program) or self.tangents.values(self.theta).any() or self._is_linear_space is not False:
             return None
         return Verdict(
             "singular",
@@ -317,28 +322,27 @@ class Judge:
         """Linear convolutions with one channel on a signal: products of polynomials."""
         if self.shifts is None or (groups := filter_groups(self.program, self.theta)) is None:
             return None
-        if self.numerical_rank is not None and self.tangents.ranks[0] < self.dimension:
+        exact = self.numerical_rank is None
+        if not exact and self.tangents.ranks[0] < self.dimension:
             return None  # multiplicities of roots are decided by rounding
-        unique = self.shifts.count == 1 and all(
-            len(_polyphase_factor(low.product, high.step // low.step)) == 1 for low, high in itertools.pairwise(groups)
-        )
+        unique = not any(low.has_factor_in_power(high.step // low.step) for low, high in itertools.pairwise(groups))
         interior = all(group.is_interior for group in groups)
         theorem = "real factorisation (Kohn, Merkh, Montúfar, Trager 2022, arXiv:2108.01538" + (
             "; Kohn, Montúfar, Shahverdi, Trager 2023, arXiv:2304.05752)" if len(groups) > 1 else ")"
         )
         hypotheses = (
             Hypothesis("linear convolutions with one channel on a signal, no bias, no filter zero", True),
-            Hypothesis("the factors that belong to different strides are unique", len(groups) == 1 or unique),
+            Hypothesis("the factors that belong to different strides are unique", unique),
             Hypothesis("factors of equal stride have real roots enough of odd multiplicity", interior),
         )
-        if len(groups) > 1 and not unique:
-            return None
-        proved = self.numerical_rank is None
+        if not unique:
+            words = "filters of different strides can exchange a factor"
+            return Verdict("singular", self._cusp_or_node, theorem, hypotheses, words, proved=exact)
         if interior:
             words = "all polynomials near by factor over the real numbers as the filters do"
-            return Verdict("smooth", "", theorem, hypotheses, words, proved=proved)
+            return Verdict("smooth", "", theorem, hypotheses, words, proved=exact)
         words = "polynomials near by have too few real roots to factor as the filters do"
-        return Verdict("boundary", "", theorem, hypotheses, words, proved=proved)
+        return Verdict("boundary", "", theorem, hypotheses, words, proved=exact)
 
     def _attention(self) -> Verdict | None:
         """One head on its inputs."""
@@ -446,6 +450,41 @@ class Judge:
             rows.append(as_residues(move.theta, p, "theta"))
         return np.stack(rows)
 
+    def _equations(self) -> Verdict | None:
+        """Equations of low degree, where the function space is small: their differentials vanish on its tangents."""
+        if self.numerical_rank is not None and self.tangents.ranks[0] < self.dimension:
+            return None  # rounding decides
+        program = self.program
+        if program.n_outputs * program.n_monomials > _MAX_COORDINATES:
+            return None
+        regular = max(self.tangents.ranks) == self.dimension
+        for degree in itertools.count(2):
+            n_coordinates = len(equations_of(program, 1).positions)
+            if n_coordinates == self.dimension or math.comb(n_coordinates + degree, degree) > _MAX_MONOMIALS:
+                return None
+            found = equations_of(program, degree)
+            bound = found.dimension_of_tangents(self.theta)
+            proved = found.proved and self.generic.proved
+            if bound == self.dimension and regular:
+                hypotheses = (
+                    Hypothesis(f"equations of degree {degree} leave {bound} tangent directions", True),
+                    Hypothesis(f"dμ has full rank {self.dimension} at a point of the fibre", True),
+                )
+                words = f"equations of degree {degree} leave no more than {bound} tangent directions"
+                return Verdict("smooth", "", "Jacobian criterion", hypotheses, words, proved=proved)
+            if found.n_equations == 1 and n_coordinates == self.dimension + 1:
+                # The first equation of a hypersurface is its equation.
+                hypotheses = (
+                    Hypothesis(f"the function space is a hypersurface with an equation of degree {degree}", True),
+                    Hypothesis("the differential of the equation vanishes", bound > self.dimension),
+                )
+                if bound == self.dimension:
+                    return None
+                words = f"the differential of the equation of degree {degree} of the hypersurface vanishes"
+                kind = self._cusp_or_node
+                return Verdict("singular", kind, "Jacobian criterion", hypotheses, words, proved=proved)
+        return None
+
     def _undecided(self) -> Verdict:
         rank, span = self.tangents.ranks[0], self.tangents.dimension
         hypotheses = (
@@ -458,6 +497,53 @@ class Judge:
         else:
             words = f"the rank drops, but tangent vectors found at points of the fibre span only {span} dimensions"
         return Verdict("undecided", hypotheses=hypotheses, reason=words)
+
+
+# --- equations --------------------------------------------------------------------------------------------------------
+
+
+class LowEquations(NamedTuple):
+    """All equations of one degree, as gradients can be taken of them modulo a prime."""
+
+    program: Program
+    positions: tuple[int, ...]  # the coefficients that are coordinates
+    terms: tuple[tuple[tuple[int, tuple[int, ...]], ...], ...]  # coefficient and exponents, equation by equation
+    proved: bool
+
+    @property
+    def n_equations(self) -> int:
+        """Number of independent equations."""
+        return len(self.terms)
+
+    def dimension_of_tangents(self, theta: Array) -> int:
+        """At the function of these parameters, at most: that of the directions in which all differentials vanish."""
+        p = WORD_PRIME
+        coef = Network(self.program).expand(theta, dtype=object).reshape(-1)
+        try:
+            y = as_residues(coef[list(self.positions)], p, "theta").astype(object).tolist()
+        except ValueError:
+            return len(self.positions)  # p divides a denominator
+        gradients = np.zeros((max(1, self.n_equations), len(y)), dtype=np.uint64)
+        for gradient, terms in zip(gradients, self.terms):
+            total = [0] * len(y)
+            for c, exponents in terms:
+                used = [(v, e) for v, e in enumerate(exponents) if e]
+                for v, e in used:
+                    product = c * e
+                    for w, power in used:
+                        product = product * pow(y[w], power - (w == v), p) % p
+                    total[v] += product
+            gradient[:] = [entry % p for entry in total]
+        return len(y) - modular_rank(gradients, p)
+
+
+@lru_cache(maxsize=16)  # many points of one network are looked at
+def equations_of(program: Program, degree: int) -> LowEquations:
+    """All equations of a degree on the functions of a program."""
+    found = equations(Network(program), degree)
+    exponents = found.monomials.exponents
+    terms = tuple(tuple((int(row[m]), tuple(exponents[m].tolist())) for m in np.flatnonzero(row)) for row in found.coef)
+    return LowEquations(program, tuple(found.positions.tolist()), terms, found.proved)
 
 
 # --- filters ----------------------------------------------------------------------------------------------------------
@@ -553,15 +639,26 @@ class FilterGroup(NamedTuple):
     degrees: tuple[int, ...]  # of the filters, were no end of them zero
 
     @property
+    def at_infinity(self) -> int:
+        """How much the degree of the product is too low: the multiplicity of infinity as a root."""
+        return sum(self.degrees) + 1 - len(self.product)
+
+    @property
     def is_interior(self) -> bool:
         """Whether all real polynomials near the product have factors of these degrees.
 
         They need as many real roots as there are odd degrees, and keep at least one for each root of odd multiplicity.
-        A degree that is too low is a root at infinity.
         """
-        at_infinity = sum(self.degrees) + 1 - len(self.product)
-        roots = count_real_roots(odd_part(self.product)) + at_infinity % 2
+        roots = count_real_roots(odd_part(self.product)) + self.at_infinity % 2
         return roots >= sum(degree % 2 for degree in self.degrees)
+
+    def has_factor_in_power(self, q: int) -> bool:
+        """Whether some u(y^q) divides the product: y^q, the q-th power of infinity, or any other."""
+        at_zero = next(i for i, c in enumerate(self.product) if c)
+        common: Polynomial = []
+        for phase in range(q):
+            common = gcd(common, polynomial(self.product[at_zero + phase :: q]))
+        return at_zero >= q or self.at_infinity >= q or len(common) > 1
 
 
 def filter_groups(program: Program, theta: Array) -> tuple[FilterGroup, ...] | None:
@@ -585,16 +682,6 @@ def filter_groups(program: Program, theta: Array) -> tuple[FilterGroup, ...] | N
         groups[step] = FilterGroup(step, product, (*old.degrees, len(layer.offsets) - 1))
     ordered = tuple(groups[step] for step in sorted(groups))
     return ordered if all(b.step % a.step == 0 for a, b in itertools.pairwise(ordered)) else None
-
-
-def _polyphase_factor(f: Polynomial, q: int) -> Polynomial:
-    """The largest u with u(y^q) a factor of f(y), but for powers of y."""
-    first = next(i for i, c in enumerate(f) if c)
-    f = f[first:]
-    common: Polynomial = []
-    for phase in range(q):
-        common = gcd(common, polynomial(f[phase::q]))
-    return common
 
 
 # --- attention --------------------------------------------------------------------------------------------------------

@@ -80,7 +80,18 @@ class Part:
         return math.prod(n * (n + 1) // 2 for _, n in self.full)
 
     def choice(self, index: int) -> Size:
-        """Sizes from the full one, number 0, downwards; places of filters by length."""
+        """Sizes from the full one, number 0, downwards; places of filters by length.
+
+        Parameters
+        ----------
+        index : int
+            0 <= index < n_choices.
+
+        Returns
+        -------
+        int or tuple
+            As ``full``.
+        """
         if isinstance(self.full, int):
             return self.full - index
         box = []
@@ -92,7 +103,17 @@ class Part:
         return tuple(reversed(box))
 
     def includes(self, large: Size, small: Size) -> bool:
-        """Whether one size is part of another."""
+        """Whether one size is part of another.
+
+        Parameters
+        ----------
+        large, small : int or tuple
+            As ``full``.
+
+        Returns
+        -------
+        bool
+        """
         if isinstance(large, int) or isinstance(small, int):
             return cast(int, small) <= cast(int, large)
         return all(a <= c and d <= b for (a, b), (c, d) in zip(large, small))
@@ -164,6 +185,10 @@ class Stratum:
         Parameters
         ----------
         other : Stratum
+
+        Returns
+        -------
+        bool
 
         Raises
         ------
