@@ -434,6 +434,7 @@ def test_the_same_network_in_other_words() -> None:
     assert pc.CNN(3) == pc.CNN((3,), n_inputs=(3, 1))
     assert pc.CNN((2, 2), n_inputs=4, channels=(3, 2, 1)) == pc.CNN((2, 2), n_inputs=(4, 3), channels=(2, 1))
     assert pc.CNN(((2, 2),), stride=1, n_inputs=(4, 4, 1)) == pc.CNN(((2, 2),), stride=((1, 1),), n_inputs=(4, 4))
+    assert pc.CNN(range(2, 4), 2) == pc.CNN((2, 3), 2)
     assert pc.CNN(np.array([2, 2]), stride=np.array([1, 2])) == pc.CNN((2, 2), stride=(1, 2))
     assert pc.LightningAttention(2, 1, n_tokens=3) == pc.LightningAttention(2, 1, 2, 3, 1, 1)
     assert pc.CNN((2, 2), 2) != pc.CNN((2, 2), 3)
@@ -502,6 +503,8 @@ def test_tokens_must_be_counted() -> None:
     [
         lambda: pc.CNN((3, 3), 2, n_inputs=2 * 10**9),
         lambda: pc.CNN((10**9,), stride=1, n_inputs=2 * 10**9),
+        lambda: pc.CNN((3,) * 40, 2, stride=3),
+        lambda: pc.CNN((3,) * 10**4, 2, stride=3),
         lambda: pc.CNN(((10**4, 10**4),), n_inputs=(2 * 10**4, 2 * 10**4)),
         lambda: pc.LightningAttention(2, 2, 2, 10**9),
         lambda: pc.LightningAttention(2, 2, 2, 2, n_heads=2**31 - 1),

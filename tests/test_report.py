@@ -182,7 +182,16 @@ class TestFamilies:
         page = pc.report(*_rows(4, 1), network=self.CNN, n_starts=1).to_html()
         assert "<i>w</i><sub>2</sub> ⋆ <i>σ</i>(<i>w</i><sub>1</sub> ⋆ <i>x</i> + <i>b</i><sub>1</sub>)" in page
         page = pc.report(*_rows(4, 2), network=self.ATTENTION, n_starts=1).to_html()
-        assert "<code>LightningAttention(d_model=2, d_key=1, d_out=1, n_tokens=2)</code>" in page
+        term = (
+            "<i>V</i><sub>1</sub> <i>X</i> <i>X</i><sup>⊤</sup> <i>K</i><sub>1</sub><sup>⊤</sup> <i>Q</i><sub>1</sub>"
+        )
+        assert f"<i>f</i>(<i>X</i>) = {term} <i>X</i>" in page
+        two = pc.LightningAttention(1, 1, n_tokens=2, n_layers=2, n_heads=2)
+        page = pc.report(*_rows(2, 2), network=two, n_starts=1).to_html()
+        assert "<i>f</i> = <i>α</i><sub>2</sub> ∘ <i>α</i><sub>1</sub>, " in page
+        assert "= ∑<sub><i>h</i></sub> <i>V</i><sub><i>k</i>,<i>h</i></sub> <i>X</i>" in page
+        page = pc.report(*_rows(4, 2), network=self.SEQUENTIAL, n_starts=1).to_html()
+        assert f"<i>f</i> = <code>{self.SEQUENTIAL!r}</code>" in page
         mlp = pc.report(*_rows(4, 2), network=pc.MLP((4, 3, 2), 2), n_starts=1)
         assert mlp.to_dict() == pc.report(*_rows(4, 2), widths=(4, 3, 2), n_starts=1).to_dict()
 

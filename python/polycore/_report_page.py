@@ -21,7 +21,7 @@ import numpy as np
 from . import _report_words as words
 from . import plot
 from .config import get_config
-from .layers import Activation, Affine, Conv
+from .layers import Activation, Affine, Attention, Conv
 
 if TYPE_CHECKING:
     from .report import Report
@@ -214,8 +214,10 @@ def _monomial(exponents: tuple[int, ...], symbols: list[str]) -> str:
 
 
 def _formula(report: Report) -> str:
-    """The network as a formula in HTML, W₂ σ(W₁ x + b₁) + b₂; where layers do not alternate like that, as code."""
+    """The network as a formula in HTML, W₂ σ(W₁ x + b₁) + b₂ or V X Xᵀ Kᵀ Q X; for any other layers, as code."""
     layers = list(getattr(report.network, "layers", ()))
+    if layers and all(isinstance(layer, Attention) for layer in layers):
+        return _attention_formula(layers)
     linear, between = layers[::2], layers[1::2]
     nested = all(isinstance(layer, (Affine, Conv)) for layer in linear) and all(
         isinstance(layer, Activation) for layer in between
@@ -231,6 +233,18 @@ def _formula(report: Report) -> str:
             index = f"<sub>{number}</sub>" if len(set(report.architecture.activations)) > 1 else ""
             text = f"<i>σ</i>{index}({text})"
     return f"<i>f</i>(<i>x</i>) = {text}"
+
+
+def _attention_formula(layers: list[Attention]) -> str:
+    """X ↦ V₁ X Xᵀ K₁ᵀ Q₁ X, of one layer or as a composition."""
+    k = "1" if len(layers) == 1 else "<i>k</i>"
+    total, index = ("∑<sub><i>h</i></sub> ", f"{k},<i>h</i>") if layers[0].n_heads > 1 else ("", k)
+    v, key, q = (f"<i>{name}</i><sub>{index}</sub>" for name in "VKQ")
+    image = f"{total}{v} <i>X</i> <i>X</i><sup>⊤</sup> {key}<sup>⊤</sup> {q} <i>X</i>"
+    if len(layers) == 1:
+        return f"<i>f</i>(<i>X</i>) = {image}"
+    composed = " ∘ ".join(f"<i>α</i><sub>{number}</sub>" for number in range(len(layers), 0, -1))
+    return f"<i>f</i> = {composed}, &ensp;<i>α</i><sub>{k}</sub>(<i>X</i>) = {image}"
 
 
 def _activation(report: Report) -> str:

@@ -29,6 +29,7 @@ from ._validation import (
     INT64_MAX,
     Array,
     _describe,
+    _format_int,
     _to_array,
     as_flag,
     as_index,
@@ -1029,6 +1030,9 @@ def _as_cnn_shape(
         field = [1] * n_axes
         for extent, step in zip(reversed(extents), reversed(steps)):
             field = [(n - 1) * s + k for n, s, k in zip(field, step, extent)]
+        if math.prod(field) > INT32_MAX:
+            seen = _format_int(math.prod(field))
+            raise OverflowError(f"`filters` and `stride` make one output see {seen} positions, and 2^31 are too many")
         shape: DataShape = tuple(field)
     else:
         shape = as_data_shape(n_inputs, "n_inputs")
@@ -1054,11 +1058,16 @@ def _as_cnn_shape(
 
 def _entries(value: object, name: str, n_layers: int = 1) -> Sequence[object]:
     """One entry a layer from a sequence, or from one integer for all."""
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and value.ndim:
         value = value.tolist()
-    if isinstance(value, (tuple, list)):
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         return value
-    return (as_index(value, name, 1, INT32_MAX),) * n_layers
+    try:
+        return (as_index(value, name, 1, INT32_MAX),) * n_layers
+    except TypeError:
+        raise TypeError(
+            f"`{name}` must be an integer, or a sequence with one entry a layer, got {_describe(value)}"
+        ) from None
 
 
 # --- layers, formulas -------------------------------------------------------------------------------------------------
