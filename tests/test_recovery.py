@@ -415,6 +415,20 @@ def test_coefficients_of_any_size(net: pc.MLP, exponent: int) -> None:
     check(net, coef * 10.0**exponent, result)
 
 
+@pytest.mark.parametrize("sizes", [(1e3, 1e3, 1e3), (1e3, 1.0, 1e-3), (1e5, 1e5, 1e-5)])
+@pytest.mark.parametrize(
+    "net", [MLP((3, 3, 2), 2, bias=True), MLP((3, 3, 1), 3), MLP((3, 2, 2, 2), 2, bias=True)], ids=repr
+)
+def test_inputs_of_different_sizes(net: pc.MLP, sizes: tuple[float, float, float]) -> None:
+    for seed in range(5):
+        arrays = net.unpack(net.random_params(rng=seed))
+        coef = net.expand(net.pack(dict(arrays, W1=arrays["W1"] * sizes)))
+        result = net.recover(coef)
+        check(net, coef, result)
+        # Small coefficients are met as well as large ones.
+        np.testing.assert_allclose(net.expand(result.theta), coef, rtol=1e-6)
+
+
 def test_sizes_are_spread_over_layers() -> None:
     net = MLP((3, 3, 2), 3)
     _, coef = coefficients_of(net, 1)

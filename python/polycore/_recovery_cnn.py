@@ -15,8 +15,8 @@ the last one, where G is linear, makes up for. The argument proves uniqueness, t
 each step; V. Shahverdi, G. L. Marchetti and K. Kohn (arXiv:2410.00722) have it for almost all functions.
 
 Layers with linear activations between them make one filter, a product of polynomials w_1(x) w_2(x^s) w_3(x^(st)) ...
-with the strides s, t, ... A factor in x^s is what the parts of the product with exponents of each residue modulo s have in
-common. Without strides real roots and pairs of complex ones can be distributed in many ways.
+with the strides s, t, ... A factor in x^s is what the parts of the product with exponents of each residue modulo s have
+in common. Without strides real roots and pairs of complex ones can be distributed in many ways.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Filter:
         first = self.windows[:, 0]
         stride = int(first[1] - first[0]) if len(first) > 1 else 1
         expected = stride * np.arange(len(first))[:, None] + np.arange(self.size)
-        matches: bool = np.array_equal(self.windows, expected)
+        matches = bool(np.array_equal(self.windows, expected))
         return stride if stride > 0 and matches else None
 
     def matrix(self, weights: Matrix, width: int) -> Matrix:
@@ -91,7 +91,7 @@ class Run:
     @property
     def size(self) -> int:
         """Number of weights of the product."""
-        return self.windows.shape[1]
+        return int(self.windows.shape[1])
 
     @property
     def degrees(self) -> list[int]:

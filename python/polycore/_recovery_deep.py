@@ -15,8 +15,8 @@ next one is found. Biases solve a linear system: shifted to the common zero of t
 D − 1 vanish, and a shift by s changes them by ∂_s of the part of degree D. Then G is read off the coefficients in z,
 and is a network with one layer less.
 
-That applies to the layers of pyramids, where localisation proves that there are finitely many parameter vectors. Nothing
-proves that the reflections found are the only ones, so that uniqueness remains open.
+That applies to the layers of pyramids, where localisation proves that there are finitely many parameter vectors.
+Nothing proves that the reflections found are the only ones, so that uniqueness remains open.
 """
 
 from __future__ import annotations

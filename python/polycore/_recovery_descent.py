@@ -27,6 +27,8 @@ Vector = NDArray[np.float64]
 # Singular values of a Jacobian below this fraction of the largest belong to symmetries.
 _KERNEL_TOL = 1e-11
 _POLISHING_STEPS = 40
+# Residuals that are rounding.
+_EXACT = 2e-16
 # Relative length of a step that halves the residual without being the beginning of convergence.
 _LONG_STEP = 1e-2
 # Where relative changes of the parameters change the coefficients so much more, digits cancel.
@@ -76,10 +78,10 @@ class Problem:
         return float(np.linalg.norm(self._differences(theta[None])[0])) / self.size
 
     def polish(self, theta: Vector) -> Attempt:
-        """Gauss–Newton steps of least norm, each taken only if it improves."""
+        """Gauss–Newton steps of least norm, each taken only if it improves; none if the Jacobian does not fit."""
         residual, length = self.residual(theta), 0.0
         for _ in range(_POLISHING_STEPS):
-            if residual == 0 or not np.isfinite(residual):
+            if residual < _EXACT or not np.isfinite(residual):
                 break
             step = self._gauss_newton_step(theta)
             fraction, value = next(
@@ -173,7 +175,7 @@ class Problem:
     def _gauss_newton_step(self, theta: Vector) -> Vector:
         try:
             jacobian = np.asarray(self.net.jacobian(theta))
-        except NumericalError:
+        except (NumericalError, MemoryError, OverflowError):
             return np.zeros_like(theta)
         # Parameters of very different sizes must not hide each other.
         lengths = np.sqrt(np.einsum("rp,rp->p", jacobian, jacobian))

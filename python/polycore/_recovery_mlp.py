@@ -285,7 +285,7 @@ def obstruct_shallow(chain: Chain, coef: Matrix, rng: np.random.Generator, margi
             reason = obstruction(forms, m, s, k + extra, rng, margin)
             if reason:
                 what = "the part of the highest degree" if m == n and first.has_constant else "the function"
-                return f"{what} is no sum of {k} powers over the reals: {reason}"
+                return f"{what} is no sum of at most {k} powers over the reals: {reason}"
     return ""
 
 

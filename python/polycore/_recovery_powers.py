@@ -333,7 +333,7 @@ def obstruction(forms: Matrix, m: int, s: int, k: int, rng: np.random.Generator,
         flat = _tensor(symmetric, m, (q, s - q)).transpose(1, 0, 2).reshape(_count(m, q), -1)
         rank = _rank(np.linalg.svd(flat, compute_uv=False), margin)
         if rank > k:
-            return f"a flattening has rank {rank}, more than {k} powers can have"
+            return f"a flattening has rank {rank} > {k}"
     for split in _splits(s, len(symmetric), m, k)[:1]:
         vectors = _diagonalised(symmetric, m, split, k, rng, real=False)
         if vectors is None or len(vectors) < k or np.abs(_without_phase(vectors).imag).max() < 1e-4:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How the outputs of a program are scaled by its parameters: coefficients of any size are brought to a moderate one.
+"""Outputs and inputs of a program are scaled by its parameters: coefficients of any size are brought to a moderate one.
 
 Scalings are by powers of two, so that they cost no digit.
 """
@@ -9,9 +9,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ._recovery_powers import multinomials
 from .program import Activation, Add, Affine, MatMul, Program, Select
 
 Vector = NDArray[np.float64]
+
+# Exponents of inputs: those below the first are left alone, those above the second might overflow.
+_WORTH_SCALING, _MOST_SCALING = 2, 40
 
 
 def output_parameters(program: Program) -> NDArray[np.intp] | None:
@@ -73,6 +77,48 @@ def scale_outputs(program: Program, theta: Vector, exponent: int) -> Vector:
         if not shares:
             scaled[positions] = np.ldexp(scaled[positions], exponent)
     return scaled
+
+
+def input_exponents(program: Program, coef: Vector) -> NDArray[np.int64]:
+    """Exponents e (n_inputs,) for which f(2^e_1 x_1, ...) has coefficients of similar sizes.
+
+    Zeros if the inputs go anywhere but into affine maps of all of them, which take such a scaling back.
+    """
+    exponents = np.zeros(program.n_inputs, dtype=np.int64)
+    readers = [instruction for instruction in program.instructions if 0 in instruction.inputs]
+    if not all(isinstance(reader, Affine) and reader.windows is None for reader in readers):
+        return exponents
+    sizes = np.abs(coef).max(axis=0)
+    kept = np.flatnonzero(sizes)
+    if len(kept) <= program.n_inputs:
+        return exponents
+    table = program.basis.exponents
+    # Monomials are smaller the more balanced they are; multinomials make up for that.
+    columns = np.column_stack([np.ones(len(kept)), table[kept]])
+    multinomial = multinomials(program.basis.form_vars, program.degree)[kept]
+    slopes = np.linalg.lstsq(columns, np.log2(sizes[kept]) - np.log2(multinomial), rcond=1e-10)[0][1:]
+    if program.basis.homogeneous:
+        slopes = slopes - slopes.mean()
+    if np.abs(slopes).max() < _WORTH_SCALING:
+        return exponents
+    return np.asarray(-np.round(np.clip(slopes, -_MOST_SCALING, _MOST_SCALING)), dtype=np.int64)
+
+
+def scale_inputs(program: Program, theta: Vector, exponents: NDArray[np.int64]) -> Vector:
+    """Parameters of f(2^e_1 x_1, ...), given those of f."""
+    scaled = np.array(theta, dtype=np.float64)
+    if not exponents.any():
+        return scaled
+    for block in program.parameters:
+        if block.kind == "W" and 0 in program.instructions[block.instruction].inputs:
+            part = slice(block.start, block.stop)
+            scaled[part] = np.ldexp(scaled[part].reshape(block.shape), exponents).ravel()
+    return scaled
+
+
+def scale_monomials(program: Program, coef: Vector, exponents: NDArray[np.int64]) -> Vector:
+    """Coefficients of f(2^e_1 x_1, ...), given those of f."""
+    return np.asarray(np.ldexp(coef, program.basis.exponents @ exponents)) if exponents.any() else coef
 
 
 def _shares(program: Program, exponent: int) -> dict[int, tuple[int, int]]:

@@ -31,7 +31,7 @@ from ._recovery_mlp import (
     recover_linear,
     recover_shallow,
 )
-from ._recovery_scaling import output_parameters, scale_outputs
+from ._recovery_scaling import input_exponents, output_parameters, scale_inputs, scale_monomials, scale_outputs
 from ._validation import _describe, _to_array, as_exact_array, as_index, as_probability, as_real_array, as_rng
 from .errors import NumericalError
 from .identifiability import identifiability
@@ -132,20 +132,22 @@ def recover(
 
 
 class _Task:
-    """One coefficient vector and one network, with the coefficients brought to a moderate size where that is possible.
-
-    The outputs are linear in the parameters of the last layer, as a rule; those are scaled back by a power of two.
-    """
+    """One coefficient vector and one network, the coefficients brought to moderate sizes where that is possible."""
 
     def __init__(self, net: Network, coef: Vector, tol: float) -> None:
+        program = net.program
         self.net, self.tol = net, tol
-        self.chain = Chain.from_program(net.program)
-        self.filters = Convolutional.from_program(net.program)
-        self.head = Attention.from_program(net.program)
-        largest = float(np.abs(coef).max(initial=0.0))
-        scalable = largest > 0 and output_parameters(net.program) is not None
-        self._exponent = int(np.frexp(largest)[1]) if scalable else 0
-        self.problem = Problem(net, np.ldexp(coef, -self._exponent))
+        self.chain = Chain.from_program(program)
+        self.filters = Convolutional.from_program(program)
+        self.head = Attention.from_program(program)
+        scalable = output_parameters(program) is not None
+        # As given but for a power of two, then with scaled inputs, then the outputs scaled once more.
+        self._given = _exponent(coef) if scalable else 0
+        self._coef = np.ldexp(coef, -self._given)
+        self._inputs = input_exponents(program, self._coef)
+        scaled = scale_monomials(program, self._coef, self._inputs)
+        self._more = _exponent(scaled) if scalable else 0
+        self.problem = Problem(net, np.ldexp(scaled, -self._more))
         self._obstruction = ""
 
     def solve(self, rng: np.random.Generator, n_starts: int, max_steps: int) -> tuple[Attempt, str]:
@@ -176,7 +178,9 @@ class _Task:
 
     def finish(self, theta: Vector) -> Vector:
         """Parameters for the coefficients as they were given."""
-        scaled = scale_outputs(self.net.program, theta, self._exponent)
+        program = self.net.program
+        scaled = scale_inputs(program, theta, -self._inputs)
+        scaled = scale_outputs(program, scaled, self._given + self._more)
         if not np.isfinite(scaled).all():
             raise NumericalError("`coef` is so large that parameters for it are out of range for float64")
         return scaled
@@ -187,8 +191,8 @@ class _Task:
             coef = np.asarray(self.net.expand(theta))
         except NumericalError:
             return attempt.residual
-        difference = np.ldexp(coef, -self._exponent) - self.problem.target
-        return float(np.linalg.norm(difference)) / self.problem.size
+        size = float(np.linalg.norm(self._coef)) or 1.0
+        return float(np.linalg.norm(np.ldexp(coef, -self._given) - self._coef)) / size
 
     def explain(self, theta: Vector) -> tuple[bool | None, str]:
         """Whether parameters that were found are unique, and why."""
@@ -282,6 +286,11 @@ class _Task:
         if self.head is not None:
             return explain_attention(self.head, theta)
         return None, "no theorem decides whether other parameters have these coefficients"
+
+
+def _exponent(coef: Vector) -> int:
+    """Of the largest coefficient, as a power of two."""
+    return int(np.frexp(np.abs(coef).max(initial=0.0))[1])
 
 
 def _as_coefficients(coef: object, net: Network) -> Vector:
