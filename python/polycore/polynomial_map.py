@@ -199,6 +199,7 @@ class PolynomialMap:
         --------
         The function is f(x) = 3 (x1 + 2 x2)^2:
 
+        >>> from polycore import MLP
         >>> net = MLP((2, 1, 1), activation=2)
         >>> net.evaluate_vjp([1, 2, 3], [[1, 0], [1, 1]], [[1], [1]])
         array([[ 6.,  0.,  1.],
@@ -279,6 +280,7 @@ class PolynomialMap:
         --------
         Weights [[1, 2], [3, 4]] and [5, 6] give 5 (x + 2y)^2 + 6 (3x + 4y)^2:
 
+        >>> from polycore import MLP
         >>> net = MLP((2, 2, 1), activation=2)
         >>> net.expand([1, 2, 3, 4, 5, 6])
         array([[ 59., 164., 116.]])
