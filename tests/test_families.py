@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import flint
@@ -369,6 +372,14 @@ def test_families_are_built_from_layers(net: Any) -> None:
     assert all((named[name] == again[name]).all() and named[name].shape == again[name].shape for name in named)
 
 
+def test_layers_of_an_mlp_are_made_when_looked_at() -> None:
+    net = pc.MLP((2, 3, 1), 2)
+    assert "layers" not in vars(net)  # sweeps make thousands of networks
+    assert net.layers == (Affine(3), Activation(2), Affine(1))
+    assert net.layers is net.layers
+    assert (net.input_shape, net.output_shape) == ((2,), (1,))
+
+
 def test_names_and_shapes_of_parameters() -> None:
     def shapes(net: pc.Network) -> dict[str, tuple[int, ...]]:
         return {name: array.shape for name, array in net.unpack(np.zeros(net.n_params)).items()}
@@ -415,6 +426,15 @@ def test_parameters_vary_with_one_over_fan_in() -> None:
     attention = pc.LightningAttention(100, 20, 30, 2)
     for array in attention.unpack(attention.random_params(0)).values():
         assert array.std() == pytest.approx(0.1, rel=0.05)
+
+
+def test_the_example_runs() -> None:
+    example = Path(__file__).parents[1] / "examples" / "families.py"
+    run = subprocess.run([sys.executable, example], capture_output=True, text=True, check=True)
+    printed = run.stdout.split("SymmetryGroup of ")
+    assert [text.split("(")[0] for text in printed[1:]] == ["MLP", "CNN", "LightningAttention", "Sequential"]
+    assert run.stdout.count("\n{") == 4
+    assert not run.stderr
 
 
 # -- arguments --------------------------------------------------------------------------------------------------------
