@@ -69,6 +69,7 @@ NOT_UNIQUE = [
     MLP((2, 6, 1), 3),
     MLP((1, 3, 1), 2, bias=True),
     MLP((3, 4, 3), 2),
+    MLP((3, 6, 1), [0, 1, 0, 0, 0, 1]),  # the directions are unique, the lengths are not
 ]
 
 
@@ -168,6 +169,13 @@ def test_biases_in_some_linear_layers(widths: tuple[int, ...], biases: tuple[boo
     for seed in range(N_DRAWS):
         _, coef = coefficients_of(net, seed)
         check(net, coef, net.recover(coef))
+
+
+@pytest.mark.parametrize(("biases", "unique"), [((True, False), True), ((False, True), True), ((True, True), False)])
+def test_biases_around_one_linear_unit(biases: tuple[bool, bool], unique: bool) -> None:
+    net = pc.Sequential(pc.Affine(1, biases[0]), pc.Affine(2, biases[1]), n_inputs=3)
+    _, coef = coefficients_of(net, 0)
+    assert net.recover(coef).unique is unique
 
 
 def test_bias_of_one_layer_only() -> None:
@@ -292,6 +300,8 @@ def test_linear_filters_that_are_unique_by_their_roots() -> None:
     assert net.recover(coef).unique is True
     assert net.recover([np.convolve([1, 2], [1, 0, -1])]).unique is False
     assert net.recover([np.convolve([1, 2], [4, 4, 1])]).unique is None  # a double root
+    # (x² − 1)(x² − 2): the filter of the strided layer can be either factor.
+    assert pc.CNN((3, 2), 1, stride=(2, 1)).recover([np.convolve([-1, 0, 1], [-2, 0, 1])]).unique is None
 
 
 def test_products_of_filters_that_are_not_real() -> None:

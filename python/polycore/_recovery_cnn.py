@@ -288,8 +288,8 @@ def _slopes(values: Any, width: int, position: int, window: NDArray[np.int64], d
 def obstruct_product(net: Convolutional, form: Matrix) -> str:
     """Why a linear form is not that of a network with linear activations, or ""."""
     run = net.runs[0]
-    factors = _split_by_strides(run, form[run.windows[0]])
-    for polynomial, layers in factors or []:
+    split = _split_by_strides(run, form[run.windows[0]])
+    for polynomial, layers in split[0] if split else []:
         _, pairs = _roots(polynomial, sum(run.filters[i].size - 1 for i in layers))
         room = sum((run.filters[i].size - 1) // 2 for i in layers)
         if len(pairs) > room:
@@ -311,7 +311,7 @@ def explain_runs(net: Convolutional, theta: Matrix) -> tuple[bool | None, str]:
             return None, "a filter begins with a zero, and the argument for uniqueness needs that none does"
         ways = _count_distributions(run, weights)
         if ways is None:
-            doubt = doubt or "the linear layers' product of filters has roots too close to each other to be told apart"
+            doubt = "roots of the linear layers' product are close to each other, or could belong to another layer"
         elif ways > 1:
             return False, f"the roots of the product of the linear layers' filters can be distributed in {ways} ways"
     if doubt:
@@ -337,11 +337,11 @@ def _write_run(theta: Matrix, run: Run, weights: Matrix) -> bool:
     if len(run.filters) == 1:
         theta[run.filters[0].start : run.filters[0].stop] = weights
         return True
-    factors = _split_by_strides(run, weights / prod(run.factors))
-    if factors is None:
+    split = _split_by_strides(run, weights / prod(run.factors))
+    if split is None:
         return False
     filters: dict[int, Matrix] = {}
-    for polynomial, layers in factors:
+    for polynomial, layers in split[0]:
         parts = _distribute(polynomial, [run.filters[i].size - 1 for i in layers])
         if parts is None:
             return False
@@ -353,8 +353,8 @@ def _write_run(theta: Matrix, run: Run, weights: Matrix) -> bool:
     return True
 
 
-def _split_by_strides(run: Run, weights: Matrix) -> list[tuple[Matrix, list[int]]] | None:
-    """Polynomials (coefficients in ascending order) with the layers of which each is the product."""
+def _split_by_strides(run: Run, weights: Matrix) -> tuple[list[tuple[Matrix, list[int]]], bool] | None:
+    """Polynomials (ascending coefficients) with the layers that each is the product of, and whether they are unique."""
     groups: list[tuple[int, list[int]]] = []
     spacing = 1
     for i, layer in enumerate(run.filters):
@@ -363,7 +363,7 @@ def _split_by_strides(run: Run, weights: Matrix) -> list[tuple[Matrix, list[int]
         else:
             groups.append((spacing, [i]))
         spacing *= layer.stride() or 1
-    result = []
+    result, unique = [], True
     rest = np.asarray(weights, dtype=np.float64)
     for (spacing, layers), following in zip(groups, [*groups[1:], None]):
         if following is None:
@@ -374,12 +374,15 @@ def _split_by_strides(run: Run, weights: Matrix) -> list[tuple[Matrix, list[int]
         if found is None:
             return None
         result.append((found[0], layers))
-        rest = found[1]
-    return result
+        rest, unique = found[1], unique and found[2]
+    return result, unique
 
 
-def _divide(polynomial: Matrix, degree: int, stride: int) -> tuple[Matrix, Matrix] | None:
-    """A(x) of a degree and B(x) with A(x) B(x^stride) = polynomial, or nearly; A of length one."""
+def _divide(polynomial: Matrix, degree: int, stride: int) -> tuple[Matrix, Matrix, bool] | None:
+    """A(x) of a degree and B(x) with A(x) B(x^stride) = polynomial, or nearly, and whether they are the only ones.
+
+    A has length one.
+    """
     n_inner = (len(polynomial) - 1 - degree) // stride + 1
     padded = np.zeros(-(-len(polynomial) // stride) * stride)
     padded[: len(polynomial)] = polynomial
@@ -396,11 +399,13 @@ def _divide(polynomial: Matrix, degree: int, stride: int) -> tuple[Matrix, Matri
             rows.append(block.transpose(0, 2, 1).reshape(len(block), -1)[:, : degree + 1])
     if not np.abs(polynomial).max() > 0:
         return None
-    outer = np.linalg.svd(np.concatenate(rows))[2][-1] if rows else np.ones(1)
+    _, sizes, vectors = np.linalg.svd(np.concatenate(rows))
+    outer = vectors[-1]
+    unique = degree == 0 or bool(sizes[degree - 1] > 1e-7 * sizes[0])
     columns = np.zeros((len(polynomial), n_inner))
     for shift in range(n_inner):
         columns[shift * stride : shift * stride + degree + 1, shift] = outer
-    return outer, np.linalg.lstsq(columns, polynomial, rcond=None)[0]
+    return outer, np.linalg.lstsq(columns, polynomial, rcond=None)[0], unique
 
 
 # --- roots ------------------------------------------------------------------------------------------------------------
@@ -441,8 +446,12 @@ def _distribute(polynomial: Matrix, degrees: list[int]) -> list[Matrix] | None:
 
 def _count_distributions(run: Run, weights: Matrix) -> int | None:
     """In how many ways the filters of a run can be chosen, up to factors; None if roots are not told apart."""
-    ways = 1
-    for polynomial, layers in _split_by_strides(run, weights) or []:
+    if len(run.filters) == 1:
+        return 1
+    split, ways = _split_by_strides(run, weights), 1
+    if split is None or not split[1]:
+        return None
+    for polynomial, layers in split[0]:
         degrees = [run.filters[i].size - 1 for i in layers if run.filters[i].size > 1]
         if len(degrees) < 2:
             continue

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import optimize
 
 from ._recovery_powers import decompositions, is_unique, multinomials, obstruction, power_coefficients
 from .monomials import MonomialBasis, form_exponents
@@ -233,20 +234,25 @@ def recover_linear(chain: Chain, coef: Matrix) -> Iterator[tuple[Matrix, str]]:
         yield theta, "factorisation by singular values"
 
 
-def explain_linear(chain: Chain, coef: Matrix) -> tuple[bool, str]:
+def explain_linear(chain: Chain, coef: Matrix) -> tuple[bool | None, str]:
     """Whether the parameters are the only ones up to permutations and scalings, and why."""
     stage = chain.stages[0]
     if len(stage.layers) == 1:
         return True, "the parameters are the coefficients"
     widths = [stage.n_in, *(layer.n_out for layer in stage.layers)]
     rank = _rank(chain.part(coef, 1), 1e-9)
-    least = min(widths)
-    if max(widths[1:-1]) == 1 and rank == 1 and not stage.has_constant:
+    if max(widths[1:-1]) > 1:
+        least = min(widths)
+        if rank == least and all(min(pair) == least for pair in pairwise(widths)) and not stage.has_constant:
+            # The ranks of all partial products are forced, and they classify representations of a chain of maps.
+            return False, "the factors of a matrix are unique only up to invertible linear maps of the hidden layers"
+        return False, "hidden layers that are linear can be transformed, and the next weights undo it"
+    n_biases = sum(layer.bias for layer in stage.layers)
+    if n_biases > 1:
+        return False, "a bias can be shifted, and a later one undoes it"
+    if rank == 1 and all(k == 0 for k, _ in stage.between):
         return True, "the factors of a matrix of rank one are unique up to scalings"
-    if rank == least and all(min(pair) == least for pair in pairwise(widths)) and not stage.has_constant:
-        # The ranks of all partial products are forced, and they classify representations of a chain of linear maps.
-        return False, "the factors of a matrix are unique only up to invertible linear maps of the hidden layers"
-    return False, "hidden layers that are linear can be transformed, and the next weights undo it"
+    return None, _UNDECIDED
 
 
 def obstruct_linear(chain: Chain, coef: Matrix, margin: float) -> str:
@@ -403,46 +409,86 @@ def _from_top(chain: Chain, coef: Matrix, vectors: Matrix, p: tuple[Number, ...]
     r, biased = len(p) - 1, first.has_constant
     numbers = [Fraction(c) for c in p]
     outer = _fit(power_coefficients(vectors, r), chain.part(coef, r))
-    lowest = 1 if last.has_constant else 0
-    profile = np.zeros((r + 1, len(vectors)))
-    profile[r] = 1
-    known = 0
-    for j in range(r - 1, lowest - 1, -1):
+    profile = {r: np.ones(len(vectors))}
+    for j in range(r - 1, 0 if last.has_constant else -1, -1):
         solution = _profile(chain.part(coef, j), outer, vectors, j)
         if solution is None:
             break
-        profile[j], known = solution, known + 1
-    usable = range(r - 1, r - 1 - known, -1)
-    h = numbers[r - 1] / (r * numbers[r]) if biased else Fraction(0)
-    centred = [sum(numbers[i] * comb(i, j) * (-h) ** (i - j) for i in range(j, r + 1)) for j in range(r + 1)]
-    if biased and known == 0:
+        profile[j] = solution
+    if biased and r - 1 not in profile:
         return None
     m = profile[r - 1] / r if biased else np.zeros(len(vectors))
-    lengths = np.ones(len(vectors))
-    informative = [j for j in usable if centred[j] != 0]
-    if informative:
-        j = next((j for j in informative if (r - j) % 2), informative[0])
-        gamma = sum(profile[i] * comb(i, j) * (-m) ** (i - j) for i in range(j, r + 1))
-        ratio = float(centred[j] / numbers[r]) / np.where(gamma == 0, 1e-300, gamma)
-        if (r - j) % 2 == 0 and (ratio <= 0).any():
-            return None
-        lengths = np.sign(ratio) * np.abs(ratio) ** (1 / (r - j))
-        if not np.isfinite(lengths).all() or (lengths == 0).any():
-            return None
-    biases = m * lengths - float(h) if biased else np.zeros(len(vectors))
-    weights = vectors * lengths[:, None]
+    lengths = _lengths(chain, coef, vectors, outer, profile, m)
+    if lengths is None:
+        return None
+    h = float(numbers[r - 1] / (r * numbers[r])) if biased else 0.0
+    biases = m * lengths - h if biased else np.zeros(len(vectors))
     outer = outer / (float(numbers[r]) * lengths**r)
     values = np.polynomial.polynomial.polyval(biases, [float(c) for c in p])
     constant = chain.part(coef, 0)[:, 0] - outer @ values
-    return Hidden(weights, biases, outer, constant)
+    return Hidden(vectors * lengths[:, None], biases, outer, constant)
+
+
+def _lengths(
+    chain: Chain, coef: Matrix, vectors: Matrix, outer: Matrix, profile: dict[int, Matrix], m: Matrix
+) -> Matrix | None:
+    """The t_i of `_from_top`; any that fit if there are many, ones if it does not matter, None if there are none."""
+    first, last = chain.stages
+    p = [Fraction(c) for c in chain.activations[0]]
+    r, lowest = len(p) - 1, 1 if last.has_constant else 0
+    centred = _centred(p, first.has_constant)
+    informative = [j for j in range(r - 1, lowest - 1, -1) if centred[j] != 0]
+    if not informative:
+        return np.ones(len(vectors))
+    determined = [j for j in informative if j in profile]
+    j = next((j for j in determined if (r - j) % 2), informative[0])
+    factor = float(centred[j] / p[r])
+    if j in profile:
+        gamma = sum(profile[i] * comb(i, j) * (-m) ** (i - j) for i in range(j, r + 1))
+    else:
+        # No other e_i with i > j matters. There are many solutions; where t^(j−r) is positive, one is looked for.
+        columns = _terms(outer, vectors, j)
+        right = chain.part(coef, j).ravel() - columns @ (comb(r, j) * m ** (r - j))
+        gamma = _solution(columns, right, float(np.sign(factor)) if (r - j) % 2 == 0 else 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = factor / np.asarray(gamma)
+        if (r - j) % 2 == 0 and not (ratio > 0).all():
+            return None
+        lengths = np.sign(ratio) * np.abs(ratio) ** (1 / (r - j))
+    return lengths if np.isfinite(lengths).all() and lengths.all() else None
+
+
+def _solution(columns: Matrix, right: Matrix, sign: float) -> Matrix:
+    """A solution of an underdetermined system, with entries of one sign and away from zero if that is asked for."""
+    least = np.linalg.lstsq(columns, right, rcond=None)[0]
+    if not sign:
+        return np.asarray(least)
+    best: tuple[float, Matrix] = np.inf, least
+    for bound in np.linalg.norm(least) * 2.0 ** -np.arange(12):
+        rest, misfit = optimize.nnls(sign * columns, right - sign * bound * columns.sum(axis=1))
+        if misfit < 0.5 * best[0]:
+            best = misfit, sign * (rest + bound)
+    return best[1]
+
+
+def _centred(p: list[Fraction], biased: bool) -> list[Fraction]:
+    """The coefficients e_j in powers of z + h of which none has degree r − 1; with h = 0 if there is no bias."""
+    r = len(p) - 1
+    h = p[r - 1] / (r * p[r]) if biased else Fraction(0)
+    return [sum((p[i] * comb(i, j) * (-h) ** (i - j) for i in range(j, r + 1)), Fraction(0)) for j in range(r + 1)]
 
 
 def _profile(part: Matrix, outer: Matrix, vectors: Matrix, j: int) -> Matrix | None:
     """ρ with Σ_i ρ_i A_oi (u_i · x)^j closest to the forms of degree j; None if they do not determine it."""
-    columns = (outer[:, None, :] * power_coefficients(vectors, j).T[None]).reshape(part.size, len(vectors))
+    columns = _terms(outer, vectors, j)
     if _rank(columns, _DETERMINED) < len(vectors):
         return None
     return np.asarray(np.linalg.lstsq(columns, part.ravel(), rcond=None)[0])
+
+
+def _terms(outer: Matrix, vectors: Matrix, j: int) -> Matrix:
+    """The coefficients of A_i (u_i · x)^j, one column a unit."""
+    return np.asarray((outer[:, None, :] * power_coefficients(vectors, j).T[None]).reshape(-1, len(vectors)))
 
 
 def _write_shallow(chain: Chain, hidden: Hidden, theta: Matrix) -> bool:
@@ -498,10 +544,12 @@ def explain_shallow(chain: Chain, theta: Matrix) -> tuple[bool | None, str]:
         return (False, "linear layers can be transformed") if _has_wide_linear(chain) else (None, _UNDECIDED)
     lengths, sizes = np.linalg.norm(weights, axis=1), np.linalg.norm(outer, axis=0)
     scale = lengths + np.abs(biases)
-    if (lengths <= _CONSTANT_UNIT * scale).any() or (
-        sizes * lengths**r <= _NO_INFLUENCE * (sizes * lengths**r).max()
-    ).any():
-        return False, "a hidden unit has no influence, or is constant, and can be changed"
+    influence = sizes * scale**r
+    if (influence <= _NO_INFLUENCE * influence.max()).any():
+        return False, "a hidden unit has no influence and can be changed"
+    if (lengths <= _CONSTANT_UNIT * scale).any():
+        constant = "a hidden unit is constant"
+        return (False, f"{constant}, and a bias undoes its changes") if last.has_constant else (None, constant)
     if r == 2 and last.n_out == 1 and first.n_out > 1:
         return False, "a sum of squares is invariant under orthogonal maps of its units"
     power = as_shifted_power(tuple(p))
@@ -518,11 +566,28 @@ def explain_shallow(chain: Chain, theta: Matrix) -> tuple[bool | None, str]:
         with_constant = np.vstack([vectors, np.eye(1, vectors.shape[1])])
         if is_unique(with_constant, np.column_stack([outer, outer.sum(axis=1)]), r):
             return True, theorem
-    if is_unique(weights, outer, r):
-        columns = (outer[:, None, :] * power_coefficients(weights, r - 1).T[None]).reshape(-1, len(weights))
-        if _rank(columns / np.linalg.norm(columns, axis=0), 1e-7) == len(weights):
-            return True, f"{theorem}, of the part of the highest degree"
+    if is_unique(weights, outer, r) and _determines_lengths(chain, weights, outer):
+        return True, f"{theorem}, of the part of the highest degree, and the parts below it give lengths and biases"
     return None, _UNDECIDED
+
+
+def _determines_lengths(chain: Chain, weights: Matrix, outer: Matrix) -> bool:
+    """Whether the parts below the highest degree determine lengths and biases of units with known directions.
+
+    `_from_top` needs coefficients of the units in one degree with e_j ≠ 0, of another parity than r if there is one;
+    they are determined if the terms A_i (u_i · x)^j are independent, and then also above that degree.
+    """
+    first, last = chain.stages
+    p = [Fraction(c) for c in chain.activations[0]]
+    r, lowest = len(p) - 1, 1 if last.has_constant else 0
+    needed = [r - 1] if first.has_constant else []
+    informative = [j for j in range(r - 1, lowest - 1, -1) if _centred(p, first.has_constant)[j] != 0]
+    if informative:
+        needed.append(next((j for j in informative if (r - j) % 2), informative[0]))
+    if not needed:
+        return True
+    columns = _terms(outer, weights, min(needed))
+    return _rank(columns / np.linalg.norm(columns, axis=0), 1e-7) == len(weights)
 
 
 _UNDECIDED = "no theorem decides whether other parameters have these coefficients"

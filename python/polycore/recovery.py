@@ -200,7 +200,7 @@ class _Task:
         if unique is None:
             verdict = identifiability(self.net, method="theorems")
             if verdict.verdict == "not" and verdict.proved:
-                return False, f"{verdict.theorem}: {verdict.reason}"
+                return False, f"almost every function of this network has many parameter vectors, since {verdict.reason}"
             if verdict.verdict in ("global", "finite"):
                 many = {"global": "one parameter vector", "finite": "finitely many parameter vectors"}[verdict.verdict]
                 reason += f"; almost every function of this network has {many} up to symmetries: {verdict.theorem}"
