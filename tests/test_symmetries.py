@@ -252,6 +252,16 @@ def test_trivial_group() -> None:
     assert net.symmetries().is_trivial
 
 
+def test_signs_of_outer_products_in_a_polynomial_that_is_not_even() -> None:
+    # z_i z_j changes sign with one of two features.
+    outer, square = MatMul(1, 1, 2, 1, 2), Activation(2, (0, -2, 1))
+    for bias in (False, True):
+        net = Network(Program(2, [Affine(0, 2, bias), outer, square, Affine(3, 2)]))
+        rng = np.random.default_rng(1)
+        for _ in range(20):
+            check_function(net, rng)
+
+
 def test_residuals_keep_what_is_compatible() -> None:
     """W2 reads z² and is added to z: units are scaled together with the skip, so W2 by t on the left, t^-2 right."""
     layers = [pc.Affine(2), pc.Residual(pc.Activation(2), pc.Affine(2)), pc.Affine(1)]

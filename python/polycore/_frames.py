@@ -498,8 +498,14 @@ class _Analysis:
         return [frozenset(frame for frame, sign in zip(frames, vector) if sign) for vector in kernel]
 
     def _odd_slots(self, slots: set[int], flipped: frozenset[int]) -> set[int]:
-        """Slots whose values change sign with these frames."""
-        return {s for s in slots if sum(axis.parity for axis in self.axes[s] if axis.frame in flipped) % 2}
+        """Slots whose values change sign with these frames, feature by feature."""
+        odd = set()
+        for s in slots:
+            axes = [axis for axis in self.axes[s] if axis.frame in flipped and axis.parity]
+            # In z_i z_j with two axes of one frame only the signs of squares cancel.
+            if axes and (len(axes) % 2 or axes[0].size > 1):
+                odd.add(s)
+        return odd
 
     def _has_generic_centres(self, components: list[Component]) -> bool:
         if not self.centring.generic:
