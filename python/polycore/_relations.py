@@ -127,6 +127,8 @@ class MonomialMap:
             return None
         coefficients = [self._symbolic[position] for position in self.positions.tolist()]
         used = sorted({j for vector in vectors for j, v in enumerate(vector) if v})
+        if self.degree == 1 and self.basis.homogeneous:
+            return not any(_combination(vector, dict(enumerate(coefficients))).terms for vector in vectors)
         exponents = [self.basis.exponent(j) for j in used]
         lengths = [max(1, len(c.terms)) for c in coefficients]
         if sum(math.prod(n**e for n, e in zip(lengths, exponent)) for exponent in exponents) > _SYMBOLIC_TERMS:

@@ -60,18 +60,39 @@ def quadratic_positions(head: AttentionHead) -> tuple[NDArray[np.int64], NDArray
     return np.arange(head.d_out)[:, None, None] * basis.n_monomials + positions, pairs
 
 
+def coefficients(forms: NDArray[Any], head: AttentionHead) -> NDArray[Any]:
+    """The coefficients that follow from those of the quadratic forms: f_oτ = Σ_s Σ_k q_ok(x_s) x_kτ.
+
+    Each of the result is a sum of at most three, and each of ``forms`` occurs n_tokens² times.
+    """
+    d, t, n = head.d_model, head.n_tokens, head.d_model * head.n_tokens
+    basis = MonomialBasis(n, 3, homogeneous=True)
+    _, pairs = quadratic_positions(head)
+    unit = np.eye(n, dtype=np.int64)
+    result = np.zeros((t, head.d_out, basis.n_monomials), dtype=forms.dtype)
+    for token in range(t):
+        for s in range(t):
+            for k in range(d):
+                exponents = unit[s * d + pairs[:, 0]] + unit[s * d + pairs[:, 1]] + unit[token * d + k]
+                result[token][:, np.asarray(basis.index(exponents))] += forms[:, k]
+    return result.reshape(t * head.d_out, basis.n_monomials)
+
+
 # --- exactly ----------------------------------------------------------------------------------------------------------
 
 
 def decide(coef: NDArray[Any], head: AttentionHead) -> Decision:
-    """For coefficients in the linear span, (n_outputs, n_monomials) of ints and Fractions."""
+    """For coefficients (n_outputs, n_monomials) that are ints and Fractions."""
     if not coef.any():
         return Decision("yes", True, "zero", "the function is zero")
     if head.n_tokens == 1:
         return _decide_one_token(coef, head)
     positions, _ = quadratic_positions(head)
-    forms = coef.reshape(-1)[positions].tolist()
-    d = head.d_model
+    array = coef.reshape(-1)[positions]
+    if not np.array_equal(coefficients(array, head), coef):
+        certificate = "f_oτ = Σ_s Σ_k q_ok(x_s) x_kτ does not hold: it is outside the linear span"
+        return Decision("no", False, "linear span", "a linear equation does not hold", certificate)
+    forms, d = array.tolist(), head.d_model
     solutions = algebra.kernel(_syzygies(forms, d, 2), d * d)
     if not solutions:
         certificate = "q_ok a_l = q_ol a_k has no solution A ≠ 0: the quadratic forms of a row have no common factor"
@@ -226,6 +247,9 @@ def obstruct(coef: NDArray[np.float64], head: AttentionHead, radius: float) -> t
         return "", None
     positions, pairs = quadratic_positions(head)
     forms = coef.reshape(-1)[positions]
+    off = float(np.linalg.norm(coefficients(forms, head) - coef))
+    if off > (1 + 3**0.5 * head.n_tokens) * radius + 1e-13 * float(np.linalg.norm(coef)) * d * d:
+        return "f_oτ = Σ_s Σ_k q_ok(x_s) x_kτ does not hold, nor nearby: it is outside the linear span", False
     floor = 1e-13 * float(np.linalg.norm(forms)) * d * d
     for q in forms.reshape(-1, len(pairs)):
         symmetric = np.zeros((d, d))

@@ -58,6 +58,8 @@ _SPAN_COEFFICIENTS = 20_000
 # Starts for parameters of what is known to be contained, and the largest denominators of exact ones that are tried.
 _FEW_STARTS = 32
 _SIMPLE = 1000
+# Multiplications in a step of all starts.
+_SEARCH = 10**8
 # Relative residual of parameters that are taken for exact ones.
 _NUMERICAL = 1e-10
 
@@ -76,8 +78,8 @@ class Membership:
         Whether it is in the Zariski closure of the functions, over the complex numbers: whether it satisfies all
         equations. None if that is not known.
     proved : bool
-        Whether the verdict is certain. "no" always is; "yes" if it comes from a theorem applied to exact numbers, and
-        else it is to tolerance.
+        Whether the verdict is certain. "no" always is; "yes" if it comes from a theorem applied to exact numbers, or
+        with exact parameters. Otherwise parameters were found whose coefficients are these to tolerance or to rounding.
     method : str
         How it was decided.
     reason : str
@@ -132,7 +134,7 @@ class Membership:
         return self.verdict == "yes"
 
     def __repr__(self) -> str:
-        certainty = {True: ", proved", False: f", to tolerance {self.tol:.2g}"}[self.proved]
+        certainty = ", proved" if self.proved else f", to tolerance {self.tol:.2g}" if self.tol else ", to rounding"
         lines = [self.network, f"  contained   {self.verdict}{certainty if self.verdict != 'undecided' else ''}"]
         if self.closure is not None:
             lines.append(f"  closure     {'yes' if self.closure else 'no'}")
@@ -200,9 +202,11 @@ class _Question:
 
     def __init__(self, net: Network, rational: Exact, tol: float, rng: np.random.Generator) -> None:
         self.net, self.program, self.rational, self.tol, self.rng = net, net.program, rational, tol, rng
-        families = _recognise(net.program)
-        # What attention and convolutions ask of coefficients is for those in the span.
-        self.families = [f for f in families if self.span is not None or not isinstance(f, (_Attention, _Convolutions))]
+        self.families = _recognise(net.program)
+        # The others are asked only of what is in the linear span.
+        self._need_no_span = any(isinstance(family, _COMPLETE) for family in self.families)
+        if not self._need_no_span and self.span is None:
+            self.families = [family for family in self.families if not isinstance(family, _Convolutions)]
 
     @cached_property
     def floats(self) -> Floats:
@@ -242,7 +246,7 @@ class _Question:
         if (zero := self._zero()) is not None:
             return zero
         closure = None
-        if self.span is not None and not self.span.contains(self.rational):
+        if not self._need_no_span and self.span is not None and not self.span.contains(self.rational):
             return _Answer(_outside_span(self.span))
         for family in self.families:
             decision = family.decide(self.rational, self.rng)
@@ -272,10 +276,17 @@ class _Question:
             return None
         return found.theta if found.found else None
 
+    @property
+    def _n_starts(self) -> int:
+        """As many as can be afforded: a step factors a Jacobian for each."""
+        step = self.floats.size * self.net.n_params**2
+        return max(_FEW_STARTS // 4, min(8 * _FEW_STARTS, _SEARCH // step))
+
     def _by_parameters(self) -> _Answer | None:
         """Parameters found numerically, and exact ones if they are simple numbers."""
         try:
-            found = recover(self.net, self.floats, rng=self.rng, tol=self.tol or _NUMERICAL)
+            tol = self.tol or _NUMERICAL
+            found = recover(self.net, self.floats, rng=self.rng, tol=tol, n_starts=self._n_starts)
         except (NumericalError, OverflowError):
             return None
         if not found.found:
@@ -339,7 +350,7 @@ class _Question:
         if (zero := self._zero()) is not None:
             return zero
         radius = self.tol * self.size
-        words, closure = self._off_span(radius)
+        words, closure = ("", None) if self._need_no_span else self._off_span(radius)
         if words:
             return _Answer(Decision("no", closure, "linear span", "it is outside the linear span", words))
         for family in self.families:
@@ -674,6 +685,10 @@ class _Attention:
     def obstruct(self, coef: Floats, radius: float) -> Obstruction:
         """Products of linear forms."""
         return _single_attention.obstruct(coef, self.head, radius)
+
+
+# They decide without the linear span.
+_COMPLETE = (_Linear, _Powers, _BiasedQuadratic, _BiasedUnivariate, _Attention)
 
 
 @dataclass(frozen=True)
