@@ -14,8 +14,10 @@ The functions of a network with one hidden layer of k units z^r are these. Decid
   multiples of one that is, yes; a pencil is decided by its discriminant, whose real roots separate the intervals where
   the number of real zeros is constant. In larger spaces zeros are prescribed at random. The closure needs g ≠ 0 only,
   since the forms apolar to g are a space whose dimension does not depend on g.
-* **Sylvester's bound** (1865; Reznick, theorem 3.1): a real form that is no power of a linear form and has τ real
-  zeros, counted with multiplicity, is no sum of fewer than τ real powers. Derivatives are sums of as many powers.
+* **Sylvester's bound** (1864; Reznick 2013): a real form that is no power of a linear form and has τ real zeros,
+  counted with multiplicity, is no sum of fewer than τ real powers. Derivatives are sums of as many powers.
+* **One power less than the degree**: a binary form of degree r >= 3 without multiple zeros is a sum of r − 1 real powers
+  unless all its zeros are real (A. Causa, R. Re, *On the maximum rank of a real binary form*, 2011, corollary 1).
 * **As many units as essential variables.** Then the l_j are a basis, and the partial derivatives of order r − 2,
   symmetric matrices S_i, are diagonal in it: if S = Σ t_i S_i is invertible, iff the S⁻¹ S_i commute and are
   diagonalisable over the reals.
@@ -190,6 +192,9 @@ def decide_hyperbolic(space: Matrix, forms: Sequence[Sequence[Rational]], k: int
         pencil = _with_zeros(space, rng)
         if len(pencil) >= 2 and hyperbolic_in_pencil(pencil[0], pencil[1]) is not None:
             return yes
+    if len(forms) == 1 and k == len(forms[0]) - 2 >= 2 and algebra.is_squarefree(forms[0]):
+        reason = "its zeros are distinct and not all real, so one power less than its degree is enough"
+        return Decision("yes", True, "Causa and Re", reason)
     reason = f"no form with {k} distinct real zeros was found among those of degree {k} that are apolar to it"
     return Decision("undecided", True, method, reason)
 
