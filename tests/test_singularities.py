@@ -686,3 +686,65 @@ def test_skip_connections() -> None:
     found = check(net, pack(net, arrays))
     assert [(u.unit, u.relation) for u in found.redundant] == [(2, ((0, 8),))]
     assert (found.verdict, found.kind) == ("singular", "cusp")
+
+
+# -- at random --------------------------------------------------------------------------------------------------------
+
+
+def random_network(rng: np.random.Generator) -> pc.Network:
+    """Of any family, small, with activations of all kinds, constants among them."""
+    activations = [
+        1,
+        2,
+        3,
+        [0, 1, 1],
+        [1, 0, 1],
+        [0, 0, 1, 1],
+        [0, 1, 0, 2],
+        [2, 0, 0, 1],
+        [1, 2, 1],
+        [0, 2],
+        [3, 1],
+        0,
+        [0],
+    ]
+
+    def sizes(low: int, high: int, n: int) -> tuple[int, ...]:
+        return tuple(rng.integers(low, high, n).tolist())
+
+    def sigma() -> Any:
+        return activations[int(rng.integers(len(activations)))]
+
+    kind, biased = rng.integers(5), bool(rng.integers(2))
+    if kind == 0:
+        n_hidden = int(rng.integers(0, 3))
+        return pc.MLP(sizes(1, 4, n_hidden + 2), tuple(sigma() for _ in range(n_hidden)), bias=biased)
+    if kind == 1:
+        n_layers = int(rng.integers(2, 4))
+        hidden = tuple(sigma() for _ in range(n_layers - 1))
+        return pc.CNN(
+            sizes(1, 4, n_layers), hidden, stride=sizes(1, 3, n_layers), bias=biased and bool(rng.integers(2))
+        )
+    if kind == 2:
+        return pc.CNN((2, 2), sigma(), channels=sizes(1, 3, 2), n_inputs=(3, int(rng.integers(1, 3))), bias=biased)
+    if kind == 3:
+        d, a, d_out, n_tokens, n_heads = sizes(1, 4, 1) + sizes(1, 4, 1) + sizes(1, 3, 3)
+        return pc.LightningAttention(d, a, d_out, n_tokens=n_tokens, n_heads=n_heads)
+    block = pc.Residual(pc.Affine(2, bias=biased), pc.Activation(sigma()), pc.Affine(2))
+    return pc.Sequential(block, pc.Affine(2), pc.Activation(sigma()), pc.Affine(1, bias=biased), n_inputs=2)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_networks_at_random_points(seed: int) -> None:
+    """Small integers, many zeros: exact and floating analyses agree, and each is consistent in itself."""
+    rng = np.random.default_rng(seed)
+    for _ in range(20):
+        net = random_network(rng)
+        theta = np.asarray(rng.integers(-2, 3, net.n_params) * (rng.random(net.n_params) < 0.8)).astype(object)
+        found, floats = check(net, theta), pc.analyze_point(net, theta.astype(float))
+        assert floats.rank == found.rank
+        verdicts = {(found.verdict, found.kind), (floats.verdict, floats.kind)} - {("undecided", "")}
+        assert len(verdicts) <= 1
+        assert found.verdict != "smooth" or found.tangent_dimension <= found.generic_rank
+        assert (floats.subnetwork is None) == (found.subnetwork is None)
+        assert floats.residual < 1e-9

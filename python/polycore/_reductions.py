@@ -128,6 +128,8 @@ class UnitStep:
         Of a multiple: t with z − a = t (z' − a).
     labels : tuple of int
         The numbers that the units before this step have in the whole network.
+    reads_nothing : bool
+        Whether it is constant because its incoming weights are zero.
     zeroed : bool
         Whether the unit is to be put back without outgoing weights, because the relation is not exact.
     """
@@ -140,6 +142,7 @@ class UnitStep:
     constant: Any = 0
     ratio: Any = 0
     labels: tuple[int, ...] = ()
+    reads_nothing: bool = False
     zeroed: bool = False
 
     def take_back(self, state: Parametrised, random: Callable[[tuple[int, ...]], Array] | None) -> None:
@@ -157,7 +160,7 @@ class UnitStep:
             state.biases[k][unit] = before.biases[k][unit]
         if self.kind == "silent" or self.zeroed:
             return
-        if self.kind == "constant":
+        if self.reads_nothing:
             state.weights[k][unit] = 0 * state.weights[k][unit]
         elif self.kind == "multiple":
             self._copy_direction(state)
@@ -188,7 +191,7 @@ class UnitStep:
             factors = ((other, t ** about.powers[0]),)
             constant = about.constant * (1 - factors[0][1])
             return replace(self, before=before, ratio=t, factors=factors, constant=constant)
-        if self.kind == "constant":
+        if self.reads_nothing:
             biases = before.biases.get(self.layer.before)
 
             def value(unit: int) -> Any:
@@ -199,7 +202,7 @@ class UnitStep:
             zeroed = not factors and value(self.unit) != constant
         else:
             factors = tuple((other, Fraction(factor)) for other, factor in self.factors)
-            zeroed = self.kind == "dependent"
+            zeroed = self.kind in ("constant", "dependent")
         return replace(self, before=before, factors=factors, constant=constant, zeroed=zeroed)
 
 
@@ -487,17 +490,20 @@ def _plain_unit(state: Parametrised, layer: HiddenLayer, threshold: Threshold) -
         if all(threshold.vanishes(outgoing, scale) for outgoing, scale in read):
             return UnitStep(layer, unit, "silent", state)
     biased = all(j in state.biases for j in layer.after)
+    about = centred(layer.coefficients)
     constants: list[tuple[int, Any]] = []
+    zero = 0 if threshold.exact else 0.0
     for unit in range(width):
-        if threshold.vanishes(state.weights[k][unit], scales[k]):
-            value = value_at(layer.coefficients, state.biases[k][unit] if k in state.biases else 0)
+        if not about.powers or threshold.vanishes(state.weights[k][unit], scales[k]):
+            value = value_at(layer.coefficients, state.biases[k][unit] if k in state.biases else zero)
             if biased or threshold.vanishes(np.array([value]), max(1, abs(value))):
-                return UnitStep(layer, unit, "constant", state, constant=value if biased else 0)
+                value = value if biased else 0
+                return UnitStep(layer, unit, "constant", state, constant=value, reads_nothing=True)
             constants.append((unit, value))
     if len(constants) > 1:
         (other, value), (unit, mine) = constants[:2]
-        return UnitStep(layer, unit, "constant", state, ((other, _divide(mine, value)),))
-    about = centred(layer.coefficients)
+        relation = ((other, _divide(mine, value)),)
+        return UnitStep(layer, unit, "constant", state, relation, reads_nothing=True)
     for unit, other in _nearly_parallel(state, layer, threshold) if about.powers else ():
         found = _multiple(state, layer, unit, other, about, biased, threshold)
         if found is not None:
@@ -600,11 +606,11 @@ def _dependent_unit(state: Parametrised, layer: HiddenLayer, threshold: Threshol
         return None
     factors, constant = relation
     width = len(factors)
-    unit = max((u for u in range(width) if factors[u]), key=lambda u: (abs(factors[u]), u))
-    if threshold.exact:
-        unit = max(u for u in range(width) if factors[u])
+    size = 0 if threshold.exact else max(map(abs, factors)) / 2  # dividing by small numbers loses digits
+    unit = max(u for u in range(width) if factors[u] and abs(factors[u]) >= size)
     scaled = tuple((u, _divide(-factors[u], factors[unit])) for u in range(width) if u != unit and factors[u])
-    return UnitStep(layer, unit, "dependent", state, scaled, _divide(-constant, factors[unit]) if constant else 0)
+    kind = "dependent" if scaled else "constant"
+    return UnitStep(layer, unit, kind, state, scaled, _divide(-constant, factors[unit]) if constant else 0)
 
 
 def _units_at_points(state: Parametrised, layer: HiddenLayer) -> Program:
@@ -673,8 +679,9 @@ def _numerical_relation(
     if biased:
         values = np.concatenate([values, np.ones((len(values), 1))], axis=1)
     norms = np.linalg.norm(values, axis=0)
-    if not norms.all():
-        return None
+    if not norms[:width].all():
+        first = int(norms[:width].argmin())  # zero altogether
+        return [float(u == first) for u in range(width)], 0
     _, singular, rows = np.linalg.svd(values / norms)
     if not threshold.vanishes(singular[-1:], singular[0]):
         return None
@@ -693,6 +700,16 @@ def value_at_array(coefficients: Sequence[Coefficient], z: Array) -> Array:
     return result
 
 
+def _identity_columns(right: Array) -> list[int]:
+    """For each row a column that has 1 there and 0 elsewhere."""
+    columns: dict[int, int] = {}
+    for c in range(right.shape[1]):
+        (rows,) = np.nonzero(right[:, c])
+        if len(rows) == 1 and right[rows[0], c] == 1:
+            columns.setdefault(int(rows[0]), c)
+    return [columns[i] for i in range(right.shape[0])]
+
+
 def _linear_step(
     state: Parametrised, threshold: Threshold, labels: dict[int, list[int]]
 ) -> tuple[Step, Parametrised] | None:
@@ -708,7 +725,8 @@ def _linear_step(
         _, right = rank_factorisation(stacked, largest(stacked), threshold)
         if max(1, right.shape[0]) == width:
             continue
-        kept = [int(np.flatnonzero(row)[0]) for row in right]
+        kept = _identity_columns(right)
+        right, kept = right[np.argsort(kept)], sorted(kept)
         at = labels[state.origins[layer.before]]
         step = LinearStep(layer, right, tuple(kept), state, tuple(at))
         result, k = state.copy(), layer.before
@@ -774,6 +792,8 @@ def _head_step(state: Parametrised, threshold: Threshold) -> tuple[Step, Paramet
         values = state.weights[head.value]
         left, right = rank_factorisation(values, largest(values), threshold)
         if max(1, right.shape[0]) < min(values.shape):
+            if right.shape[0] == 0:
+                left, right = 0 * values[:, :1], 0 * values[:1]
             return ValueStep(head, right.shape[0], state), factor_affine(state, head.value, left, right)
     return None
 

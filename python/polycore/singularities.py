@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ from ._validation import (
 from ._verdicts import Hypothesis, Judge
 from .activations import ActivationPolynomial
 from .dimension import DimensionResult, dimension
-from .jacobian_rank import JacobianRank, jacobian_rank
+from .jacobian_rank import JacobianRank, _majorant, jacobian_rank
 from .networks import MLP, LightningAttention, Network
 from .program import Program
 from .structure import (
@@ -217,7 +218,8 @@ class PointAnalysis:
         of dμ is no larger there. So training of the network stays where that of the subnetwork ends. False where there
         is none.
     residual : float
-        Largest difference of the two functions at random points, relative to the largest value; 0.0 is exact.
+        Largest difference of the two functions at random points, relative to the sum of absolute values of the terms of
+        the polynomials; 0.0 is exact.
     verdict : str
         "smooth", "singular", "boundary" or "undecided": of the function, as a point of the function space.
     kind : str
@@ -470,7 +472,7 @@ def _is_near(reduction: Reduction) -> bool:
     for step in reduction.steps:
         if isinstance(step, KeyStep) or (isinstance(step, HeadStep) and step.kind == "keys"):
             return False
-        if isinstance(step, UnitStep) and step.kind == "dependent":
+        if isinstance(step, UnitStep) and (step.kind == "dependent" or step.zeroed):
             return False
     return True
 
@@ -532,12 +534,11 @@ def _attention_ranks(net: Network, theta: Array, threshold: Threshold) -> tuple[
 
 
 def _residual(net: Network, theta: Array, sub: Network, sub_theta: Array) -> float:
-    """How far the two functions are apart at random points, relative to the largest value."""
+    """How far the two functions are apart at random points, relative to the terms that they are sums of."""
     X = np.random.default_rng(0).standard_normal((4 + net.n_inputs, net.n_inputs))
-    values = net.evaluate(theta, X)
-    largest = float(np.abs(values).max())
-    error = float(np.abs(values - sub.evaluate(sub_theta, X)).max())
-    return error / largest if largest else error
+    terms = float(Network(_majorant(net.program)).evaluate(np.abs(theta), np.abs(X)).max())
+    error = float(np.abs(net.evaluate(theta, X) - sub.evaluate(sub_theta, X)).max())
+    return error / terms if terms else error
 
 
 def _listed(name: str, items: Sequence[object]) -> list[tuple[str, str]]:
@@ -561,4 +562,5 @@ def _times(extent: tuple[int, ...]) -> str:
 
 
 def _short(number: Any) -> str:
-    return str(number) if isinstance(number, int) or getattr(number, "denominator", 10**9) < 10**6 else f"{number:.4g}"
+    short = isinstance(number, int) or (isinstance(number, Fraction) and number.denominator < 10**6)
+    return str(number) if short else f"{float(number):.4g}"
