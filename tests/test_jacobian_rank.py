@@ -391,11 +391,11 @@ class TestNumerical:
 
     def test_the_scale_of_the_tolerance(self) -> None:
         """The largest singular value of a majorant with entries of about 1."""
-        from polycore.jacobian_rank import _equilibrate, _majorant, _perron_singular_value
+        from polycore.jacobian_rank import _equilibrate, _perron_singular_value, majorant
 
         net = pc.MLP((3, 3, 2, 2), [1, -1, 0.5], bias=True)
         theta = net.random_params(3)
-        sizes = pc.Network(_majorant(net.program)).jacobian(np.abs(theta))
+        sizes = pc.Network(majorant(net.program)).jacobian(np.abs(theta))
         assert (np.abs(net.jacobian(theta)) <= sizes * (1 + 1e-12)).all()
         matrix, scaled = _equilibrate(net.jacobian(theta), sizes)
         assert scaled.max() <= 1

@@ -554,7 +554,7 @@ def _matrix_and_majorant(
     net: Network, theta: Array, generator: np.random.Generator, n_threads: int
 ) -> tuple[Array, Array, str]:
     """J, or rows that span what its rows span, with what bounds it entry by entry, and which of the two it is."""
-    bounding = _majorant(net.program)
+    bounding = majorant(net.program)
     n_rows = net.n_outputs * net.basis.n_monomials
     if n_rows * net.n_params <= _DENSE_ENTRIES:
         sizes = Network(bounding).jacobian(np.abs(theta), n_threads=n_threads)
@@ -596,7 +596,7 @@ def _equilibrate(matrix: Array, sizes: Array) -> tuple[Array, Array]:
     return matrix, sizes
 
 
-def _majorant(program: Program) -> Program:
+def majorant(program: Program) -> Program:
     """The program with the absolute values of its activation coefficients.
 
     At |θ| and |x| its derivatives bound those of the program at θ and x, and what their rounding errors come from.

@@ -58,7 +58,7 @@ from ._validation import (
 from ._verdicts import Hypothesis, Judge
 from .activations import ActivationPolynomial
 from .dimension import DimensionResult, dimension
-from .jacobian_rank import JacobianRank, _majorant, jacobian_rank
+from .jacobian_rank import JacobianRank, jacobian_rank, majorant
 from .networks import MLP, LightningAttention, Network
 from .program import Program
 from .structure import (
@@ -536,7 +536,7 @@ def _attention_ranks(net: Network, theta: Array, threshold: Threshold) -> tuple[
 def _residual(net: Network, theta: Array, sub: Network, sub_theta: Array) -> float:
     """How far the two functions are apart at random points, relative to the terms that they are sums of."""
     X = np.random.default_rng(0).standard_normal((4 + net.n_inputs, net.n_inputs))
-    terms = float(Network(_majorant(net.program)).evaluate(np.abs(theta), np.abs(X)).max())
+    terms = float(Network(majorant(net.program)).evaluate(np.abs(theta), np.abs(X)).max())
     error = float(np.abs(net.evaluate(theta, X) - sub.evaluate(sub_theta, X)).max())
     return error / terms if terms else error
 

@@ -14,7 +14,7 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, TypeAlias, cast, overload
 
 import numpy as np
@@ -445,6 +445,7 @@ def _sample(sizes: Sequence[int], count: int, limit: int, seed: int) -> Iterator
         yield tuple(reversed(index))
 
 
+@lru_cache(maxsize=16)  # every stratum of a network asks
 def _dimension_of(net: Network) -> int:
     return dimension(net).dimension
 
