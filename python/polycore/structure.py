@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .chains import read_chain
 from .program import Activation, Add, Affine, Coefficient, Instruction, MatMul, Program, Select
 
 Array = NDArray[Any]
@@ -219,24 +220,12 @@ def is_chain(program: Program) -> bool:
 
 
 def dense_chain(program: Program) -> DenseChain | None:
-    """The program as a fully connected network, activations strictly between affine maps, or None."""
-    instructions = program.instructions
-    if not is_chain(program) or not isinstance(instructions[0], Affine) or not isinstance(instructions[-1], Affine):
+    """The program as a fully connected network, at most one activation between two affine maps, or None."""
+    chain = read_chain(program) if is_chain(program) else None
+    if chain is None or chain.activations[0] or chain.activations[-1] or any(len(a) > 1 for a in chain.activations):
         return None
-    if any(isinstance(a, Activation) and isinstance(b, Activation) for a, b in pairwise(instructions)):
-        return None
-    widths, activations, biases = [program.n_inputs], [], []
-    for k, instruction in enumerate(instructions):
-        if isinstance(instruction, Affine):
-            if instruction.windows is not None:
-                return None
-            if k and isinstance(instructions[k - 1], Affine):
-                activations.append(IDENTITY)
-            widths.append(instruction.n_out)
-            biases.append(instruction.bias)
-        elif isinstance(instruction, Activation):
-            activations.append(instruction.coefficients)
-    return DenseChain(tuple(widths), tuple(activations), tuple(biases))
+    activations = tuple(place[0] if place else IDENTITY for place in chain.activations[1:-1])
+    return DenseChain(chain.widths, activations, chain.biases)
 
 
 # --- convolutions -----------------------------------------------------------------------------------------------------
