@@ -15,6 +15,7 @@ import pytest
 
 import polycore as pc
 from polycore._recovery_powers import decompositions, is_unique, power_coefficients, substitute
+from polycore._recovery_roots import power_of, roots_in_space
 from polycore.recovery import Recovery
 
 MLP = pc.MLP
@@ -218,7 +219,7 @@ def test_pyramids_layer_by_layer(net: pc.MLP) -> None:
         check(net, coef, result)
         assert result.unique is None  # finitely many, one perhaps
         assert "finitely many" in result.reason or "one parameter vector" in result.reason
-        by_layers += result.method.startswith("reflections")
+        by_layers += result.method.startswith("layer by layer")
         try:
             assert_same_units(net, theta, result.theta, 1e-4 * np.linalg.norm(coef))
             same += 1
@@ -226,6 +227,48 @@ def test_pyramids_layer_by_layer(net: pc.MLP) -> None:
             pass  # an ill-conditioned draw, or one of the other parameter vectors
     assert by_layers >= n_draws - 2
     assert same >= n_draws - 3
+
+
+# As many outputs as units before them, and enough derivatives ([U], corollary 19).
+@pytest.mark.parametrize(
+    "net",
+    [
+        MLP((3, 2, 3, 4), 3),
+        MLP((2, 3, 3, 3), 3, bias=True),
+        MLP((4, 3, 2, 3, 4), (2, 2, 3)),
+        MLP((2, 3, 3, 3), ([-1, 3, -3, 1], [2, 0, 0, 2]), bias=True),
+    ],
+    ids=repr,
+)
+def test_bottlenecks_from_both_ends(net: pc.MLP) -> None:
+    n_draws = 6
+    by_layers = 0
+    for seed in range(n_draws):
+        _, coef = coefficients_of(net, seed)
+        result = net.recover(coef)
+        check(net, coef, result)
+        by_layers += result.method.startswith("layer by layer")
+    assert by_layers >= n_draws - 1
+
+
+@pytest.mark.parametrize(("m", "e", "r", "k"), [(2, 3, 3, 3), (3, 2, 3, 4), (3, 3, 2, 3), (2, 1, 4, 3)])
+def test_powers_in_a_space(m: int, e: int, r: int, k: int, rng: np.random.Generator) -> None:
+    size = pc.count_monomials(m, e, homogeneous=True)
+    for _ in range(5):
+        roots = rng.normal(size=(k, size))
+        powers = np.array([power_of(root, m, e, r) for root in roots])
+        basis = pc.MonomialBasis(m, e * r, homogeneous=True)
+        points = rng.normal(size=(4, m))
+        values = pc.MonomialBasis(m, e, homogeneous=True).evaluate(roots, points)
+        np.testing.assert_allclose(basis.evaluate(powers, points), values**r, rtol=1e-8)
+        found = roots_in_space(rng.normal(size=(k, k)) @ powers, m, e * r, r, k, rng)
+        assert found is not None
+        cosines = np.abs(unit_rows(found) @ unit_rows(roots).T)
+        np.testing.assert_allclose(cosines.max(axis=0), 1, atol=1e-6)
+
+
+def unit_rows(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def test_two_parameter_vectors_of_one_function() -> None:
@@ -486,7 +529,7 @@ def test_noise_is_reported_as_residual(rng: np.random.Generator) -> None:
         assert result.found
         assert 1e-8 < result.residual < 1e-6
         assert_same_units(net, theta, result.theta, 1e-3 * np.linalg.norm(coef))
-        strict = net.recover(noisy, n_starts=8)
+        strict = net.recover(noisy, n_starts=2)
         assert not strict.found
         assert strict.unique is None
         assert strict.residual <= 1.001 * result.residual
@@ -525,7 +568,7 @@ def test_binary_forms_by_their_roots(rng: np.random.Generator) -> None:
         net = MLP((2, degree - 1, 1), degree)
         for _ in range(10):
             real = np.poly(np.sort(rng.uniform(-2, 2, degree)))
-            assert not net.recover([real], n_starts=64).found
+            assert not net.recover([real], n_starts=8).found
             pair = np.polymul([1, 0, 1 + rng.uniform()], np.poly(rng.uniform(-1, 1, degree - 2)))
             coef = np.array([pair])
             check(net, coef, net.recover(coef))
@@ -576,7 +619,7 @@ def test_complex_sums_are_not_real(rng: np.random.Generator) -> None:
 
 
 def test_same_seed_same_result() -> None:
-    net = MLP((3, 6, 3), 3)
+    net = MLP((3, 5, 2), 3)
     _, coef = coefficients_of(net, 0)
     first, second = net.recover(coef, rng=5), net.recover(coef, rng=5)
     assert (first.theta == second.theta).all()

@@ -1,27 +1,32 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Deep networks of powers, one layer after the other from the inputs.
+"""Deep networks of powers, one layer after the other, from the inputs and from the outputs.
 
-Let f = G(y), y_i = c (w_i · x + b_i)^r, with as many units as the values before them have independent directions, so
-that the w_i form a basis after restriction to these directions, and let v_i be the dual basis. In the part of highest
-degree z_i = w_i · x occurs in r-th powers only. Hence it does not change under the *reflections*
+*First layers.* Let f = G(y), y_i = c (w_i · x + b_i)^r, with no more units than the values before them have independent
+directions, so that the w_i form a basis after restriction to these directions, and let v_i be the dual basis. In the
+part of highest degree z_i = w_i · x occurs in r-th powers only. Hence it does not change under the *reflections*
 
     R_i x = x + (ζ − 1) (w_i · x) v_i,   ζ a primitive r-th root of unity (−1 for r = 2),
 
 which multiply z_i by ζ. Conversely a basis of linear forms with such reflections makes f a function of the z_i^r. In
-the coordinates in which the forms have the least norm the v_i are orthogonal (see `_minimal_coordinates`), which leaves
+the coordinates in which the forms have the least norm the v_i are orthogonal (see `minimal_coordinates`), which leaves
 a reflection with few unknowns and many equations: Levenberg–Marquardt steps from random starts find it far more easily
 than all parameters at once. Restricted to the hyperplane z_i = 0 the forms are a network with one unit less, where the
 next one is found. Biases solve a linear system: shifted to the common zero of the units, the coefficients of degree
 D − 1 vanish, and a shift by s changes them by ∂_s of the part of degree D. Then G is read off the coefficients in z,
 and is a network with one layer less.
 
-That applies to the layers of pyramids, where localisation proves that there are finitely many parameter vectors.
-Nothing proves that the reflections found are the only ones, so that uniqueness remains open.
+*Last layers.* With at least as many outputs as units before them, the outputs span the powers of what these units are,
+see `polycore._recovery_roots`; the roots are the outputs of a network with one layer less. That takes over where layers
+are wider than those before them, until one hidden layer is left, which is a decomposition into powers of linear forms.
+
+So pyramids are recovered, and bottlenecks with as many derivatives as units; localisation proves that their functions
+have finitely many parameter vectors. Nothing proves that the reflections and powers found are the only ones, so that
+uniqueness remains open.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -29,8 +34,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._recovery_mlp import Chain, Stage, derivatives, solve_shallow
-from ._recovery_powers import evaluate_forms, multinomials, substitute
+from ._recovery_mlp import Chain, Stage, solve_shallow
+from ._recovery_powers import derivatives, evaluate_forms, minimal_coordinates, multinomials, substitute
+from ._recovery_roots import power_of, roots_in_space
 from .monomials import MonomialBasis, form_exponents
 from .symmetries import as_shifted_power
 
@@ -38,8 +44,6 @@ Matrix = NDArray[Any]
 
 # Starts for each reflection, steps of each, and attempts at a whole network.
 _STARTS, _STEPS, _ATTEMPTS = 48, 60, 4
-# Steps towards coordinates in which reflections are orthogonal.
-_SCALINGS = 100
 # Residual of the equations of a reflection, relative to the forms, that is small enough not to go on.
 _REFLECTED = 1e-9
 # And above which there is none.
@@ -63,9 +67,13 @@ def recover_deep(chain: Chain, coef: Matrix, rng: np.random.Generator) -> Iterat
     if powers is None:
         return
     for _ in range(_ATTEMPTS):
+        inner = _Polynomials(coef, chain.basis.n_vars, chain.basis.degree, chain.basis.homogeneous)
+        layers = _solve(inner, chain.stages, [power.degree for power in powers], rng)
+        if layers is None:
+            continue
         theta = np.zeros(chain.n_params)
-        if _peel(chain, powers, coef, theta, rng):
-            yield theta, "reflections, layer by layer, and a decomposition into powers at the end"
+        if _write(chain, powers, layers, theta):
+            yield theta, "layer by layer: reflections, powers of forms, and a decomposition into powers"
 
 
 def _absorbed_powers(chain: Chain) -> list[_Power] | None:
@@ -84,69 +92,119 @@ def _as_float(value: Fraction) -> float:
     return float(value)
 
 
-def _peel(chain: Chain, powers: list[_Power], coef: Matrix, theta: Matrix, rng: np.random.Generator) -> bool:
-    """Set the parameters of a chain, first layer first; False if that fails."""
-    forms, degree, homogeneous = coef, chain.basis.degree, chain.basis.homogeneous
-    n_vars = chain.basis.n_vars
-    # What the activation before adds to the values, as the constant of the next layer.
+@dataclass(frozen=True, eq=False)
+class _Polynomials:
+    """Several polynomials, forms of a degree or of at most that degree."""
+
+    coef: Matrix
+    n_vars: int
+    degree: int
+    homogeneous: bool
+
+    @property
+    def form_vars(self) -> int:
+        """Variables of their homogenisation."""
+        return self.n_vars + (not self.homogeneous)
+
+
+Layers = list[tuple[Matrix, Matrix]]
+
+
+def _write(chain: Chain, powers: list[_Power], layers: Layers, theta: Matrix) -> bool:
+    """Set parameters from weights and biases of layers with plain powers y' = z^r between them."""
     before = _Power(1, 1.0, 0.0, 0.0)
-    for layer in range(len(powers) - 1):
-        stage, power = chain.stages[layer], powers[layer]
-        found = _first_layer(stage, power, forms, n_vars, degree, homogeneous, rng)
-        if found is None:
+    for stage, (weights, biases), following in zip(chain.stages, layers, [*powers, before]):
+        # The activation makes c y' + k of z = y + shift.
+        matrix = weights / before.factor
+        if not stage.write(theta, matrix, biases + following.shift - before.constant * matrix.sum(axis=1)):
             return False
-        weights, biases, forms = found
-        if not _write(stage, before, power, weights, biases, theta):
-            return False
-        before, n_vars, degree = power, stage.n_out, degree // power.degree
-    tail = Chain(chain.stages[-2:], chain.activations[-1:], MonomialBasis(n_vars, degree, homogeneous), chain.n_params)
-    solution = solve_shallow(tail, forms, rng)
-    if solution is None:
-        return False
-    first, last = tail.stages
-    is_written = _write_plain(first, before, solution.weights, solution.biases, theta)
-    return is_written and last.write(theta, solution.outer, solution.constant)
+        before = following
+    return bool(np.isfinite(theta).all())
 
 
-def _write(stage: Stage, before: _Power, power: _Power, weights: Matrix, biases: Matrix, theta: Matrix) -> bool:
-    """A layer whose units are (w · y + b)^r in the y that are plain powers."""
-    return _write_plain(stage, before, weights, biases + power.shift, theta)
+def _solve(f: _Polynomials, stages: Sequence[Stage], degrees: list[int], rng: np.random.Generator) -> Layers | None:
+    """Weights and biases of each stage, for plain powers of these degrees."""
+    if len(degrees) == 1:
+        return _one_hidden_layer(f, stages, degrees[0], rng)
+    if stages[0].n_out <= f.n_vars:
+        first = _first_layer(stages[0], degrees[0], f, rng)
+        if first is None:
+            return None
+        weights, biases, inner = first
+        rest = _solve(inner, stages[1:], degrees[1:], rng)
+        return None if rest is None else [(weights, biases), *rest]
+    last = _last_layer(stages[-1], degrees[-1], f, rng)
+    if last is None:
+        return None
+    inner, weights, biases = last
+    rest = _solve(inner, stages[:-1], degrees[:-1], rng)
+    return None if rest is None else [*rest, (weights, biases)]
 
 
-def _write_plain(stage: Stage, before: _Power, weights: Matrix, biases: Matrix, theta: Matrix) -> bool:
-    """W' y' + b' for the values y' = c y + k of the activation before."""
-    matrix = weights / before.factor
-    return stage.write(theta, matrix, biases - before.constant * matrix.sum(axis=1))
+def _one_hidden_layer(f: _Polynomials, stages: Sequence[Stage], degree: int, rng: np.random.Generator) -> Layers | None:
+    basis = MonomialBasis(f.n_vars, f.degree, f.homogeneous)
+    found = solve_shallow(Chain(tuple(stages), ((*(0,) * degree, 1),), basis, 0), f.coef, rng)
+    return None if found is None else [(found.weights, found.biases), (found.outer, found.constant)]
+
+
+# --- the last layer ---------------------------------------------------------------------------------------------------
+
+
+def _last_layer(
+    stage: Stage, r: int, f: _Polynomials, rng: np.random.Generator
+) -> tuple[_Polynomials, Matrix, Matrix] | None:
+    """The polynomials g, A and b with f = A g^r + b, or None; there must be as many f as g."""
+    width, m, degree = stage.n_in, f.form_vars, f.degree
+    constant = np.eye(1, f.coef.shape[1])  # x_0^degree
+    with_bias = stage.has_constant and not f.homogeneous
+    if len(f.coef) < width:
+        return None
+    forms = np.vstack([f.coef / np.linalg.norm(f.coef), constant]) if with_bias else f.coef
+    roots = roots_in_space(forms, m, degree, r, width + with_bias, rng)
+    if roots is None:
+        return None
+    if with_bias:
+        cosines = np.abs(roots[:, 0]) / np.linalg.norm(roots, axis=1)
+        roots = np.delete(roots, int(np.argmax(cosines)), axis=0)
+    if len(roots) != width:
+        return None
+    columns = np.array([power_of(root, m, degree // r, r) for root in roots])
+    if with_bias:
+        columns = np.vstack([columns, constant])
+    solution = np.linalg.lstsq(columns.T, f.coef.T, rcond=None)[0].T
+    biases = solution[:, -1] if with_bias else np.zeros(len(f.coef))
+    return _Polynomials(roots, f.n_vars, degree // r, f.homogeneous), solution[:, :width], biases
+
+
+# --- the first layer --------------------------------------------------------------------------------------------------
 
 
 def _first_layer(
-    stage: Stage,
-    power: _Power,
-    forms: Matrix,
-    n_vars: int,
-    degree: int,
-    homogeneous: bool,
-    rng: np.random.Generator,
-) -> tuple[Matrix, Matrix, Matrix] | None:
-    """W, b, and the forms in y = (W x + b)^r, or None."""
-    width, r = stage.n_out, power.degree
-    top = forms if homogeneous else forms[:, -multinomials(n_vars, degree).size :]
+    stage: Stage, r: int, f: _Polynomials, rng: np.random.Generator
+) -> tuple[Matrix, Matrix, _Polynomials] | None:
+    """W, b, and f as polynomials in y = (W x + b)^r, or None."""
+    width, n_vars, degree = stage.n_out, f.n_vars, f.degree
+    top = f.coef if f.homogeneous else f.coef[:, -multinomials(n_vars, degree).size :]
     directions = _essential(top, n_vars, degree, width)
     if directions is None:
         return None
-    restricted = substitute(top, n_vars, degree, directions)
-    duals = _reflections(restricted, width, degree, r, rng)
+    duals = _reflections(substitute(top, n_vars, degree, directions), width, degree, r, rng)
     if duals is None:
         return None
     columns = directions @ duals
     weights = np.linalg.pinv(columns)
-    if homogeneous:
-        return weights, np.zeros(width), _in_powers(substitute(forms, n_vars, degree, columns), width, degree, r)
-    shift = _centre(forms, n_vars, degree, columns) if stage.has_constant else np.zeros(n_vars)
-    affine = np.zeros((n_vars + 1, width + 1))
-    affine[0, 0], affine[1:, 0], affine[1:, 1:] = 1, shift, columns
-    moved = substitute(forms, n_vars + 1, degree, affine)
-    return weights, -weights @ shift, _in_powers(moved, width, degree, r, homogeneous=False)
+    shift = np.zeros(n_vars)
+    if f.homogeneous:
+        moved = substitute(f.coef, n_vars, degree, columns)
+    else:
+        shift = _centre(f.coef, n_vars, degree, columns) if stage.has_constant else shift
+        affine = np.zeros((n_vars + 1, width + 1))
+        affine[0, 0], affine[1:, 0], affine[1:, 1:] = 1, shift, columns
+        moved = substitute(f.coef, n_vars + 1, degree, affine)
+    m = width + (not f.homogeneous)
+    positions = MonomialBasis(m, degree, homogeneous=True).index(form_exponents(m, degree // r) * r)
+    inner = moved[:, np.asarray(positions, dtype=np.int64)]
+    return weights, -weights @ shift, _Polynomials(inner, width, degree // r, f.homogeneous)
 
 
 def _essential(top: Matrix, n_vars: int, degree: int, width: int) -> Matrix | None:
@@ -169,21 +227,13 @@ def _centre(forms: Matrix, n_vars: int, degree: int, columns: Matrix) -> Matrix:
     return np.asarray(columns @ solution)
 
 
-def _in_powers(forms: Matrix, n_vars: int, degree: int, r: int, homogeneous: bool = True) -> Matrix:
-    """Forms in z_i^r as forms in y_i = z_i^r; x_0, if there is one, is replaced, too."""
-    m = n_vars + (not homogeneous)
-    inner = form_exponents(m, degree // r)
-    positions = MonomialBasis(m, degree, homogeneous=True).index(inner * r)
-    return forms[:, np.asarray(positions, dtype=np.int64)]
-
-
 # --- reflections ------------------------------------------------------------------------------------------------------
 
 
 def _reflections(forms: Matrix, m: int, degree: int, r: int, rng: np.random.Generator) -> Matrix | None:
     """The dual basis (m, m), as columns, of m linear forms that occur in r-th powers only; None if none is found."""
     found: list[Matrix] = []
-    space = _minimal_coordinates(forms, m, degree)
+    space = minimal_coordinates(forms, m, degree)
     forms = substitute(forms, m, degree, space)
     size = float(np.linalg.norm(forms / np.sqrt(multinomials(m, degree))))
     for n in range(m, 1, -1):
@@ -198,29 +248,6 @@ def _reflections(forms: Matrix, m: int, degree: int, r: int, rng: np.random.Gene
     columns = np.array(found).T
     columns /= np.linalg.norm(columns, axis=0)
     return columns if np.linalg.cond(columns) < 1e8 else None
-
-
-def _minimal_coordinates(forms: Matrix, m: int, degree: int) -> Matrix:
-    """M (m, m) such that the forms F(M x) have the least Bombieri–Weyl norm among all with the same determinant of M.
-
-    Then the derivatives of F have a Gram matrix that is a multiple of the identity. By the theorem of Kempf and Ness
-    (over the reals R. W. Richardson, P. J. Slodowy, J. London Math. Soc. 42 (1990)) the group of linear maps that leave
-    F unchanged is closed under transposition, so that its reflections are orthogonal and the v_i, too.
-    """
-    space, moved = np.eye(m), forms
-    for _ in range(_SCALINGS):
-        slopes = derivatives(moved, m, degree, range(m)) / np.sqrt(multinomials(m, degree - 1))
-        slopes = slopes.reshape(m, -1)
-        values, vectors = np.linalg.eigh(slopes @ slopes.T)
-        if not values[0] > 1e-12 * values[-1]:
-            break
-        values /= np.exp(np.log(values).mean())
-        if values[-1] - values[0] < 1e-9:
-            break
-        # This is exact for F = Σ a_i z_i^degree.
-        space = space @ ((vectors * values ** (-1 / (2 * degree))) @ vectors.T)
-        moved = substitute(forms, m, degree, space)
-    return space
 
 
 def _reflection(

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from ._recovery_powers import decompositions, is_unique, multinomials, obstruction, power_coefficients
+from ._recovery_powers import decompositions, derivatives, is_unique, multinomials, obstruction, power_coefficients
 from .monomials import MonomialBasis, form_exponents
 from .program import Activation, Affine, Number, Program
 from .symmetries import as_shifted_power
@@ -598,21 +598,6 @@ def _has_wide_linear(chain: Chain) -> bool:
 
 
 # --- polynomials ------------------------------------------------------------------------------------------------------
-
-
-def derivatives(forms: Matrix, m: int, s: int, variables: range) -> Matrix:
-    """Partial derivatives of forms of degree s in m variables, all of the first variable first."""
-    exponents = form_exponents(m, s)
-    lower = MonomialBasis(m, s - 1, homogeneous=True)
-    blocks = []
-    for variable in variables:
-        kept = exponents[:, variable] > 0
-        block = np.zeros((len(forms), lower.n_monomials))
-        target = exponents[kept].copy()
-        target[:, variable] -= 1
-        block[:, np.asarray(lower.index(target), dtype=np.int64)] = forms[:, kept] * exponents[kept, variable]
-        blocks.append(block)
-    return np.concatenate(blocks)
 
 
 def _fit(columns: Matrix, coef: Matrix) -> Matrix:

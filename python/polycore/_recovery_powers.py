@@ -41,6 +41,8 @@ RANK_TOL = 1e-12
 _FULL_RANK_TOL = 1e-7
 # Two directions are the same if the sine of their angle is below this.
 _PARALLEL_TOL = 1e-6
+# Steps towards coordinates in which symmetries are orthogonal.
+_SCALINGS = 100
 # Random pairs of slices, of which the best conditioned one is used.
 _PAIRS = 6
 # Binary forms with several decompositions: how many random ones are looked at, how many of them at a time.
@@ -185,13 +187,19 @@ def multiplication(m: int, p: int, q: int) -> Matrix:
     return table
 
 
-def _tensor(symmetric: Matrix, m: int, degrees: tuple[int, ...]) -> Matrix:
+def symmetric_tensor(symmetric: Matrix, m: int, degrees: tuple[int, ...]) -> Matrix:
     """The forms (J, N) as an array (J, M_p, M_q, ...), in orthonormal bases of symmetric tensors."""
     tensor = symmetric[:, _sums(m, degrees)]
     for axis, degree in enumerate(degrees, 1):
         lengths = np.sqrt(multinomials(m, degree))
         tensor = tensor * lengths.reshape((-1,) + (1,) * (len(degrees) - axis))
     return tensor
+
+
+def multiply(a: Matrix, b: Matrix, m: int, p: int, q: int) -> Matrix:
+    """The product of a form of degree p and one of degree q in m variables."""
+    sums = _sums(m, (p, q))
+    return np.bincount(sums.ravel(), weights=np.outer(a, b).ravel(), minlength=_count(m, p + q))
 
 
 def _count(m: int, degree: int) -> int:
@@ -244,7 +252,7 @@ def _diagonalised(
     symmetric: Matrix, m: int, split: Split, k: int, rng: np.random.Generator, real: bool = True
 ) -> Matrix | None:
     """The vectors (rank, m) that a split gives."""
-    tensor = _tensor(symmetric, m, (split[0].degree, split[1].degree, split[2].degree))
+    tensor = symmetric_tensor(symmetric, m, (split[0].degree, split[1].degree, split[2].degree))
     axis = next(i for i, part in enumerate(split) if part.with_forms)
     tensor = np.moveaxis(tensor, 0, axis)
     merged = list(tensor.shape)
@@ -306,7 +314,7 @@ def _root(power: Matrix, m: int, p: int) -> Matrix:
         flat = power.T
     else:
         symmetric = power / np.sqrt(multinomials(m, p))
-        flat = _tensor(symmetric, m, (1, p - 1)).transpose(1, 0, 2).reshape(m, -1)
+        flat = symmetric_tensor(symmetric, m, (1, p - 1)).transpose(1, 0, 2).reshape(m, -1)
     return np.asarray(np.linalg.svd(flat, full_matrices=False)[0][:, 0])
 
 
@@ -330,7 +338,7 @@ def obstruction(forms: Matrix, m: int, s: int, k: int, rng: np.random.Generator,
     """
     symmetric = forms / multinomials(m, s)
     for q in range(1, s + 1):
-        flat = _tensor(symmetric, m, (q, s - q)).transpose(1, 0, 2).reshape(_count(m, q), -1)
+        flat = symmetric_tensor(symmetric, m, (q, s - q)).transpose(1, 0, 2).reshape(_count(m, q), -1)
         rank = _rank(np.linalg.svd(flat, compute_uv=False), margin)
         if rank > k:
             return f"a flattening has rank {rank} > {k}"
@@ -360,7 +368,7 @@ def _by_prolongation(symmetric: Matrix, m: int, s: int, k: int, rng: np.random.G
     for q in range(s, 1, -1):
         if _count(m, q) <= k or n_forms * _count(m, s - q) < k:
             continue
-        flat = _tensor(symmetric, m, (q, s - q)).transpose(1, 0, 2).reshape(_count(m, q), -1)
+        flat = symmetric_tensor(symmetric, m, (q, s - q)).transpose(1, 0, 2).reshape(_count(m, q), -1)
         left, sizes, _ = np.linalg.svd(flat, full_matrices=False)
         rank = min(k, _rank(sizes))
         if rank == 0 or (rank <= _count(m, q - 1) and rank < k):
@@ -403,7 +411,7 @@ def _powers_in(space: Matrix, m: int, q: int, rng: np.random.Generator) -> Matri
     if _count(m, q - 1) < rank:
         return None
     symmetric = (space / np.sqrt(multinomials(m, q))[:, None]).T
-    tensor = _tensor(symmetric, m, (q - 1, 1)).transpose(1, 0, 2)
+    tensor = symmetric_tensor(symmetric, m, (q - 1, 1)).transpose(1, 0, 2)
     if _rank(np.linalg.svd(tensor.reshape(len(tensor), -1), compute_uv=False)) < rank:
         return None
     factors = simultaneous(tensor, rank, rng)
@@ -435,7 +443,7 @@ def _sylvester(symmetric: Matrix, s: int, k: int, rng: np.random.Generator) -> I
     angle = rng.uniform(0, np.pi)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     turned = substitute(symmetric * multinomials(2, s), 2, s, rotation) / multinomials(2, s)
-    flat = _tensor(turned, 2, (s - k, k)).reshape(-1, k + 1)
+    flat = symmetric_tensor(turned, 2, (s - k, k)).reshape(-1, k + 1)
     _, sizes, rows = np.linalg.svd(flat, full_matrices=True)
     rank = _rank(sizes)
     if rank >= k + 1:
@@ -516,6 +524,44 @@ def evaluate_forms(forms: Matrix, m: int, s: int, points: Matrix) -> Matrix:
     """Values (n_points, J) at the rows of ``points`` (n_points, m)."""
     monomials = power_coefficients(points, s) / multinomials(m, s)
     return np.asarray(monomials @ forms.T)
+
+
+def derivatives(forms: Matrix, m: int, s: int, variables: range) -> Matrix:
+    """Partial derivatives of forms of degree s in m variables, all of the first variable first."""
+    exponents = form_exponents(m, s)
+    lower = MonomialBasis(m, s - 1, homogeneous=True)
+    blocks = []
+    for variable in variables:
+        kept = exponents[:, variable] > 0
+        block = np.zeros((len(forms), lower.n_monomials))
+        target = exponents[kept].copy()
+        target[:, variable] -= 1
+        block[:, np.asarray(lower.index(target), dtype=np.int64)] = forms[:, kept] * exponents[kept, variable]
+        blocks.append(block)
+    return np.concatenate(blocks)
+
+
+def minimal_coordinates(forms: Matrix, m: int, degree: int) -> Matrix:
+    """M (m, m) such that the forms F(M x) have the least Bombieri–Weyl norm among all with the same determinant of M.
+
+    Then the derivatives of F have a Gram matrix that is a multiple of the identity. By the theorem of Kempf and Ness
+    (over the reals R. W. Richardson, P. J. Slodowy, J. London Math. Soc. 42 (1990)) the group of linear maps that leave
+    F unchanged is closed under transposition, so that its reflections are orthogonal and the v_i, too.
+    """
+    space, moved = np.eye(m), forms
+    for _ in range(_SCALINGS):
+        slopes = derivatives(moved, m, degree, range(m)) / np.sqrt(multinomials(m, degree - 1))
+        slopes = slopes.reshape(m, -1)
+        values, vectors = np.linalg.eigh(slopes @ slopes.T)
+        if not values[0] > 1e-12 * values[-1]:
+            break
+        values /= np.exp(np.log(values).mean())
+        if values[-1] - values[0] < 1e-9:
+            break
+        # This is exact for F = Σ a_i z_i^degree.
+        space = space @ ((vectors * values ** (-1 / (2 * degree))) @ vectors.T)
+        moved = substitute(forms, m, degree, space)
+    return space
 
 
 # --- conditions of uniqueness -----------------------------------------------------------------------------------------

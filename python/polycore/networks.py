@@ -396,9 +396,10 @@ class Network(PolynomialMap):
           about C(n + q − 1, q) − n units for r = 2q). Binary forms: any that is a sum of k real powers (Sylvester).
           Quadratic units with one output: any symmetric matrix of rank <= k, up to orthogonal maps;
         * one hidden layer with another activation: units that its highest degree determines in this way;
-        * deep networks of powers with layers that are not wider than those before them: weights of full rank, layer by
-          layer through the reflections that multiply one unit by a root of unity; these functions have finitely many
-          parameter vectors, so ``unique`` is None;
+        * deep networks of powers, layer by layer: first layers that are not wider than what they see, with weights of
+          full rank, through the reflections that multiply one unit by a root of unity; last layers with as many outputs
+          as units through the powers in the span of the outputs. These functions have finitely many parameter vectors
+          where localisation applies; ``unique`` is None;
         * convolutions with one channel and powers: no filter begins with a zero, then they are unique (others are
           tried, too); linear ones by factoring polynomials, unique unless roots can be distributed in several ways;
         * one head of attention: A = KᵀQ or V of rank two or more and two tokens, then both are unique; else a quadratic

@@ -123,7 +123,8 @@ def recover(
     starts, steps = as_index(n_starts, "n_starts", 0), as_index(max_steps, "max_steps", 1)
     generator, seed = as_rng(rng)
     task = _Task(net, array, tolerance)
-    attempt, method = task.solve(generator, starts, steps)
+    with np.errstate(over="ignore", invalid="ignore"):  # steps that go too far are not taken
+        attempt, method = task.solve(generator, starts, steps)
     theta = task.finish(attempt.theta)
     residual = task.residual(theta, attempt)
     found = attempt.settled and residual <= tolerance
@@ -200,7 +201,10 @@ class _Task:
         if unique is None:
             verdict = identifiability(self.net, method="theorems")
             if verdict.verdict == "not" and verdict.proved:
-                return False, f"almost every function of this network has many parameter vectors, since {verdict.reason}"
+                return (
+                    False,
+                    f"almost every function of this network has many parameter vectors, since {verdict.reason}",
+                )
             if verdict.verdict in ("global", "finite"):
                 many = {"global": "one parameter vector", "finite": "finitely many parameter vectors"}[verdict.verdict]
                 reason += f"; almost every function of this network has {many} up to symmetries: {verdict.theorem}"
