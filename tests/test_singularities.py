@@ -331,6 +331,13 @@ def test_hypotheses_are_listed() -> None:
     assert undecided.verdict == "undecided"
     assert undecided.theorem == ""
     assert undecided.hypotheses
+    failing = {
+        h.statement for h in pc.analyze_point(pc.CNN((3, 3, 2), 2, bias=True), range(2, 13)).hypotheses if not h.holds
+    }
+    assert "convolutions have no bias" in failing
+    deep = pc.LightningAttention(2, 2, 2, n_tokens=2, n_layers=2)
+    failing = {h.statement for h in pc.analyze_point(deep, range(1, 25)).hypotheses if not h.holds}
+    assert "one head of attention on its inputs" in failing
 
 
 def test_same_seed_same_answer() -> None:

@@ -309,6 +309,7 @@ class Judge:
             Hypothesis("convolutions with one channel in hidden layers, no bias, σ(0) = 0 and degree >= 2", True),
             Hypothesis("no filter is zero", True),
             Hypothesis(f"dμ has full rank {self.dimension} at each position of the filters", regular and explored),
+            Hypothesis("the filters have one position only", count == 1),
         )
         if not regular or not explored:
             return None
@@ -491,12 +492,30 @@ class Judge:
             Hypothesis("theta has the function of a smaller network", bool(self.reduction.steps)),
             Hypothesis(f"images of dμ at points of the fibre span more than {self.dimension} dimensions", False),
             Hypothesis(f"dμ has full rank {self.dimension} at theta", rank == self.dimension),
+            *self._not_of_a_family(),
         )
         if rank == self.dimension:
             words = "dμ has full rank: the function space has a smooth branch there; other branches are not excluded"
         else:
             words = f"the rank drops, but tangent vectors found at points of the fibre span only {span} dimensions"
         return Verdict("undecided", hypotheses=hypotheses, reason=words)
+
+    def _not_of_a_family(self) -> Iterator[Hypothesis]:
+        """What theorems ask for that is not so."""
+        layers = convolutions(self.program)
+        if layers is not None:
+            single = all(c.n_out == 1 for c in layers[:-1])
+            yield Hypothesis("convolutions have one channel in hidden layers", single)
+            yield Hypothesis("convolutions have no bias", not any(c.bias for c in layers))
+            weights = Parametrised(self.program, self.theta).weights
+            yield Hypothesis("no filter is zero", all(weights[c.instruction].any() for c in layers))
+            yield Hypothesis("every σ has σ(0) = 0", not any(c.coefficients[0] for c in layers))
+            linear = {len(c.coefficients) <= 2 for c in layers[:-1]}
+            yield Hypothesis("all σ have degree >= 2, or all are linear", len(linear) < 2)
+        heads = attention_heads(self.program)
+        if heads:
+            yield Hypothesis("one head of attention on its inputs", is_single_attention(self.program))
+            yield Hypothesis("two tokens or more", heads[0].n_tokens > 1)
 
 
 # --- equations --------------------------------------------------------------------------------------------------------
