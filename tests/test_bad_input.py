@@ -937,6 +937,8 @@ def array_methods() -> dict[str, Case]:
         ),
         "unpack": Case(lambda **a: net().unpack(**a), {"theta": Numbers(THETA)}),
         "specialize": Case(lambda **a: net().specialize(**a), {"rng": Rng(3)}),
+        "canonical": Case(lambda theta: net().canonical(theta), {"theta": Real(THETA, objects_too=True)}),
+        "align": Case(lambda **a: net().align(**a).theta, {"theta": Real(THETA), "other": Real(THETA[::-1])}),
         "linear_span": Case(lambda **a: net().linear_span(**a).basis, {"rng": Rng(0)}),
         "pack": Case(lambda **a: net().pack(a), {"W1": Numbers([[1.0, 2.0], [3.0, 4.0]]), "W2": Numbers([[5.0, 6.0]])}),
     }
@@ -1585,7 +1587,7 @@ RESULTS |= {"Part", "Part.choice", "Part.includes", "Stratum", "Stratum.includes
 RESULTS |= {"AttentionRanks", "FilterEnds", "Hypothesis", "PointAnalysis", "RedundantUnit"}
 RESULTS |= {"IndependenceBound", "JacobianRank", "LinearIndependence"}
 RESULTS |= {"Equations", "LinearSpan", "Membership"}
-RESULTS |= {"Symmetry", "SymmetryFactor"}
+RESULTS |= {"Alignment", "Symmetry", "SymmetryFactor"}
 RESULTS |= {"PolynomialActivation", "Recovery", "Report", "Report.model", "Report.save"}
 
 

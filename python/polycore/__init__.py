@@ -11,6 +11,7 @@ from importlib.metadata import version as _version
 
 from .activations import GenericActivation, PolynomialActivation, polynomial_activation
 from .architectures import Architectures, architectures
+from .canonical import Alignment
 from .config import get_cmake_dir, get_config, get_include, show_config
 from .dimension import DimensionResult, dimension
 from .equations import Equations, equations
@@ -31,9 +32,9 @@ from .program import Indeterminate, Program
 from .rank import modular_kernel, modular_rank
 from .recovery import Recovery
 from .report import Report, report
+from .singularities import AttentionRanks, FilterEnds, Hypothesis, PointAnalysis, RedundantUnit, analyze_point
 from .spans import LinearSpan
 from .specs import network
-from .singularities import AttentionRanks, FilterEnds, Hypothesis, PointAnalysis, RedundantUnit, analyze_point
 from .subnetworks import Part, Stratum, Subnetworks, subnetworks
 from .sweep import SweepResult, sweep, sweep_rows
 from .symmetries import Symmetry, SymmetryFactor, SymmetryGroup
@@ -48,6 +49,7 @@ __all__ = [
     "Activation",
     "ActivationThreshold",
     "Affine",
+    "Alignment",
     "Architectures",
     "Attention",
     "AttentionRanks",

@@ -175,7 +175,7 @@ class Component(NamedTuple):
     exponents : dict of int to int
         For each frame (the number of the affine instruction that makes it) the e in g^e.
     kind : str
-        "fixed": the identity; "linear": GL(size); "centred linear": matrices that fix (1, …, 1); "permutations":
+        "fixed": the identity, but for the signs below; "linear": GL(size); "centred linear": matrices that fix (1, …, 1); "permutations":
         permutations, times the scalings and signs below.
     scaled : bool
         Each feature has a scaling t > 0, which acts by t^e.
@@ -431,7 +431,11 @@ class _Analysis:
             self.sign_equations.append(frozenset(odd))
 
     def _fix(self, axes: Iterable[Axis]) -> None:
-        self.fixed.update(axis.frame for axis in axes if axis.frame is not None)
+        """Leave nothing but signs that do not get so far."""
+        for axis in axes:
+            if axis.frame is not None:
+                self.fixed.add(axis.frame)
+                self._tie_signs(axis)
 
     def _refuse(self, slot: int) -> None:
         """Leave only scalars to a slot."""
@@ -474,20 +478,18 @@ class _Analysis:
 
     def _component(self, group: dict[int, Ratio]) -> Component:
         size = self.blocks[next(iter(group))].n_out
-        if not self.fixed.isdisjoint(group):
-            return Component(size, dict.fromkeys(group, 1), "fixed")
         slots = {slot for frame in group for slot in self.slots_of[frame]}
         centred = self.centring.is_centred(slots)
-        is_rigid = self.frames.has_conflict(group)
-        if not is_rigid and self.nonlinear.isdisjoint(group):
+        is_fixed, is_rigid = not self.fixed.isdisjoint(group), self.frames.has_conflict(group)
+        if not (is_fixed or is_rigid) and self.nonlinear.isdisjoint(group):
             kind = "linear" if centred else "centred linear"
             return Component(size, {frame: int(e) for frame, e in group.items()}, kind)
-        scaled = centred and not is_rigid and self.unscaled.isdisjoint(group)
+        scaled = centred and not (is_fixed or is_rigid) and self.unscaled.isdisjoint(group)
         exponents = _primitive(group) if scaled else dict.fromkeys(group, 1)
         signs = self._signs(list(group))
         if not centred:
             signs = [flipped for flipped in signs if self.centring.allows(self._odd_slots(slots, flipped))]
-        return Component(size, exponents, "permutations", scaled, tuple(signs))
+        return Component(size, exponents, "fixed" if is_fixed else "permutations", scaled, tuple(signs))
 
     def _signs(self, frames: list[int]) -> list[frozenset[int]]:
         members = set(frames)

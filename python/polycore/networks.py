@@ -64,6 +64,7 @@ from .polynomial_map import PolynomialMap, common_batch
 from .program import Indeterminate, Number, ParameterBlock, Program, substitute
 
 if TYPE_CHECKING:
+    from .canonical import Alignment
     from .membership import Membership
     from .recovery import Recovery
     from .spans import LinearSpan
@@ -456,6 +457,94 @@ class Network(PolynomialMap):
         from .symmetries import SymmetryGroup
 
         return SymmetryGroup(self)
+
+    def canonical(self, theta: ArrayLike) -> Array:
+        """Canonical parameters: one choice among those that the known symmetries turn into each other.
+
+        Parameters that are equal up to symmetry compare equal afterwards: exactly if they are exact, else to rounding.
+
+        Parameters
+        ----------
+        theta : array_like, shape (..., n_params)
+            Real numbers, or integers and Fractions in an array of dtype object.
+
+        Returns
+        -------
+        ndarray, shape (..., n_params)
+            float64, or Fractions of dtype object. The function of the network is the same.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For the wrong shape, complex numbers, NaN or infinity, or a generic activation with a centre at random.
+        NumericalError
+            If the result overflows.
+
+        Notes
+        -----
+        In the order of the program: the largest weight of each unit gets absolute value 1, the first of the largest is
+        positive where signs are symmetries, and units are sorted by their weights; linear layers, and keys against
+        queries, get the unit matrix in columns that the row space of their weights determines; rescalings of layers
+        make the largest entry of an array 1; heads are sorted. See `polycore.canonical`. At special parameters the
+        result may depend on which of the equal ones are given: a unit without weights before it, scaled by an
+        irrational number, or a linear layer that the weights around it do not determine. Ties of floats are decided to
+        1e-7. Complexity: a few products of matrices for each unit or linear layer.
+
+        Examples
+        --------
+        >>> net = MLP((2, 2, 1), activation=2)
+        >>> net.canonical([2, 4, 3, -3, 1, 1])
+        array([ 1. , -1. ,  0.5,  1. ,  9. , 16. ])
+        >>> net.canonical([1, -1, -1, -2, 9, 4])  # the units exchanged, and scaled by 1/3 and −1/2
+        array([ 1. , -1. ,  0.5,  1. ,  9. , 16. ])
+        """
+        from .canonical import canonical
+
+        return canonical(self.symmetries(), theta)
+
+    def align(self, theta: ArrayLike, other: ArrayLike) -> Alignment:
+        """The known symmetry that brings parameters as close as can be found to others.
+
+        Trained networks are comparable, and can be averaged, only after such an alignment: their units come in any
+        order and scale.
+
+        Parameters
+        ----------
+        theta, other : array_like, shape (n_params,)
+            Real numbers. ``theta`` is moved.
+
+        Returns
+        -------
+        Alignment
+            With ``theta`` moved, the symmetry ``element`` that did it, and the Euclidean ``distance`` to ``other``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For the wrong shape, complex numbers, NaN or infinity, or a generic activation with a centre at random.
+
+        Notes
+        -----
+        Guaranteed: the distance is that of ``element`` applied to ``theta``, and at most that of no symmetry at all and
+        that of moving both to their canonical parameters. So generic parameters that are equal up to a known symmetry
+        get distance zero but for rounding. Not guaranteed: that no other symmetry is closer. The search begins with
+        the identity, with canonical parameters, and from either with one layer matched after the other; it alternates
+        between matching the units of a layer by a linear assignment (H. W. Kuhn, *The Hungarian method*, 1955), each
+        pair with its best scale and signs, and Levenberg-Marquardt steps for everything continuous, as long as that
+        helps.
+
+        Examples
+        --------
+        >>> net = MLP((2, 2, 1), activation=2)
+        >>> found = net.align([2, 4, 3, -3, 1, 1], [1, -1, 1.01, 2, 9, 4])
+        >>> found
+        Alignment(distance 0.00993, before 11.3, from identity)
+        >>> found.theta.round(2)
+        array([ 1., -1.,  1.,  2.,  9.,  4.])
+        """
+        from .canonical import align
+
+        return align(self.symmetries(), theta, other)
 
     def contains(self, coef: ArrayLike, *, tol: float | None = None, rng: int | np.random.Generator = 0) -> Membership:
         """Whether a coefficient vector is that of a function of the network, with real parameters.

@@ -605,6 +605,15 @@ class SymmetryGroup:
     def compose(self, g: Symmetry, h: Symmetry) -> Symmetry:
         """The element that acts as h and then g: ``act(compose(g, h), theta)`` is ``act(g, act(h, theta))``.
 
+        Parameters
+        ----------
+        g, h : Symmetry
+            Of this group. If either is rounded, so is the result.
+
+        Returns
+        -------
+        Symmetry
+
         Raises
         ------
         TypeError, ValueError
@@ -619,6 +628,15 @@ class SymmetryGroup:
 
     def inverse(self, g: Symmetry) -> Symmetry:
         """The element that takes g back.
+
+        Parameters
+        ----------
+        g : Symmetry
+            Of this group.
+
+        Returns
+        -------
+        Symmetry
 
         Raises
         ------
@@ -708,9 +726,9 @@ class SymmetryGroup:
                 scale = _random_scales(generator, m if component.scaled and largest <= _MAX_RANDOM_EXPONENT else 0)
                 scale = scale if scale.size else fractions(np.ones(m, dtype=int))
                 actions[number] = Monomial(generator.permutation(m), scale, _zeros(m))
-                signs[number] = [fractions(1 - 2 * generator.integers(0, 2, m)) for _ in component.signs]
             elif component.kind != "fixed":
                 actions[number] = _random_linear(generator, m, component.kind == "centred linear")
+            signs[number] = [fractions(1 - 2 * generator.integers(0, 2, m)) for _ in component.signs]
         scalars = dict(enumerate(_random_scales(generator, len(known.scalars)).tolist()))
         scalar_signs = [i for i in range(len(known.scalar_signs)) if generator.integers(0, 2)]
         moves = {
@@ -882,8 +900,8 @@ def _factors(known: Structure, names: Sequence[str]) -> Iterator[SymmetryFactor]
         if component.kind.endswith("linear"):
             if component.kind == "linear" or m > 1:
                 yield SymmetryFactor(component.kind, m, where, component.n_generators, exponents)
-        elif component.kind == "permutations":
-            if m > 1:
+        else:
+            if m > 1 and component.kind == "permutations":
                 yield SymmetryFactor("permutations", m, where)
             if component.scaled:
                 beyond = {e for e in _exponents(known, number)[1:] if e not in exponents}
