@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 
 import polycore as pc
-from polycore.program import Activation, Affine, Program
+from polycore.program import Activation, Affine, MatMul, Program
+from polycore.structure import is_single_attention
 
 P = 2**31 - 1
 
@@ -641,6 +642,22 @@ def test_windows_that_share_all_inputs() -> None:
         Program(3, [Affine(0, 1, windows=windows), Activation(1, square), Affine(2, 1, windows=((1, 0),))])
     )
     assert pc.identifiability(net).verdict == "global"
+
+
+def test_products_of_other_shapes_are_not_attention() -> None:
+    # Entries of the tokens' values multiply each other, not the values of tokens.
+    maps = [Affine(0, n, windows=((0, 1), (2, 3))) for n in (2, 2, 4)]
+    program = Program(4, [*maps, MatMul(1, 2, 4, 1, 4, transpose_right=True), MatMul(4, 3, 2, 8, 1)])
+    assert not is_single_attention(program)
+    net = pc.networks.Network(program)
+    assert verdict_of(net, "auto") == verdict_of(net, "rank") == "not"
+    maps = [Affine(0, 2, windows=((0, 1), (2, 3))) for _ in range(3)]
+    program = Program(4, [*maps, MatMul(1, 3, 4, 1, 4, transpose_left=True), MatMul(2, 4, 2, 2, 8)])
+    assert not is_single_attention(program)
+
+
+def verdict_of(net: pc.networks.Network, method: str) -> str:
+    return pc.identifiability(net, method=method).verdict
 
 
 def test_several_layers_of_attention_are_finite() -> None:

@@ -410,7 +410,14 @@ def _head(
     same = k.input == q.input == v.input and k.windows == q.windows == v.windows and k.n_windows == n_tokens
     if not alone or not same or k.bias or q.bias or v.bias or k.n_out != q.n_out:
         return None
-    return AttentionHead(*maps, first, last, by_scores, n_tokens, d_model, k.n_out, v.n_out)
+    # Products that cut the slots into other matrices do not sum over features and tokens.
+    inner, d_key, d_out = program.instructions[first], k.n_out, v.n_out
+    assert isinstance(inner, MatMul)
+    shapes = [(m.rows, m.inner, m.cols) for m in (inner, product)]
+    by_keys = [(n_tokens, d_key, n_tokens), (n_tokens, n_tokens, d_out)]
+    if shapes != (by_keys if by_scores else [(d_key, n_tokens, d_out), (n_tokens, d_key, d_out)]):
+        return None
+    return AttentionHead(*maps, first, last, by_scores, n_tokens, d_model, d_key, d_out)
 
 
 def is_single_attention(program: Program) -> bool:
