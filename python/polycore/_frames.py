@@ -175,8 +175,8 @@ class Component(NamedTuple):
     exponents : dict of int to int
         For each frame (the number of the affine instruction that makes it) the e in g^e.
     kind : str
-        "fixed": the identity, but for the signs below; "linear": GL(size); "centred linear": matrices that fix (1, …, 1); "permutations":
-        permutations, times the scalings and signs below.
+        "fixed": the identity, but for the signs below; "linear": GL(size); "centred linear": matrices that fix
+        (1, …, 1); "permutations": permutations, times the scalings and signs below.
     scaled : bool
         Each feature has a scaling t > 0, which acts by t^e.
     signs : tuple of frozenset of int
