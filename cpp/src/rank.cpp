@@ -6,6 +6,7 @@
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "detail/workspace.hpp"
@@ -25,6 +26,8 @@ using kernels::kEliminationPanel;
 constexpr std::size_t kThreadedWork = std::size_t{1} << 21;
 // The part of C that one task updates. The part of B that goes with it, 256 * 256 entries, fits a second-level cache.
 constexpr std::size_t kTaskRows = 384, kTaskColumns = 256;
+// Columns that are reduced together.
+constexpr std::size_t kReductionBlock = 64;
 
 /// Entries are below 2^31 in absolute value: the kernels multiply their lower halves.
 bool is_small(const Modulus& modulus) { return modulus.p() < Entry{1} << 31; }
@@ -155,10 +158,15 @@ class Elimination {
   int n_threads_;
 };
 
-/// Gauss-Jordan elimination, a row operation at a time.
-class Reduction {
+/// Gauss-Jordan elimination of a small matrix of encoded entries, a row operation at a time.
+class RowReduction {
  public:
-  Reduction(Entry* matrix, std::size_t rows, std::size_t cols, const Modulus& modulus)
+  /// Row `row` was exchanged with the next pivot row, for the pivot in `column`.
+  struct Step {
+    std::size_t row, column;
+  };
+
+  RowReduction(Entry* matrix, std::size_t rows, std::size_t cols, const Modulus& modulus)
       : matrix_(matrix),
         rows_(rows),
         cols_(cols),
@@ -168,24 +176,25 @@ class Reduction {
         packed_((cols + kernels_.tile_columns) / kernels_.tile_columns * kernels_.tile_columns),
         factors_(rows) {}
 
-  std::vector<std::size_t> pivots() {
-    kernels_.encode(rows_ * cols_, matrix_, &field_);
-    std::vector<std::size_t> found;
-    for (std::size_t column = 0; column < cols_ && found.size() < rows_; ++column)
-      if (eliminate(found.size(), column)) found.push_back(column);
-    kernels_.decode(rows_ * cols_, matrix_, &field_);
-    return found;
+  std::vector<Step> run() {
+    std::vector<Step> steps;
+    for (std::size_t column = 0; column < cols_ && steps.size() < rows_; ++column) {
+      const std::size_t row = eliminate(steps.size(), column);
+      if (row < rows_) steps.push_back({row, column});
+    }
+    return steps;
   }
 
  private:
   Entry* at(std::size_t row, std::size_t column) const { return matrix_ + row * cols_ + column; }
 
-  /// Makes `column` a unit vector with its 1 in row `rank`, unless it is zero from there on.
-  bool eliminate(std::size_t rank, std::size_t column) {
+  /// Makes `column` a unit vector with its 1 in row `rank`, unless it is zero from there on; the row that was
+  /// exchanged.
+  std::size_t eliminate(std::size_t rank, std::size_t column) {
     poll_interrupt();
     std::size_t pivot = rank;
     while (pivot < rows_ && *at(pivot, column) == 0) ++pivot;
-    if (pivot == rows_) return false;
+    if (pivot == rows_) return rows_;
     if (pivot != rank) std::swap_ranges(at(rank, 0), at(rank, 0) + cols_, at(pivot, 0));
     factors_[rank] = modulus_.inverse(residue(*at(rank, column)));
     kernels_.encode_left(1, &factors_[rank], &field_);
@@ -200,7 +209,7 @@ class Reduction {
     kernels_.encode_left(rows_, factors_.data(), &field_);
     add_multiples(0, rank, column);
     add_multiples(rank + 1, rows_, column);
-    return true;
+    return pivot;
   }
 
   void pack(std::size_t row, std::size_t column) {
@@ -224,6 +233,98 @@ class Reduction {
   const kernels::EliminationKernels& kernels_;
   kernels::EliminationField field_;
   std::vector<Entry> packed_, factors_;
+};
+
+/// Gauss-Jordan elimination by blocks of columns.
+///
+/// A copy of a block tells which rows and columns have its pivots. With F the pivot columns and B their pivot rows, the
+/// pivot rows are multiplied by the inverse of B, and F times the result is subtracted from all other rows: nearly all
+/// the work is in this product.
+class Reduction {
+ public:
+  Reduction(Entry* matrix, std::size_t rows, std::size_t cols, const Modulus& modulus)
+      : matrix_(matrix),
+        rows_(rows),
+        cols_(cols),
+        modulus_(modulus),
+        kernels_(kernels_for(modulus)),
+        field_(kernels_.field(modulus.p())) {}
+
+  std::vector<std::size_t> pivots() {
+    kernels_.encode(rows_ * cols_, matrix_, &field_);
+    for (std::size_t first = 0; first < cols_ && found_.size() < rows_; first += kReductionBlock)
+      reduce_block(first, std::min(cols_, first + kReductionBlock));
+    kernels_.decode(rows_ * cols_, matrix_, &field_);
+    return std::move(found_);
+  }
+
+ private:
+  Entry* at(std::size_t row, std::size_t column) const { return matrix_ + row * cols_ + column; }
+
+  void reduce_block(std::size_t first, std::size_t last) {
+    const std::size_t rank = found_.size(), width = last - first;
+    std::vector<Entry> block((rows_ - rank) * width);
+    for (std::size_t i = rank; i < rows_; ++i) std::copy_n(at(i, first), width, &block[(i - rank) * width]);
+    const auto steps = RowReduction(block.data(), rows_ - rank, width, modulus_).run();
+    if (steps.empty()) return;
+    for (std::size_t k = 0; k < steps.size(); ++k) {
+      found_.push_back(first + steps[k].column);
+      if (steps[k].row != k) std::swap_ranges(at(rank + k, 0), at(rank + k, 0) + cols_, at(rank + steps[k].row, 0));
+    }
+    const std::size_t n = steps.size();
+    std::vector<Entry> factors(rows_ * n);
+    for (std::size_t i = 0; i < rows_; ++i)
+      for (std::size_t k = 0; k < n; ++k) factors[i * n + k] = *at(i, found_[rank + k]);
+    std::vector<Entry> inverse = inverse_of(&factors[rank * n], n);
+    kernels_.decode(factors.size(), factors.data(), &field_);
+    for (Entry& x : factors) x = x == 0 ? 0 : modulus_.p() - x;
+    kernels_.encode_left(factors.size(), factors.data(), &field_);
+    for (std::size_t begin = first; begin < cols_; begin += kTaskColumns) {
+      const std::size_t end = std::min(cols_, begin + kTaskColumns);
+      pack(rank, n, begin, end);
+      for (std::size_t i = rank; i < rank + n; ++i) std::fill(at(i, begin), at(i, 0) + end, 0);
+      add_product(inverse.data(), n, rank, rank + n, begin, end);
+      pack(rank, n, begin, end);
+      add_product(factors.data(), n, 0, rank, begin, end);
+      add_product(&factors[(rank + n) * n], n, rank + n, rows_, begin, end);
+    }
+  }
+
+  /// The inverse of an n x n matrix, ready to multiply from the left.
+  std::vector<Entry> inverse_of(const Entry* matrix, std::size_t n) const {
+    std::vector<Entry> both(2 * n * n), inverse(n * n);
+    for (std::size_t i = 0; i < n; ++i) both[2 * n * i + n + i] = 1;
+    kernels_.encode(both.size(), both.data(), &field_);
+    for (std::size_t i = 0; i < n; ++i) std::copy_n(matrix + i * n, n, &both[2 * n * i]);
+    RowReduction(both.data(), n, 2 * n, modulus_).run();
+    for (std::size_t i = 0; i < n; ++i) std::copy_n(&both[2 * n * i + n], n, &inverse[i * n]);
+    kernels_.decode(inverse.size(), inverse.data(), &field_);
+    kernels_.encode_left(inverse.size(), inverse.data(), &field_);
+    return inverse;
+  }
+
+  void pack(std::size_t row, std::size_t n, std::size_t begin, std::size_t end) {
+    const std::size_t tiles = (end - begin + kernels_.tile_columns - 1) / kernels_.tile_columns;
+    packed_.resize(n * tiles * kernels_.tile_columns);
+    kernels_.pack(n, end - begin, at(row, begin), cols_, packed_.data());
+  }
+  /// To rows [first, last) of columns [begin, end), their factors times the packed rows.
+  void add_product(const Entry* factors, std::size_t n, std::size_t first, std::size_t last, std::size_t begin,
+                   std::size_t end) {
+    for (std::size_t i = first; i < last; i += kTaskRows) {
+      poll_interrupt();
+      kernels_.update(std::min(kTaskRows, last - i), n, end - begin, factors + (i - first) * n, n, packed_.data(),
+                      at(i, begin), cols_, &field_);
+    }
+  }
+
+  Entry* matrix_;
+  std::size_t rows_, cols_;
+  const Modulus& modulus_;
+  const kernels::EliminationKernels& kernels_;
+  kernels::EliminationField field_;
+  std::vector<std::size_t> found_;
+  std::vector<Entry> packed_;
 };
 
 }  // namespace
