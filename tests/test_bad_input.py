@@ -1284,7 +1284,7 @@ def cases() -> dict[str, Case]:
                 "coef": Real([[1, 2, 2]], objects_too=True),
                 "rng": Rng(0),
                 "tol": Probability(1e-8),
-                "n_starts": Count(4),
+                "n_starts": Count(4, none=True),
                 "max_steps": Count(5, 1),
             },
         ),

@@ -27,8 +27,12 @@ Vector = NDArray[np.float64]
 # Singular values of a Jacobian below this fraction of the largest belong to symmetries.
 _KERNEL_TOL = 1e-11
 _POLISHING_STEPS = 40
-# Residuals that are rounding.
-_EXACT = 2e-16
+# Residuals that are rounding, and those that are not worth a step of many multiplications.
+_EXACT, _ALMOST_EXACT, _CHEAP = 1e-15, 1e-12, 10**8
+# Multiplications of a least-squares problem from which on its normal equations are solved, and what makes them regular.
+_LONG, _RIDGE = 10**10, 1e-12
+# Multiplications in one step of all starts, if nobody says how many starts there are to be.
+_SEARCH, _MOST_STARTS, _LEAST_STARTS = 3 * 10**8, 512, 8
 # Relative length of a step that halves the residual without being the beginning of convergence.
 _LONG_STEP = 1e-2
 # Where relative changes of the parameters change the coefficients so much more, digits cancel.
@@ -80,8 +84,9 @@ class Problem:
     def polish(self, theta: Vector) -> Attempt:
         """Gauss–Newton steps of least norm, each taken only if it improves; none if the Jacobian does not fit."""
         residual, length = self.residual(theta), 0.0
+        work = self.target.size * self.net.n_params**2
         for _ in range(_POLISHING_STEPS):
-            if residual < _EXACT or not np.isfinite(residual):
+            if residual < (_EXACT if work < _CHEAP else _ALMOST_EXACT) or not np.isfinite(residual):
                 break
             step = self._gauss_newton_step(theta)
             fraction, value = next(
@@ -121,6 +126,10 @@ class Problem:
                     if not attempt.settled:
                         break
         return best or self.polish(nearest)
+
+    def default_starts(self) -> int:
+        """How many starts a search has: fewer for large networks."""
+        return min(_MOST_STARTS, max(_LEAST_STARTS, _SEARCH // (self.target.size * self.net.n_params**2 + 1)))
 
     def starts(self, rng: np.random.Generator, n: int) -> Vector:
         """Random parameters; those in which the outputs are linear solve their least-squares problem."""
@@ -181,6 +190,10 @@ class Problem:
         lengths = np.sqrt(np.einsum("rp,rp->p", jacobian, jacobian))
         lengths[lengths == 0] = 1.0
         scaled = jacobian / lengths
+        if scaled.size * scaled.shape[1] > _LONG:
+            # A decomposition would take minutes; steps that are not quite of least norm do as well.
+            normal = scaled.T @ scaled + _RIDGE * np.eye(scaled.shape[1])
+            return np.asarray(np.linalg.solve(normal, scaled.T @ self._differences(theta[None])[0]) / lengths)
         if len(scaled) > 2 * scaled.shape[1]:
             q, scaled = _linalg.qr(scaled)
             right = q.T @ self._differences(theta[None])[0]

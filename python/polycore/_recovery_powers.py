@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
-from math import comb, factorial
+from math import comb, factorial, prod
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,8 @@ _FULL_RANK_TOL = 1e-7
 _PARALLEL_TOL = 1e-6
 # Steps towards coordinates in which symmetries are orthogonal.
 _SCALINGS = 100
+# Tensors and systems of equations with more numbers are not made.
+_MOST_ENTRIES = 2 * 10**6
 # Random pairs of slices, of which the best conditioned one is used.
 _PAIRS = 6
 # Binary forms with several decompositions: how many random ones are looked at, how many of them at a time.
@@ -222,7 +224,7 @@ Split = tuple[_Part, _Part, _Part]
 
 def _splits(s: int, n_forms: int, m: int, k: int) -> list[Split]:
     """The splits under which k powers may be independent in the first two indices, the roomiest first."""
-    found: list[tuple[int, Split]] = []
+    found: list[tuple[tuple[int, int], Split]] = []
     for p in range(s + 1):
         for q in range(s + 1 - p):
             for place in (0, 2) if n_forms > 1 else (2,):  # the first two indices are alike
@@ -232,9 +234,12 @@ def _splits(s: int, n_forms: int, m: int, k: int) -> list[Split]:
                 sizes = [part.size(n_forms, m) for part in parts]
                 if min(sizes[0], sizes[1]) < k or (k > 1 and sizes[2] < 2) or p == q == 0:
                     continue
-                # Small tensors are cheap, but the more room the better the condition.
-                found.append((min(sizes[0], sizes[1]) * min(sizes[2], 4), (parts[0], parts[1], parts[2])))
-    found.sort(key=lambda entry: -entry[0])
+                if prod(sizes) > _MOST_ENTRIES:
+                    continue
+                # The more room, the better the condition; beyond a few times k there is nothing to gain.
+                room = min(min(sizes[0], sizes[1]), 4 * k) * min(sizes[2], 4)
+                found.append(((-room, prod(sizes)), (parts[0], parts[1], parts[2])))
+    found.sort(key=lambda entry: entry[0])
     return [split for _, split in found]
 
 
@@ -338,6 +343,8 @@ def obstruction(forms: Matrix, m: int, s: int, k: int, rng: np.random.Generator,
     """
     symmetric = forms / multinomials(m, s)
     for q in range(1, s + 1):
+        if len(forms) * _count(m, q) * _count(m, s - q) > _MOST_ENTRIES:
+            continue
         flat = symmetric_tensor(symmetric, m, (q, s - q)).transpose(1, 0, 2).reshape(_count(m, q), -1)
         rank = _rank(np.linalg.svd(flat, compute_uv=False), margin)
         if rank > k:
@@ -366,7 +373,8 @@ def _without_phase(vectors: Matrix) -> Matrix:
 def _by_prolongation(symmetric: Matrix, m: int, s: int, k: int, rng: np.random.Generator) -> Iterator[Matrix]:
     n_forms = len(symmetric)
     for q in range(s, 1, -1):
-        if _count(m, q) <= k or n_forms * _count(m, s - q) < k:
+        n_rows, n_cols = _count(m, q), n_forms * _count(m, s - q)
+        if n_rows <= k or n_cols < k or max(n_rows * n_cols, m * n_rows * _count(m, q + 1)) > _MOST_ENTRIES:
             continue
         flat = symmetric_tensor(symmetric, m, (q, s - q)).transpose(1, 0, 2).reshape(_count(m, q), -1)
         left, sizes, _ = np.linalg.svd(flat, full_matrices=False)

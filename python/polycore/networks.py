@@ -353,7 +353,7 @@ class Network(PolynomialMap):
         *,
         rng: int | np.random.Generator = 0,
         tol: float = 1e-8,
-        n_starts: int = 512,
+        n_starts: int | None = None,
         max_steps: int = 300,
     ) -> Recovery:
         """Parameters with given coefficients, up to the symmetries of the network.
@@ -366,8 +366,9 @@ class Network(PolynomialMap):
             For random slices of tensors and random starts; from a Generator a 64-bit seed is drawn.
         tol : float
             Between 0 and 1: the relative residual up to which coefficients count as met.
-        n_starts : int
-            Random starts of the numerical search, where the structure of the network does not lead to parameters.
+        n_starts : int or None
+            Random starts of the numerical search, where the structure of the network does not lead to parameters. None
+            is 512, or fewer, but 8 at least, for networks whose Jacobian makes steps expensive.
         max_steps : int
             Of each start; >= 1.
 

@@ -111,7 +111,7 @@ def recover(
     *,
     rng: int | np.random.Generator = 0,
     tol: float = 1e-8,
-    n_starts: int = 512,
+    n_starts: int | None = None,
     max_steps: int = 300,
 ) -> Recovery:
     """See `Network.recover`, which is this with a network in front."""
@@ -120,9 +120,11 @@ def recover(
     net.program.require_concrete()
     array = _as_coefficients(coef, net)
     tolerance = as_probability(tol, "tol")
-    starts, steps = as_index(n_starts, "n_starts", 0), as_index(max_steps, "max_steps", 1)
+    steps = as_index(max_steps, "max_steps", 1)
+    given = None if n_starts is None else as_index(n_starts, "n_starts", 0)
     generator, seed = as_rng(rng)
     task = _Task(net, array, tolerance)
+    starts = task.problem.default_starts() if given is None else given
     with np.errstate(over="ignore", invalid="ignore"):  # steps that go too far are not taken
         attempt, method = task.solve(generator, starts, steps)
     theta = task.finish(attempt.theta)
