@@ -75,7 +75,10 @@ class Problem:
     size: float = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "size", float(np.linalg.norm(self.target)) or 1.0)
+        size = float(np.linalg.norm(self.target))
+        if size == np.inf:
+            raise NumericalError("`coef` is so large that its norm is out of range for float64")
+        object.__setattr__(self, "size", size or 1.0)
 
     def residual(self, theta: Vector) -> float:
         """‖c(θ) − t‖ / ‖t‖, or ‖c(θ)‖ if t = 0; infinite where c overflows."""
@@ -207,7 +210,7 @@ class Problem:
         n_params = theta.shape[1]
         differences = self._differences(theta)
         values = np.linalg.norm(differences, axis=1) / self.size
-        alive = np.isfinite(values)
+        alive = np.isfinite(values) & (n_params > 0)
         theta, differences, values = theta[alive], differences[alive], values[alive]
         damping = np.full(len(theta), 1e-2)
         before = values.copy()

@@ -258,11 +258,18 @@ class _Question:
         return self._by_parameters() or self._by_equations(closure)
 
     def _zero(self) -> _Answer | None:
-        """All parameters zero, which often give the function zero."""
+        """All parameters zero, which often give the function zero; the only choice if there are none."""
         theta = np.zeros(self.net.n_params, dtype=object)
-        if not np.array_equal(self.net.expand(theta, dtype=object), self.rational):
+        function = self.net.expand(theta, dtype=object)
+        if np.array_equal(function, self.rational):
+            return _Answer(Decision("yes", True, "parameters", "all parameters are zero"), theta=theta)
+        if len(theta):
             return None
-        return _Answer(Decision("yes", True, "parameters", "all parameters are zero"), theta=theta)
+        square, off = (sum(x * x for x in array.reshape(-1)) for array in (self.rational, function - self.rational))
+        if off <= Fraction(self.tol) ** 2 * square:
+            return _Answer(Decision("yes", True, "parameters", "there are no parameters"), theta=theta)
+        reason = "the network has no parameters and one function, which is another"
+        return _Answer(Decision("no", False, "no parameters", reason))
 
     def _witness(self, family: _Family) -> NDArray[Any] | None:
         """Parameters for what is known to be contained: exact ones, or those that are found."""

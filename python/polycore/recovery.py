@@ -224,8 +224,8 @@ class _Task:
 
     def _candidates(self, rng: np.random.Generator) -> Iterator[tuple[Vector, str]]:
         chain, target = self.chain, self.problem.target
-        if not target.any():
-            yield np.zeros(self.net.n_params), "all parameters are zero"
+        if not target.any() or not self.net.n_params:
+            yield np.zeros(self.net.n_params), "all parameters are zero" if self.net.n_params else "no parameters"
         elif chain is not None and len(chain.stages) == 1:
             yield from recover_linear(chain, target)
         elif chain is not None and len(chain.stages) == 2:
@@ -269,6 +269,8 @@ class _Task:
     def _obstruct(self, rng: np.random.Generator) -> str:
         """Why no parameters have these coefficients, or ""; to be asked where none were found."""
         chain, target = self.chain, self.problem.target
+        if not self.net.n_params:
+            return "there are no parameters, and the only function is another"
         margin = max(1e-6, 100 * self.tol)
         if chain is not None and len(chain.stages) == 1:
             return obstruct_linear(chain, target, margin)
@@ -281,8 +283,10 @@ class _Task:
         return ""
 
     def _explain_structure(self, theta: Vector) -> tuple[bool | None, str]:
+        if not self.net.n_params:
+            return True, "there are no parameters"
         if not self.problem.target.any():
-            return (True, "there are no parameters") if not self.net.n_params else (False, "the function is zero")
+            return False, "the function is zero"
         if self.chain is not None and len(self.chain.stages) == 1:
             return explain_linear(self.chain, self.problem.target)
         if self.chain is not None and len(self.chain.stages) == 2:
