@@ -228,6 +228,8 @@ class Search:
             cost = sum(t ** (2 * e) * squares[e] - 2 * t**e * inner[e] for e in squares)
             better = cost < best
             best[better], scales[better], choices[better] = cost[better], t[better], choice
+        if not np.isfinite(best).all():
+            return None  # squares overflow
         perm = linear_sum_assignment(best)[1] if component.kind == "permutations" else np.arange(m)
         units = np.arange(m)
         chosen = np.array(signs, dtype=float).reshape(len(signs), -1)[choices[units, perm]]

@@ -75,9 +75,10 @@ class Problem:
     size: float = field(init=False)
 
     def __post_init__(self) -> None:
-        size = float(np.linalg.norm(self.target))
+        with np.errstate(over="ignore"):
+            size = float(np.linalg.norm(self.target))
         if size == np.inf:
-            raise NumericalError("`coef` is so large that its norm is out of range for float64")
+            raise NumericalError("`coef` is so large that its squares are out of range for float64")
         object.__setattr__(self, "size", size or 1.0)
 
     def residual(self, theta: Vector) -> float:

@@ -446,6 +446,8 @@ def as_point(theta: object, n_params: int, exact: bool) -> Array:
     """One real parameter vector: float64, or dtype object with ints and Fractions."""
     array = _to_array(theta, "theta")
     check_shape(array, "theta", (("n_params", n_params),))
+    if not n_params:
+        return np.zeros(0, dtype=object)
     if array.dtype.kind == "c":
         raise TypeError("`theta` must be real, got complex numbers")
     if array.dtype.kind == "f" and not exact:
