@@ -16,8 +16,8 @@ The functions of a network with one hidden layer of k units z^r are these. Decid
   since the forms apolar to g are a space whose dimension does not depend on g.
 * **Sylvester's bound** (1864; Reznick 2013): a real form that is no power of a linear form and has τ real zeros,
   counted with multiplicity, is no sum of fewer than τ real powers. Derivatives are sums of as many powers.
-* **One power less than the degree**: a binary form of degree r >= 3 without multiple zeros is a sum of r − 1 real powers
-  unless all its zeros are real (A. Causa, R. Re, *On the maximum rank of a real binary form*, 2011, corollary 1).
+* **One power less than the degree**: a binary form of degree r >= 3 without multiple zeros is a sum of r − 1 real
+  powers unless all its zeros are real (A. Causa, R. Re, *On the maximum rank of a real binary form*, 2011).
 * **As many units as essential variables.** Then the l_j are a basis, and the partial derivatives of order r − 2,
   symmetric matrices S_i, are diagonal in it: if S = Σ t_i S_i is invertible, iff the S⁻¹ S_i commute and are
   diagonalisable over the reals.
