@@ -517,6 +517,7 @@ def test_zero_function() -> None:
         assert result.residual == 0
         assert result.unique is False
         assert not net.expand(result.theta).any()
+    assert MLP((3, 2), bias=True).recover(np.zeros((2, 4))).unique is True
 
 
 def test_noise_is_reported_as_residual(rng: np.random.Generator) -> None:

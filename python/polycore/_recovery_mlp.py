@@ -215,6 +215,11 @@ class Chain:
         )
         return cls(stages, tuple(gap for gap in gaps if len(gap) > 2), program.basis, program.n_params)
 
+    @property
+    def is_affine(self) -> bool:
+        """Whether it is one affine map."""
+        return len(self.stages) == 1 and len(self.stages[0].layers) == 1
+
     def part(self, coef: Matrix, degree: int) -> Matrix:
         """The forms of one degree in polynomials."""
         n = self.basis.n_vars
@@ -235,10 +240,8 @@ def recover_linear(chain: Chain, coef: Matrix) -> Iterator[tuple[Matrix, str]]:
 
 
 def explain_linear(chain: Chain, coef: Matrix) -> tuple[bool | None, str]:
-    """Whether the parameters are the only ones up to permutations and scalings, and why."""
+    """Whether the parameters of several linear layers are the only ones up to permutations and scalings, and why."""
     stage = chain.stages[0]
-    if len(stage.layers) == 1:
-        return True, "the parameters are the coefficients"
     widths = [stage.n_in, *(layer.n_out for layer in stage.layers)]
     rank = _rank(chain.part(coef, 1), 1e-9)
     if max(widths[1:-1]) > 1:

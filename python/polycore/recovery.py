@@ -203,10 +203,8 @@ class _Task:
         if unique is None:
             verdict = identifiability(self.net, method="theorems")
             if verdict.verdict == "not" and verdict.proved:
-                return (
-                    False,
-                    f"almost every function of this network has many parameter vectors, since {verdict.reason}",
-                )
+                many = "almost every function of this network has many parameter vectors"
+                return False, f"{many}, since {verdict.reason}"
             if verdict.verdict in ("global", "finite"):
                 many = {"global": "one parameter vector", "finite": "finitely many parameter vectors"}[verdict.verdict]
                 reason += f"; almost every function of this network has {many} up to symmetries: {verdict.theorem}"
@@ -285,8 +283,10 @@ class _Task:
     def _explain_structure(self, theta: Vector) -> tuple[bool | None, str]:
         if not self.net.n_params:
             return True, "there are no parameters"
+        if self.chain is not None and self.chain.is_affine:
+            return True, "the parameters are the coefficients"
         if not self.problem.target.any():
-            return False, "the function is zero"
+            return False, "the function is zero, and one layer of zeros is enough for that"
         if self.chain is not None and len(self.chain.stages) == 1:
             return explain_linear(self.chain, self.problem.target)
         if self.chain is not None and len(self.chain.stages) == 2:
