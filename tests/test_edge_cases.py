@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Networks at the edge of what is a network, and numbers at the edge of float64, in every analysis."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import polycore as pc
+
+PLAIN = [
+    pc.Sequential(pc.Select([0, 0, 1]), n_inputs=2),
+    pc.Sequential(pc.Select([1]), pc.Activation(3), n_inputs=2),
+    pc.Sequential(pc.Activation([1, Fraction(1, 2)]), n_inputs=1),
+    pc.Sequential(pc.Residual(pc.Select([1, 0])), n_inputs=2),
+]
+
+
+@pytest.mark.parametrize("net", PLAIN, ids=repr)
+def test_networks_without_parameters_have_one_function(net: pc.Network) -> None:
+    assert net.n_params == 0
+    coef = net.expand([])
+    found = net.recover(coef)
+    assert (found.found, found.unique, found.residual, found.theta.shape) == (True, True, 0.0, (0,))
+    for other in (2 * coef, 0 * coef):
+        lost = net.recover(other)
+        assert not lost.found
+        assert "no parameters" in lost.reason
+    exact = net.expand(np.zeros(0, dtype=object), dtype=object)
+    assert net.contains(exact).verdict == net.contains(coef).verdict == "yes"
+    assert net.contains(coef * (1 + 1e-12)).verdict == "yes"
+    assert net.contains(coef * (1 + 1e-12), tol=0).verdict == "no"
+    assert (
+        net.contains(exact + 1).verdict == net.contains(coef * 1.001).verdict == net.contains(0 * coef).verdict == "no"
+    )
+    for theta in ([], np.zeros(0), np.zeros(0, dtype=int)):
+        assert pc.analyze_point(net, theta).verdict == "smooth"
+        assert net.align(theta, theta).distance == 0
+        assert net.canonical(theta).shape == (0,)
+    assert pc.dimension(net).dimension == 0
+    assert net.symmetries().is_trivial
+
+
+@pytest.mark.filterwarnings("error")
+def test_squares_that_overflow() -> None:
+    """Coefficients whose norm is out of range are refused, parameters that are far away are left where they are."""
+    with pytest.raises(pc.NumericalError, match="`coef`"):
+        PLAIN[0].recover(np.full((3, 2), 1e300))
+    for net in (pc.MLP((2, 2, 1), 2), pc.CNN((2, 2), 2)):
+        theta = np.arange(1.0, net.n_params + 1)
+        far = theta.copy()
+        far[-1] = 1e154
+        assert net.align(theta, far).distance <= np.linalg.norm(theta - far)
+
+
+def test_degrees_beyond_everything_are_told_briefly() -> None:
+    with pytest.raises((OverflowError, MemoryError), match=r"about 10\^") as error:
+        pc.equations(pc.MLP((2, 2, 1), 2), 10**400)
+    assert len(str(error.value)) < 300
