@@ -25,6 +25,7 @@ MODULES = (
     "bench_veronese",
     "bench_moments",
     "bench_expand",
+    "bench_expand_families",
     "bench_loss",
     "bench_gram",
     "bench_evaluate",

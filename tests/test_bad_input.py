@@ -835,6 +835,10 @@ def basis() -> pc.MonomialBasis:
     return pc.MonomialBasis(2, 2)
 
 
+def support() -> pc.MonomialSupport:
+    return pc.MonomialSupport(pc.MonomialBasis(2, 3), [(0, 0), (1, 0), (0, 2), (3, 0), (1, 2), (0, 3)])
+
+
 def net() -> pc.MLP:
     return pc.MLP((2, 2, 1), 2)
 
@@ -911,6 +915,7 @@ def array_methods() -> dict[str, Case]:
         Real([[1.0, 2.0, 0.0]], complex_too=True),
     )
     options: dict[str, Role] = {"dtype": DType(), "modulus": Modulus(None), "n_threads": Threads()}
+    sparse: dict[str, Role] = {"support": Flag(False)}
     return {
         "evaluate": Case(lambda **a: net().evaluate(**a), {"theta": theta, "X": points, **options, "out": Out((3, 1))}),
         "evaluate_vjp": Case(
@@ -924,10 +929,12 @@ def array_methods() -> dict[str, Case]:
             },
             {"X": "X|dY"},
         ),
-        "expand": Case(lambda **a: net().expand(**a), {"theta": theta, **options, "out": Out((1, 3))}),
-        "jacobian": Case(lambda **a: net().jacobian(**a), {"theta": theta, **options, "out": Out((3, 6))}),
-        "jvp": Case(lambda **a: net().jvp(**a), {"theta": theta, "dtheta": theta, **options, "out": Out((1, 3))}),
-        "vjp": Case(lambda **a: net().vjp(**a), {"theta": theta, "dcoef": coef, **options, "out": Out((6,))}),
+        "expand": Case(lambda **a: net().expand(**a), {"theta": theta, **options, **sparse, "out": Out((1, 3))}),
+        "jacobian": Case(lambda **a: net().jacobian(**a), {"theta": theta, **options, **sparse, "out": Out((3, 6))}),
+        "jvp": Case(
+            lambda **a: net().jvp(**a), {"theta": theta, "dtheta": theta, **options, **sparse, "out": Out((1, 3))}
+        ),
+        "vjp": Case(lambda **a: net().vjp(**a), {"theta": theta, "dcoef": coef, **options, **sparse, "out": Out((6,))}),
         "polynomial": Case(
             lambda **a: repr(net().polynomial(**a)),
             {"theta": Real(THETA, complex_too=True, objects_too=True), "symbols": Symbols()},
@@ -1008,6 +1015,25 @@ def cases() -> dict[str, Case]:
         "MonomialBasis.to_flint": Case(
             lambda **a: basis().to_flint(**a),
             {"coef": Exact([1, 2, 0, 3, 1, 2]), "symbols": Symbols(), "modulus": Modulus(None)},
+        ),
+        "MonomialSupport": Case(
+            lambda **a: pc.MonomialSupport(**a),
+            {"basis": Kind(lambda: pc.MonomialBasis(2, 3)), "exponents": Exponents([[1, 0], [0, 2]])},
+        ),
+        "MonomialSupport.exponent": Case(lambda index: support().exponent(index), {"index": BasisIndex(4)}),
+        "MonomialSupport.index": Case(
+            lambda exponents: support().index(exponents), {"exponents": Exponents([[1, 0], [0, 2]])}
+        ),
+        "MonomialSupport.names": Case(lambda **a: support().names(**a), {"symbols": Symbols(), "latex": Flag(False)}),
+        "MonomialSupport.format": Case(
+            lambda **a: support().format(**a),
+            {"values": Numbers(VECTOR), "symbols": Symbols(), "latex": Flag(False), "max_terms": Count(3, none=True)},
+        ),
+        "MonomialSupport.gather": Case(lambda coef: support().gather(coef), {"coef": Numbers([1.0, 2.0] * 5)}),
+        "MonomialSupport.scatter": Case(lambda values: support().scatter(values), {"values": Numbers(VECTOR)}),
+        "MonomialSupport.evaluate": Case(
+            lambda **a: support().evaluate(**a),
+            {"values": vector, "X": Real(X[:3], complex_too=True, objects_too=True)},
         ),
         "veronese": Case(
             lambda **a: pc.veronese(**a),

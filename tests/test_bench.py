@@ -30,6 +30,8 @@ PEERS = {
     "expand": ["flint"],
     "expand_single": ["flint"],
     "expand_jax": ["jax"],
+    "expand_families_jax": ["jax"],
+    "expand_families_forms": [],
     "call_overhead": [],
     "loss_gradient": ["jax"],
     "loss_gradient_samples": ["jax"],

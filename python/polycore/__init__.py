@@ -36,6 +36,7 @@ from .singularities import AttentionRanks, FilterEnds, Hypothesis, PointAnalysis
 from .spans import LinearSpan
 from .specs import network
 from .subnetworks import Part, Stratum, Subnetworks, subnetworks
+from .support import MonomialSupport
 from .sweep import SweepResult, sweep, sweep_rows
 from .symmetries import Symmetry, SymmetryFactor, SymmetryGroup
 from .thresholds import ActivationThreshold, activation_threshold
@@ -74,6 +75,7 @@ __all__ = [
     "MinimalFilling",
     "Moments",
     "MonomialBasis",
+    "MonomialSupport",
     "Network",
     "NetworkLoss",
     "NetworkPolynomial",

@@ -445,14 +445,7 @@ class MonomialBasis:
         nonzero = np.flatnonzero(c != 0)
         shown = nonzero if max_terms is None else nonzero[: as_index(max_terms, "max_terms", 0)]
         terms = [_term(c[i], _monomial_name(self.exponent(i), names, latex), latex) for i in shown]
-        left_out = len(nonzero) - len(shown)
-        if left_out:
-            more = f"{left_out} more term{'s' if left_out > 1 else ''}"
-            terms.append(rf"\cdots \;(\text{{{more}}})" if latex else f"... ({more})")
-        if not terms:
-            return "0"
-        text = "".join(f" - {t[1:]}" if t.startswith("-") else f" + {t}" for t in terms)
-        return text[3:] if text.startswith(" + ") else f"-{text[3:]}"
+        return _join_terms(terms, len(nonzero) - len(shown), latex)
 
     def _symbols(self, symbols: Sequence[str] | None, latex: bool) -> Sequence[str]:
         if symbols is None:
@@ -739,6 +732,17 @@ def _term(coefficient: Any, name: str, latex: bool) -> str:
     if text in ("1", "-1"):
         return text[:-1] + name
     return f"{text} {name}" if latex else f"{text}*{name}"
+
+
+def _join_terms(terms: list[str], left_out: int, latex: bool) -> str:
+    """The sum of terms, saying how many are left out."""
+    if left_out:
+        more = f"{left_out} more term{'s' if left_out > 1 else ''}"
+        terms = [*terms, rf"\cdots \;(\text{{{more}}})" if latex else f"... ({more})"]
+    if not terms:
+        return "0"
+    text = "".join(f" - {t[1:]}" if t.startswith("-") else f" + {t}" for t in terms)
+    return text[3:] if text.startswith(" + ") else f"-{text[3:]}"
 
 
 def _coefficient_text(value: Any, latex: bool) -> str:

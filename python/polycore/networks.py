@@ -97,6 +97,8 @@ class Network(PolynomialMap):
     basis : MonomialBasis
         The monomials of the coefficient vectors: of degree exactly ``degree`` for a bias-free network whose activations
         are powers (or multiples of them), else of degree at most ``degree``.
+    support : MonomialSupport
+        The monomials of the basis that can occur.
     program : Program
         As given.
 
@@ -107,7 +109,8 @@ class Network(PolynomialMap):
     complex) or object, which is exact arithmetic on integers and Fractions; ``modulus=p`` (a prime below 2^61) computes
     in GF(p) on integers and gives uint64 residues. ``out`` is filled and returned, and must have exactly the right
     dtype and shape. ``n_threads=0`` is the default number of threads; results do not depend on it, and a batch has the
-    bits of its members one by one.
+    bits of its members one by one. With ``support=True`` coefficient vectors have ``len(net.support)`` entries instead
+    of ``n_monomials``, only those that can be non-zero.
     """
 
     # Names and shapes of the parameter arrays; by default W1, b1, W2, ... as the program has them.

@@ -28,6 +28,7 @@ from ._validation import (
     _describe,
     _to_array,
     as_exact_array,
+    as_flag,
     as_real_array,
     as_residues,
     check_modulus,
@@ -39,6 +40,7 @@ from ._validation import (
 from .monomials import count_monomials
 from .network_polynomial import NetworkPolynomial
 from .program import Program
+from .support import MonomialSupport
 
 __all__ = ["PolynomialMap"]
 
@@ -72,6 +74,37 @@ class PolynomialMap:
         self.basis = program.basis
         # What the fast paths compare with.
         self._theta_shape = (self.n_params,)
+
+    @property
+    def support(self) -> MonomialSupport:
+        """The monomials that can occur in an output, whatever the parameters; found on first use.
+
+        For generic parameters they all do, unless coefficients cancel identically. With ``support=True``, `expand`,
+        `jvp`, `vjp` and `jacobian` speak of these alone and never hold the others: networks can be expanded whose
+        basis would not fit any memory.
+
+        Raises
+        ------
+        OverflowError, MemoryError
+            If they are too many to be listed.
+
+        Notes
+        -----
+        Found by running the program over sets of monomials; units that are equal up to the names of their variables,
+        such as the positions of a convolution, are looked at once.
+
+        Examples
+        --------
+        Four filters on 60 inputs: polynomials of degree 8.
+
+        >>> from polycore import CNN
+        >>> net = CNN((3, 3, 3, 3), activation=2, n_inputs=60)
+        >>> net.basis.n_monomials, net.support.n_monomials
+        (6522361560, 62325)
+        >>> net.expand(net.random_params(), support=True).shape
+        (52, 62325)
+        """
+        return self.program.support
 
     # --- values, coefficients, derivatives ----------------------------------------------------------------------------
     #
@@ -244,6 +277,7 @@ class PolynomialMap:
         modulus: int | None = None,
         out: Array | None = None,
         n_threads: int = 0,
+        support: bool = False,
     ) -> Array:
         """Coefficients of the polynomials that the network computes.
 
@@ -253,7 +287,7 @@ class PolynomialMap:
             Parameters.
         dtype : dtype, optional
             float64, complex128, or object for exact rational arithmetic on integers and Fractions.
-        modulus, out, n_threads
+        modulus, out, n_threads, support
             See `Network`.
 
         Returns
@@ -273,8 +307,9 @@ class PolynomialMap:
 
         Notes
         -----
-        One graded product per factor of an activation and one small matrix product per layer; exact results come from
-        GF(p) for enough primes, their number proved by a bound on the height.
+        One graded product per factor of an activation and one small matrix product per layer, or, where that promises
+        to be faster, sums of products of the coefficients that can be non-zero; exact results come from GF(p) for
+        enough primes, their number proved by a bound on the height.
 
         Examples
         --------
@@ -300,13 +335,15 @@ class PolynomialMap:
             and out is None
             and type(n_threads) is int
             and n_threads == 0
+            and support is False
         ):
             return self._expand_one(theta)  # type: ignore[no-any-return]
         ring = self._ring(dtype, modulus, theta)
         values = ring.convert(theta, "theta", self._theta_axes)
-        shape = (*values.shape[:-1], self.n_outputs, self.basis.n_monomials)
+        n_monomials, workspace = self._n_coefficients(support)
+        shape = (*values.shape[:-1], self.n_outputs, n_monomials)
         what = "the coefficients"
-        return self._call("expand", ring, (values,), shape, out, n_threads, self._workspace, what, _EVALUATE_INSTEAD)
+        return self._call("expand", ring, (values,), shape, out, n_threads, workspace, what, _EVALUATE_INSTEAD, support)
 
     def jacobian(
         self,
@@ -316,6 +353,7 @@ class PolynomialMap:
         modulus: int | None = None,
         out: Array | None = None,
         n_threads: int = 0,
+        support: bool = False,
     ) -> Array:
         """Jacobian matrix of the coefficients with respect to the parameters.
 
@@ -323,7 +361,7 @@ class PolynomialMap:
         ----------
         theta : array_like, shape (..., n_params)
             Parameters.
-        dtype, modulus, out, n_threads
+        dtype, modulus, out, n_threads, support
             See `Network`.
 
         Returns
@@ -360,13 +398,15 @@ class PolynomialMap:
             and out is None
             and type(n_threads) is int
             and n_threads == 0
+            and support is False
         ):
             return self._jacobian_one(theta)  # type: ignore[no-any-return]
         ring = self._ring(dtype, modulus, theta)
         values = ring.convert(theta, "theta", self._theta_axes)
-        shape = (*values.shape[:-1], self._n_rows, self.n_params)
+        n_monomials, workspace = self._n_coefficients(support)
+        shape = (*values.shape[:-1], self.n_outputs * n_monomials, self.n_params)
         what, instead = "the Jacobian", "net.jvp and net.vjp apply it without forming it"
-        return self._call("jacobian", ring, (values,), shape, out, n_threads, self._workspace, what, instead)
+        return self._call("jacobian", ring, (values,), shape, out, n_threads, workspace, what, instead, support)
 
     def jvp(
         self,
@@ -377,6 +417,7 @@ class PolynomialMap:
         modulus: int | None = None,
         out: Array | None = None,
         n_threads: int = 0,
+        support: bool = False,
     ) -> Array:
         """Jacobian times a vector: the derivative of the coefficients in the direction ``dtheta``.
 
@@ -384,7 +425,7 @@ class PolynomialMap:
         ----------
         theta, dtheta : array_like, shape (..., n_params)
             Parameters and direction; their batch axes are broadcast.
-        dtype, modulus, out, n_threads
+        dtype, modulus, out, n_threads, support
             See `Network`.
 
         Returns
@@ -407,9 +448,12 @@ class PolynomialMap:
         values = ring.convert(theta, "theta", self._theta_axes)
         direction = ring.convert(dtheta, "dtheta", self._theta_axes)
         values, direction = _broadcast(values, direction, 1, "dtheta")
-        shape = (*values.shape[:-1], self.n_outputs, self.basis.n_monomials)
+        n_monomials, workspace = self._n_coefficients(support)
+        shape = (*values.shape[:-1], self.n_outputs, n_monomials)
         what, arguments = "the coefficients", (values, direction)
-        return self._call("jvp", ring, arguments, shape, out, n_threads, 2 * self._workspace, what, _EVALUATE_INSTEAD)
+        return self._call(
+            "jvp", ring, arguments, shape, out, n_threads, 2 * workspace, what, _EVALUATE_INSTEAD, support
+        )
 
     def vjp(
         self,
@@ -420,6 +464,7 @@ class PolynomialMap:
         modulus: int | None = None,
         out: Array | None = None,
         n_threads: int = 0,
+        support: bool = False,
     ) -> Array:
         """Transposed Jacobian times a vector: the gradient of ``sum(dcoef * expand(theta))`` in ``theta``.
 
@@ -431,7 +476,7 @@ class PolynomialMap:
             Parameters.
         dcoef : array_like, shape (..., n_outputs, n_monomials)
             Weights of the coefficients; the batch axes of both are broadcast.
-        dtype, modulus, out, n_threads
+        dtype, modulus, out, n_threads, support
             See `Network`.
 
         Returns
@@ -468,17 +513,20 @@ class PolynomialMap:
             and out is None
             and type(n_threads) is int
             and n_threads == 0
+            and support is False
         ):
             return self._vjp_one(theta, dcoef)  # type: ignore[no-any-return]
         ring = self._ring(dtype, modulus, theta, dcoef)
         values = ring.convert(theta, "theta", self._theta_axes)
-        self._check_workspace(ring.itemsize)  # before the shape of dcoef, which may be beyond what can exist
-        axes: Shape = (..., ("n_outputs", self.n_outputs), ("n_monomials", self.basis.n_monomials))
+        n_monomials, workspace = self._n_coefficients(support)
+        # Before the shape of dcoef, which may be beyond what can exist.
+        check_size(workspace, ring.itemsize, "the coefficients", _EVALUATE_INSTEAD)
+        axes: Shape = (..., ("n_outputs", self.n_outputs), ("n_monomials", n_monomials))
         weights = ring.convert(dcoef, "dcoef", axes)
         values, weights = _broadcast(values, weights, 2, "dcoef")
         what, arguments = "the gradient", (values, weights)
         return self._call(
-            "vjp", ring, arguments, values.shape, out, n_threads, 2 * self._workspace, what, _EVALUATE_INSTEAD
+            "vjp", ring, arguments, values.shape, out, n_threads, 2 * workspace, what, _EVALUATE_INSTEAD, support
         )
 
     def polynomial(self, theta: ArrayLike, symbols: Sequence[str] | None = None) -> NetworkPolynomial:
@@ -558,6 +606,14 @@ class PolynomialMap:
         lengths = {degree: count_monomials(self.basis.form_vars, degree, True) for degree in set(program.degrees)}
         return sum(width * lengths[degree] for width, degree in zip(program.widths, program.degrees))
 
+    def _n_coefficients(self, support: bool) -> tuple[int, int]:
+        """Coefficients of an output, and numbers held while one parameter vector is expanded."""
+        if not as_flag(support, "support"):
+            return self.basis.n_monomials, self._workspace
+        n_monomials = len(self.support)
+        # Circuits hold some numbers for each coefficient, dense forms those of the whole basis.
+        return n_monomials, 0 if getattr(self._engine, "uses_circuit", True) else self._workspace
+
     def _check_workspace(self, itemsize: int) -> None:
         check_size(self._workspace, itemsize, "the coefficients", _EVALUATE_INSTEAD)
 
@@ -587,29 +643,33 @@ class PolynomialMap:
         workspace: int,
         what: str,
         instead: str,
+        support: bool = False,
     ) -> Array:
         """Run one method of the executor on checked arguments, after the last checks: sizes, ``out``, ``n_threads``."""
         n_threads = check_threads(n_threads)
         check_size((0 if out is not None else math.prod(shape)) + workspace, ring.itemsize, what, instead)
         if out is not None:
             check_out(out, shape, ring.dtype, inputs=arguments)
+        options: dict[str, Any] = {"support": True} if support else {}
         run: Callable[..., Array]
         if ring is _EXACT:
             if method == "expand":
-                return self._expand_exact(arguments[0], shape, out, n_threads)
+                return self._expand_exact(arguments[0], shape, out, n_threads, options)
             run = getattr(self.program.reference, method)
-            return run(*arguments, out=out)
+            return run(*arguments, out=out, **options)
         run = getattr(self._engine, method)
         if ring.modulus:
-            return run(*arguments, out=out, modulus=ring.modulus, constants=ring.constants, n_threads=n_threads)
-        return run(*arguments, out=out, n_threads=n_threads)
+            options |= {"modulus": ring.modulus, "constants": ring.constants}
+        return run(*arguments, out=out, n_threads=n_threads, **options)
 
-    def _expand_exact(self, theta: Array, shape: tuple[int, ...], out: Array | None, n_threads: int) -> Array:
+    def _expand_exact(
+        self, theta: Array, shape: tuple[int, ...], out: Array | None, n_threads: int, options: dict[str, Any]
+    ) -> Array:
         batch = theta.reshape(math.prod(shape[:-2]), self.n_params)
 
         def expand_modulo(p: int) -> Array:
             residues, constants = as_residues(batch, p, "theta"), self.program.constants(p)
-            return run(residues, modulus=p, constants=constants, n_threads=n_threads)
+            return run(residues, modulus=p, constants=constants, n_threads=n_threads, **options)
 
         run: Callable[..., Array] = self._engine.expand
         coef = expand_exact(self.program, batch, expand_modulo).reshape(shape)

@@ -48,6 +48,7 @@ from ._validation import (
 )
 from .errors import NumericalError
 from .monomials import MonomialBasis
+from .support import MonomialSupport
 
 __all__ = [
     "Activation",
@@ -524,6 +525,18 @@ class Program:
         """The interpreter on the numpy kernels; it also takes ``theta`` of dtype object (exact ints and Fractions)."""
         return Interpreter(self.n_inputs, self.as_tuples(), _backend.load("numpy"))
 
+    @cached_property
+    def support(self) -> MonomialSupport:
+        """The monomials that can occur in an output, whatever the parameters; found on first use.
+
+        Raises
+        ------
+        OverflowError, MemoryError
+            If they are too many to be listed.
+        """
+        words = np.ascontiguousarray(self.engine.support(), dtype=np.uint32)
+        return MonomialSupport._from_words(self.basis, words)
+
     def _float_tuples(self) -> list[tuple[Any, ...]]:
         """The instructions as the compiled executor takes them: floats, and None for indeterminates."""
         tuples: list[tuple[Any, ...]] = []
@@ -646,6 +659,20 @@ class Interpreter:
                     gradients[:, samples, block.start : block.stop] = columns
             return self._result(gradients, theta, shape, out)
 
+    def support(self) -> Array:
+        """The monomials that can occur in an output, as words of `MonomialSupport`: (n, degree), uint32."""
+        return self._words
+
+    @cached_property
+    def _words(self) -> Array:
+        return np.asarray(self._sparse.support_words(self.program))
+
+    @cached_property
+    def _sparse(self) -> Any:
+        from . import _sparse  # which is made of instructions
+
+        return _sparse
+
     def expand(
         self,
         theta: Array,
@@ -653,13 +680,14 @@ class Interpreter:
         modulus: int = 0,
         constants: Array | None = None,
         n_threads: int = 0,
+        support: bool = False,
     ) -> Array:
-        """Coefficients of the outputs: (..., O, N)."""
+        """Coefficients of the outputs: (..., O, N); with ``support`` only those on the support, here and below."""
         self._check(theta, "theta", self.n_params)
         ring = self._ring(theta, modulus)
         with _quiet():
-            outputs = self._forward(self._forms(ring), ring.lift(_flat(theta)), self._constants(ring, constants))[-1]
-            return self._result(outputs, theta, self._coefficient_shape, out)
+            outputs = self._expand(ring, ring.lift(_flat(theta)), self._constants(ring, constants), support)
+            return self._result(outputs, theta, self._coefficient_shape(support), out)
 
     def jacobian(
         self,
@@ -668,15 +696,23 @@ class Interpreter:
         modulus: int = 0,
         constants: Array | None = None,
         n_threads: int = 0,
+        support: bool = False,
     ) -> Array:
         """Jacobian of `expand`, rows output-major: (..., O N, P). One reverse sweep per output."""
         self._check(theta, "theta", self.n_params)
         ring = self._ring(theta, modulus)
-        shape = (self.n_outputs * self.n_monomials, self.n_params)
+        shape = (math.prod(self._coefficient_shape(support)), self.n_params)
         check_size(math.prod(shape) * max(1, theta.size // max(1, self.n_params)), theta.itemsize, "the Jacobian")
         parameters, coefficients = ring.lift(_flat(theta)), self._constants(ring, constants)
         batch = len(parameters)
-        jacobian = ring.zeros((batch, self.n_outputs, self.n_monomials, self.n_params))
+        jacobian = ring.zeros((batch, *self._coefficient_shape(support), self.n_params))
+        if support:
+            with _quiet():
+                for columns, tangent in self._sparse.tangents(
+                    self.program, ring, parameters, coefficients, self._words
+                ):
+                    jacobian[..., columns] = np.moveaxis(tangent, -3, -1)
+                return self._result(jacobian.reshape(batch, *shape), theta, shape, out)
         with _quiet():
             forms = self._forms(ring)
             slots = self._forward(forms, parameters, coefficients)
@@ -697,16 +733,16 @@ class Interpreter:
         modulus: int = 0,
         constants: Array | None = None,
         n_threads: int = 0,
+        support: bool = False,
     ) -> Array:
         """Jacobian times dtheta (..., P): (..., O, N)."""
         self._check(theta, "theta", self.n_params)
         self._check(dtheta, "dtheta", self.n_params)
         ring = self._ring(theta, modulus)
         with _quiet():
-            dual = DualNumbers(ring)
             parameters = np.stack([_flat(theta), _flat(dtheta)])
-            outputs = self._forward(self._forms(dual), parameters, self._constants(ring, constants))[-1]
-            return self._result(outputs[1], theta, self._coefficient_shape, out)
+            outputs = self._expand(DualNumbers(ring), parameters, self._constants(ring, constants), support)
+            return self._result(outputs[1], theta, self._coefficient_shape(support), out)
 
     def vjp(
         self,
@@ -716,44 +752,55 @@ class Interpreter:
         modulus: int = 0,
         constants: Array | None = None,
         n_threads: int = 0,
+        support: bool = False,
     ) -> Array:
         """Transposed Jacobian (no conjugation) times dcoef (..., O, N): (..., P)."""
         self._check(theta, "theta", self.n_params)
-        self._check(dcoef, "dcoef", *self._coefficient_shape)
+        self._check(dcoef, "dcoef", *self._coefficient_shape(support))
         ring = self._ring(theta, modulus)
         with _quiet():
-            gradient = self._gradient(ring, _flat(theta), _flat(dcoef, 2), self._constants(ring, constants))
+            gradient = self._gradient(ring, _flat(theta), _flat(dcoef, 2), self._constants(ring, constants), support)
             return self._result(gradient, theta, (self.n_params,), out)
 
     def vjp_tangent(
-        self, theta: Array, dtheta: Array, dcoef: Array, ddcoef: Array, out: Array | None = None, n_threads: int = 0
+        self,
+        theta: Array,
+        dtheta: Array,
+        dcoef: Array,
+        ddcoef: Array,
+        out: Array | None = None,
+        n_threads: int = 0,
+        support: bool = False,
     ) -> Array:
         """d/dε vjp(theta + ε dtheta, dcoef + ε ddcoef) at ε = 0: (..., P)."""
         self._check(theta, "theta", self.n_params)
         self._check(dtheta, "dtheta", self.n_params)
-        self._check(dcoef, "dcoef", *self._coefficient_shape)
-        self._check(ddcoef, "ddcoef", *self._coefficient_shape)
+        self._check(dcoef, "dcoef", *self._coefficient_shape(support))
+        self._check(ddcoef, "ddcoef", *self._coefficient_shape(support))
         ring = self._ring(theta, 0)
         with _quiet():
             parameters = np.stack([_flat(theta), _flat(dtheta)])
             seed = np.stack([_flat(dcoef, 2), _flat(ddcoef, 2)])
-            gradient = self._gradient(DualNumbers(ring), parameters, seed, self._constants(ring, None))
+            gradient = self._gradient(DualNumbers(ring), parameters, seed, self._constants(ring, None), support)
             return self._result(gradient[1], theta, (self.n_params,), out)
 
-    def loss_gradient(self, theta: Array, gram: Array, target: Array, n_threads: int = 0) -> tuple[Array, Array]:
+    def loss_gradient(
+        self, theta: Array, gram: Array, target: Array, n_threads: int = 0, support: bool = False
+    ) -> tuple[Array, Array]:
         """Value (...) and gradient (..., P) of Σ_o <c_o - t_o, Q (c_o - t_o)>; gram (N, N), target (O, N)."""
-        check_shape(gram, "gram", (("n_monomials", self.n_monomials), ("n_monomials", self.n_monomials)))
-        check_shape(target, "target", (("n_outputs", self.n_outputs), ("n_monomials", self.n_monomials)))
+        n_outputs, n_monomials = self._coefficient_shape(support)
+        check_shape(gram, "gram", (("n_monomials", n_monomials), ("n_monomials", n_monomials)))
+        check_shape(target, "target", (("n_outputs", n_outputs), ("n_monomials", n_monomials)))
         _check_finite(gram, "gram")
         _check_finite(target, "target")
-        residual = self.expand(theta) - target
+        residual = self.expand(theta, support=support) - target
         with _quiet():
             weighted = residual @ gram
             value = np.asarray((residual * weighted).sum(axis=(-2, -1)))
             weighted = 2 * weighted
         _check_result(value)
         _check_result(weighted)
-        return value, self.vjp(theta, weighted)
+        return value, self.vjp(theta, weighted, support=support)
 
     # -- the sweeps ---------------------------------------------------------------------------------------------------
 
@@ -862,8 +909,16 @@ class Interpreter:
             part[...] = ring.add(part, self._bias(k, theta)[..., None, :, None])
         return _vector(block)
 
-    def _gradient(self, ring: Ring, theta: Array, seed: Array, constants: list[list[Any]]) -> Array:
+    def _expand(self, ring: Ring, theta: Array, constants: list[list[Any]], support: bool) -> Array:
+        """Coefficients (..., B, O, N) of the outputs, given the parameters (..., B, P) in the ring."""
+        if support:
+            return np.asarray(self._sparse.expand(self.program, ring, theta, constants, self._words))
+        return self._forward(self._forms(ring), theta, constants)[-1]
+
+    def _gradient(self, ring: Ring, theta: Array, seed: Array, constants: list[list[Any]], support: bool) -> Array:
         """Cotangent of the parameters (..., B, P) given that of the coefficients (..., B, O, N)."""
+        if support:
+            return np.asarray(self._sparse.gradient(self.program, ring, theta, seed, constants, self._words))
         forms = self._forms(ring)
         slots = self._forward(forms, theta, constants)
         gradient = ring.zeros(theta.shape)
@@ -889,9 +944,8 @@ class Interpreter:
         block = self._blocks[k][1]
         return theta[..., block.start : block.stop]
 
-    @property
-    def _coefficient_shape(self) -> tuple[int, int]:
-        return self.n_outputs, self.n_monomials
+    def _coefficient_shape(self, support: bool) -> tuple[int, int]:
+        return self.n_outputs, len(self._words) if support else self.n_monomials
 
     def _ring(self, theta: Array, modulus: int) -> Numbers:
         # The compiled kernels know no Python objects.

@@ -216,7 +216,7 @@ class Builder {
         for (Index& letter : word)
           if (letter != 0) letter = lists_[outputs[o].variables][letter - 1];
         coefficients.push_back({o, words.number(word), p.scalars[k]});
-        poll(p.words.length);
+        poll(words.size() * p.words.length);
       }
     }
     auto [sorted, place] = sorted_words(words, static_cast<std::size_t>(plan_.degree()));
@@ -265,8 +265,9 @@ class Builder {
   }
 
  private:
-  static constexpr std::size_t kSearched = 8;  // words looked at for each product that is kept, at most
-  static constexpr std::size_t kMaxSearched = std::size_t{1} << 31;  // letters looked at without gates
+  static constexpr std::size_t kSearched = 2;  // words looked at for each product that is kept, at most
+  static constexpr std::size_t kMaxSearched = std::size_t{1} << 25;  // words looked at without gates
+  static constexpr std::size_t kMaxLetters = std::size_t{1} << 26;   // in one polynomial
   static constexpr std::size_t kPolled = std::size_t{1} << 16;
   static constexpr Index kSame = ~Index{0};  // the variables of an operand are those of the result
 
@@ -402,7 +403,7 @@ class Builder {
           std::ranges::merge(a[i], b[j], word.begin() + static_cast<std::ptrdiff_t>(padding));
           const Index number = words.number(word);
           if (with_gates_) terms.push_back({number, a_scalars[i], b_scalars[j], square && i != j ? 2u : 1u});
-          poll(length);
+          poll(words.size() * length);
         }
     }
     auto [sorted, place] = sorted_words(words, length);
@@ -456,7 +457,7 @@ class Builder {
   }
   Polynomial full_polynomial(Index variables, std::size_t length) const {
     const double count = count_words(variables, length);
-    if (count * static_cast<double>(length + 1) > kMaxSearched) throw TooMuch{};
+    if (count * static_cast<double>(length + 1) > kMaxLetters) throw TooMuch{};
     const auto last = static_cast<Index>(lists_[variables].size());
     Words words{length, static_cast<std::size_t>(count), {}};
     words.letters.reserve(words.count * length);
@@ -466,7 +467,7 @@ class Builder {
       std::size_t place = length;  // the successor raises the last letter that can be raised, and all after it
       while (place > 0 && word[place - 1] == last) --place;
       if (place > 0) std::fill(word.begin() + static_cast<std::ptrdiff_t>(place) - 1, word.end(), word[place - 1] + 1);
-      poll(length);
+      poll(words.letters.size());
     }
     std::vector<Index> scalars(words.count);
     return {std::move(words), std::move(scalars), true};
@@ -486,10 +487,10 @@ class Builder {
     return static_cast<Index>(n_known()) + number;
   }
 
-  /// Called for every word looked at.
-  void poll(std::size_t length) const {
+  /// Called for every word looked at, with the letters of those found so far.
+  void poll(std::size_t n_letters) const {
     ++n_searched_;
-    if (with_gates_ ? n_searched_ / kSearched > max_terms_ : n_searched_ * (length + 1) > kMaxSearched) throw TooMuch{};
+    if (n_searched_ > (with_gates_ ? kSearched * max_terms_ : kMaxSearched) || n_letters > kMaxLetters) throw TooMuch{};
     if (n_searched_ % kPolled == 0) poll_interrupt();
   }
 
@@ -551,7 +552,7 @@ bool is_fully_connected(const ProgramPlan& plan) {
 // Measured in lanes on a Zen 4 core: a product of scattered scalars takes as long as two to three in dense forms, whose
 // kernels hold four coefficients in registers (networks with a convolution before dense layers, where both are close).
 constexpr double kDensePerTerm = 2.5;
-constexpr std::size_t kMaxTerms = std::size_t{1} << 25;
+constexpr std::size_t kMaxTerms = std::size_t{1} << 23;
 
 std::unique_ptr<const Circuit> choose_circuit(const ProgramPlan& plan) {
   if (plan.method == Method::forms || (plan.method == Method::automatic && is_fully_connected(plan))) return nullptr;

@@ -171,29 +171,47 @@ class CircuitExpansion : public ExpansionBlock {
   }
 
  private:
-  /// All scalars, zero but for the parameters.
+  /// All scalars, those of the gates not yet written, the constants zero.
   void* scalars(const void* parameters) const {
-    void* block = run_.workspace.take_zero(circuit_.n_scalars, run_.ring);
+    void* block = run_.workspace.take(circuit_.n_scalars, run_.ring);
     run_.ring.pack(parameters, n_params(), members_, n_params(), block);
+    std::memset(run_.at(block, n_params()), 0, circuit_.constants.size() * run_.ring.element_bytes);
     return block;
   }
   void evaluate(const Gates& gates, const void* a, const void* b, void* c, bool accumulate) const {
     run_.ring.evaluate_gates(gates.groups.data(), gates.groups.size(), gates.to.data(), gates.terms.data(), a, b, c,
                              accumulate, run_.context);
   }
-  /// Rows of coefficients; most of them may be zero.
+  /// Rows of coefficients, most of which may be zero: stretches of all rows, one after the other, while they are in
+  /// cache.
   void store(const void* scalars, void* rows) const {
+    if (members_ == kLanes)
+      store_rows<kLanes>(scalars, rows, kLanes);
+    else
+      store_rows<0>(scalars, rows, members_);
+  }
+  template <std::size_t kMembers>  // 0: not known to the compiler
+  void store_rows(const void* scalars, void* rows, std::size_t n_members) const {
+    constexpr std::size_t kStretch = 512;
+    const std::size_t members = kMembers ? kMembers : n_members;
     // Numbers of 8 bytes, one or two in a scalar.
     const std::size_t lanes = run_.ring.lanes, n = run_.ring.scalar_bytes / sizeof(std::uint64_t);
     const auto* from = static_cast<const std::uint64_t*>(scalars);
-    for (std::size_t s = 0; s < members_; ++s) {
-      auto* to = static_cast<std::uint64_t*>(rows) + s * row_ * n;
-      std::memset(to, 0, row_ * run_.ring.scalar_bytes);
-      for (std::size_t k = 0; k < offsets_.size(); ++k)
-        for (std::size_t c = 0; c < n; ++c)
-          to[offsets_[k] * n + c] = from[(circuit_.coefficients[k].scalar * n + c) * lanes + s];
+    auto* to = static_cast<std::uint64_t*>(rows);
+    std::size_t k = 0;
+    for (std::size_t begin = 0; begin < row_; begin += kStretch) {
+      const std::size_t end = std::min(row_, begin + kStretch);
+      for (std::size_t s = 0; s < members; ++s)
+        std::memset(to + (s * row_ + begin) * n, 0, (end - begin) * run_.ring.scalar_bytes);
+      for (; k < offsets_.size() && offsets_[k] < end; ++k)
+        for (std::size_t c = 0; c < n; ++c) {
+          const auto* lane = from + (circuit_.coefficients[k].scalar * n + c) * lanes;
+          auto* target = to + offsets_[k] * n + c;
+          for (std::size_t s = 0; s < members; ++s, target += row_ * n) *target = lane[s];
+        }
     }
   }
+  static constexpr std::size_t kLanes = 8;
 
   const Circuit& circuit_;
   const std::vector<std::size_t>& offsets_;
