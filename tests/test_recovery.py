@@ -457,6 +457,25 @@ def test_shortcuts_cannot_be_scaled() -> None:
     assert result.residual > 0.5  # x + F(x) is never zero
 
 
+@pytest.mark.parametrize(
+    "net",
+    [
+        MLP((3, 3, 2), 2),
+        MLP((3, 3, 1), 3, bias=True),
+        MLP((3, 3, 3, 3), 2),
+        pc.CNN((3, 2), 2),
+        pc.CNN((3, 3, 3), 2, stride=2),
+        pc.LightningAttention(3, 2, 2, 2),
+    ],
+    ids=repr,
+)
+def test_same_canonical_parameters(net: pc.Network) -> None:
+    for seed in range(15):
+        theta, coef = coefficients_of(net, seed)
+        found = net.canonical(net.recover(coef).theta)
+        np.testing.assert_allclose(found, net.canonical(theta), rtol=1e-5, atol=1e-6)
+
+
 # --- inputs that are not generic --------------------------------------------------------------------------------------
 
 
