@@ -187,7 +187,9 @@ def _generic(degree: int, group: int) -> ActivationPolynomial:
     return ActivationPolynomial(tuple(Indeterminate(group, power) for power in range(degree + 1)))
 
 
-def number_activations(specs: Sequence[object], activations: Sequence[ActivationPolynomial]) -> tuple[ActivationPolynomial, ...]:
+def number_activations(
+    specs: Sequence[object], activations: Sequence[ActivationPolynomial]
+) -> tuple[ActivationPolynomial, ...]:
     """The activations with their generic polynomials numbered by first appearance."""
     groups: dict[object, int] = {}
     result = []

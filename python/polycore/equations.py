@@ -284,7 +284,9 @@ def equations(
         check_size(n_coefficients, 8, "the positions of the coefficients")
         positions = np.arange(n_coefficients)
     columns = MonomialMap(program, positions, d, homogeneous)
-    check_size(4 * columns.n_columns**2, 8, f"the values of {_format_count(columns.n_columns)} monomials at as many functions")
+    check_size(
+        4 * columns.n_columns**2, 8, f"the values of {_format_count(columns.n_columns)} monomials at as many functions"
+    )
     found = linear_relations(columns, generator, max_error=largest_error)
     coef = np.empty((len(found.vectors), columns.n_columns), dtype=object)
     for row, vector in zip(coef, found.vectors):
