@@ -113,7 +113,7 @@ def read_file(path: str, read: Callable[[str], T]) -> T:
     """What is in a file of specs; what is wrong with it is a ValueError that names the file."""
     try:
         return read(path)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError, MemoryError) as error:
         raise ValueError(f"{path}: {one_line(error)}") from None
 
 

@@ -31,6 +31,8 @@ Pair: TypeAlias = tuple[int, int]
 
 # Residuals within residuals; beyond, Python's own recursion would be the limit, with less to say.
 MAX_NESTING = 100
+# Of a network, each some kilobytes.
+MAX_LAYERS = 2**16
 # Bytes for a position in a window: an int object, pointers to it, and the executor's copies.
 _POSITION_BYTES = 64
 
@@ -497,10 +499,17 @@ Layer: TypeAlias = Affine | Activation | Conv | Attention | Select | Residual
 # --- sequences of layers ----------------------------------------------------------------------------------------------
 
 
+def check_n_layers(n: int, name: str) -> None:
+    """ValueError if there are too many entries for layers."""
+    if n > MAX_LAYERS:
+        raise ValueError(f"`{name}` must have at most {MAX_LAYERS} entries, got {n}")
+
+
 def as_layers(layers: object, name: str) -> tuple[Layer, ...]:
     """One or more layers as a tuple."""
     if not isinstance(layers, (tuple, list)):
         raise TypeError(f"`{name}` must be layers, got {_describe(layers)}")
+    check_n_layers(len(layers), name)
     for k, layer in enumerate(layers):
         if not isinstance(layer, Layer):
             hint = "; instructions of polycore.program make a Program" if isinstance(layer, program.Instruction) else ""

@@ -52,6 +52,7 @@ from .layers import (
     as_data_shape,
     as_extent,
     as_layers,
+    check_n_layers,
     composition_formula,
     layers_text,
     map_activations,
@@ -1043,6 +1044,7 @@ def as_widths(widths: object) -> tuple[int, ...]:
     listed = widths.ndim == 1 if isinstance(widths, np.ndarray) else isinstance(widths, Sequence)
     if not listed or isinstance(widths, (str, bytes)):
         raise TypeError(f"`widths` must be a sequence of integers, got {_describe(widths)}")
+    check_n_layers(len(cast(Sequence[object], widths)), "widths")
     entries = enumerate(cast(Sequence[object], widths))
     result = tuple(as_index(width, f"widths[{i}]", 1, INT32_MAX) for i, width in entries)
     if len(result) < 2:
@@ -1080,6 +1082,7 @@ def _affine(slot: int, n_out: int, bias: bool) -> program.Affine:
 
 def _as_filters(filters: object) -> tuple[int | Pair, ...]:
     entries = _entries(filters, "filters")
+    check_n_layers(len(entries), "filters")
     result = tuple(as_extent(entry, f"filters[{k}]") for k, entry in enumerate(entries))
     if not result:
         raise ValueError("`filters` must have at least one entry, got none")

@@ -395,6 +395,8 @@ def _as_network(widths: Sequence[int] | None, activation: Any, bias: bool, netwo
         raise ValueError("`network` and `widths` must not both be given")
     if not isinstance(network, Network):
         raise TypeError(f"`network` must be a polycore.Network, got {_describe(network)}")
+    if not network.n_params:
+        raise ValueError(f"`network` must have parameters to fit, got {network!r}")
     return network
 
 

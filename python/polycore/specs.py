@@ -29,7 +29,18 @@ from typing import Any, TypeAlias, TypeVar
 from . import program
 from ._validation import _describe, as_index
 from .activations import ActivationPolynomial, GenericActivation, as_activation
-from .layers import MAX_NESTING, Activation, Affine, Attention, Conv, Layer, Residual, Select, all_activations
+from .layers import (
+    MAX_NESTING,
+    Activation,
+    Affine,
+    Attention,
+    Conv,
+    Layer,
+    Residual,
+    Select,
+    all_activations,
+    check_n_layers,
+)
 from .networks import CNN, MLP, LightningAttention, Network, Sequential
 
 __all__ = ["network"]
@@ -237,7 +248,9 @@ class _Reader:
         return Network(program.Program(n_inputs, read))
 
     def _layers(self, value: object, path: str) -> list[Layer]:
-        return [self._layer(entry, f"{path}[{k}]") for k, entry in enumerate(_listed(value, path))]
+        entries = _listed(value, path)
+        check_n_layers(len(entries), path)
+        return [self._layer(entry, f"{path}[{k}]") for k, entry in enumerate(entries)]
 
     def _layer(self, spec: object, path: str) -> Layer:
         name, arguments = _kind(spec, "layer", tuple(_LAYERS), path)
@@ -365,6 +378,6 @@ def _at(path: str, make: Callable[[], T]) -> T:
     try:
         return make()
     except (TypeError, ValueError, OverflowError, MemoryError) as error:
-        text = str(error)
+        text = str(error) or "out of memory"
         kind = next(c for c in (TypeError, ValueError, OverflowError, MemoryError) if isinstance(error, c))
         raise kind(f"`{path}.{text[1:]}" if text.startswith("`") else f"`{path}`: {text}") from None
