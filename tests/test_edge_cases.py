@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import polycore as pc
+from polycore.cli import main
 
 PLAIN = [
     pc.Sequential(pc.Select([0, 0, 1]), n_inputs=2),
@@ -59,3 +62,35 @@ def test_degrees_beyond_everything_are_told_briefly() -> None:
     with pytest.raises((OverflowError, MemoryError), match=r"about 10\^") as error:
         pc.equations(pc.MLP((2, 2, 1), 2), 10**400)
     assert len(str(error.value)) < 300
+
+
+def test_networks_without_parameters_are_not_fitted(rng: np.random.Generator) -> None:
+    with pytest.raises(ValueError, match="`network` must have parameters"):
+        pc.report(rng.normal(size=(40, 2)), rng.normal(size=40), network=PLAIN[1])
+
+
+def test_numbers_of_layers_are_bounded() -> None:
+    """Before the first of them is looked at."""
+    many = 70_000
+    with pytest.raises(ValueError, match="`widths` must have at most 65536"):
+        pc.MLP([2] * many, 2)
+    with pytest.raises(ValueError, match="`filters` must have at most 65536"):
+        pc.CNN([1] * many)
+    with pytest.raises(ValueError, match="`layers` must have at most 65536"):
+        pc.Sequential(*[pc.Affine(1)] * many, n_inputs=1)
+    with pytest.raises(ValueError, match=r"`spec\.layers` must have at most 65536"):
+        pc.network({"family": "Sequential", "n_inputs": 1, "layers": [{}] * many})
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"d_model": 2**20, "n_tokens": 2**20}, {"d_model": 2**31 - 1, "n_tokens": 2**31 - 1}]
+)
+def test_files_of_networks_that_do_not_fit(
+    sizes: dict[str, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "net.json"
+    path.write_text(json.dumps({"family": "LightningAttention", "d_key": 2**20, **sizes}))
+    assert main(["dim", "--network", str(path)]) == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"polycore: error: {path}: `spec")
+    assert errors.count("\n") == 1
