@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,6 +17,9 @@ from hypothesis import strategies as st
 from polycore import _validation as v
 
 NOT_NUMBERS = [None, "abc", b"abc", {}, {1, 2}, object(), [[1], [2, 3]], [1, "2"], [None], np.array(["1"]), [[], [1]]]
+
+
+as_complex_array = partial(v.as_real_array, dtype=np.complex128)
 
 
 # --- scalars ----------------------------------------------------------------------------------------------------------
@@ -133,7 +137,7 @@ def test_the_right_array_is_passed_through():
     assert v.as_real_array(a, "a") is a
     assert np.shares_memory(v.as_real_array(a[1], "a"), a)
     z = a + 1j
-    assert v.as_complex_array(z, "z") is z
+    assert as_complex_array(z, "z") is z
 
 
 def good_forms(a):
@@ -166,7 +170,7 @@ def good_forms(a):
 @pytest.mark.parametrize("form", good_forms(np.ones((1, 1))))
 def test_lossless_conversions(form):
     a = np.arange(12.0).reshape(3, 4)
-    for convert, dtype in ((v.as_real_array, np.float64), (v.as_complex_array, np.complex128)):
+    for convert, dtype in ((v.as_real_array, np.float64), (as_complex_array, np.complex128)):
         result = convert(good_forms(a)[form], "a")
         assert type(result) is np.ndarray
         assert result.dtype == dtype
@@ -194,7 +198,7 @@ def test_more_lossless_conversions():
 
 @pytest.mark.parametrize("value", NOT_NUMBERS, ids=repr)
 def test_not_numbers(value):
-    for convert in (v.as_real_array, v.as_complex_array, v.as_exact_array, v.as_rational_array):
+    for convert in (v.as_real_array, as_complex_array, v.as_exact_array, v.as_rational_array):
         with pytest.raises(TypeError, match="`a`"):
             convert(value, "a")
     with pytest.raises(TypeError, match="`a`"):
@@ -225,7 +229,7 @@ def test_lossy_types(value, words):
     [[2**53 + 1, 0], np.array([-(2**53) - 1]), np.array([2**64 - 1], np.uint64), [0.5, 2**60 + 1], [-1, 2**63 + 1]],
 )
 def test_integers_that_a_float_cannot_hold(value):
-    for convert in (v.as_real_array, v.as_complex_array):
+    for convert in (v.as_real_array, as_complex_array):
         with pytest.raises(ValueError, match=r"`a` must hold numbers that .* represents exactly, got"):
             convert(value, "a")
 
@@ -254,7 +258,7 @@ def test_first_bad_entry_is_named(bad):
     with pytest.raises(ValueError, match=r"at index \(0, 1, 0\)"):
         v.as_real_array([[[0.0], [bad]]], "theta")
     with pytest.raises(ValueError, match="at index 1"):
-        v.as_complex_array([0.0, complex(0, bad)], "theta")
+        as_complex_array([0.0, complex(0, bad)], "theta")
     assert v.as_real_array([bad], "a", finite=False).shape == (1,)
     v.as_real_array([1e308, -1e308, 5e-324], "a")
 

@@ -27,7 +27,7 @@ from fractions import Fraction
 from functools import lru_cache
 from numbers import Integral, Rational
 from types import EllipsisType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -81,6 +81,14 @@ def as_flag(value: object, name: str) -> bool:
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     raise TypeError(f"`{name}` must be True or False, got {_describe(value)}")
+
+
+def as_sequence(value: object, name: str, expected: str = "a sequence of integers", n_axes: int = 1) -> Sequence[Any]:
+    """``value`` itself if it is a sequence, or an array with this many axes, and no text."""
+    listed = value.ndim == n_axes if isinstance(value, np.ndarray) else isinstance(value, Sequence)
+    if not listed or isinstance(value, (str, bytes)):
+        raise TypeError(f"`{name}` must be {expected}, got {_describe(value)}")
+    return cast("Sequence[Any]", value)
 
 
 def as_real(value: object, name: str, minimum: float | None = None, finite: bool = True) -> float:
@@ -223,13 +231,6 @@ def as_real_array(
     if finite:
         check_finite(array, name)
     return array
-
-
-def as_complex_array(
-    value: object, name: str, ndim: int | None = None, shape: Shape | None = None, finite: bool = True
-) -> Array:
-    """``value`` as a C-contiguous, aligned complex128 array; real input is accepted."""
-    return as_real_array(value, name, ndim, shape, np.complex128, finite)
 
 
 def as_theta(

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._validation import _describe, as_index, as_real_array, check_choice
 from .errors import NumericalError
-from .program import MAX_ACTIVATION_DEGREE, Coefficient, Indeterminate, Number, substitute
+from .instructions import MAX_ACTIVATION_DEGREE, Coefficient, Indeterminate, Number, substitute
 
 __all__ = ["GenericActivation", "PolynomialActivation", "polynomial_activation"]
 

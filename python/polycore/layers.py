@@ -21,7 +21,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 
 from . import program
-from ._validation import INT32_MAX, _describe, as_flag, as_index, check_size
+from ._validation import INT32_MAX, _describe, as_flag, as_index, as_sequence, check_size
 from .activations import ActivationPolynomial, GenericActivation, as_activation, number_activations
 
 __all__ = ["Activation", "Affine", "Attention", "Conv", "Residual", "Select"]
@@ -398,9 +398,7 @@ class Select:
 
     def __post_init__(self) -> None:
         given: Any = (self.positions,) if isinstance(self.positions, (int, np.integer)) else self.positions
-        listed = given.ndim == 1 if isinstance(given, np.ndarray) else isinstance(given, Sequence)
-        if not listed or isinstance(given, (str, bytes)):
-            raise TypeError(f"`positions` must be an integer or a sequence of integers, got {_describe(given)}")
+        given = as_sequence(given, "positions", "an integer or a sequence of integers")
         check_size(len(given), _POSITION_BYTES, "`positions`")
         if len(given) == 0:
             raise ValueError("`positions` must have at least one entry, got none")

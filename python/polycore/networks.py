@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache, partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -34,11 +34,13 @@ from ._validation import (
     as_flag,
     as_index,
     as_rng,
+    as_sequence,
     check_modulus,
     check_shape,
     check_size,
 )
 from .activations import ActivationPolynomial, activation_argument, as_activation, as_activations
+from .instructions import substitute
 from .layers import (
     Activation,
     Affine,
@@ -62,7 +64,7 @@ from .layers import (
 )
 from .network_polynomial import NetworkPolynomial
 from .polynomial_map import PolynomialMap, common_batch
-from .program import Indeterminate, Number, ParameterBlock, Program, substitute
+from .program import Indeterminate, Number, ParameterBlock, Program
 
 if TYPE_CHECKING:
     from .canonical import Alignment
@@ -1041,12 +1043,9 @@ def _as_batch(batch: object) -> tuple[int, ...]:
 
 
 def as_widths(widths: object) -> tuple[int, ...]:
-    listed = widths.ndim == 1 if isinstance(widths, np.ndarray) else isinstance(widths, Sequence)
-    if not listed or isinstance(widths, (str, bytes)):
-        raise TypeError(f"`widths` must be a sequence of integers, got {_describe(widths)}")
-    check_n_layers(len(cast(Sequence[object], widths)), "widths")
-    entries = enumerate(cast(Sequence[object], widths))
-    result = tuple(as_index(width, f"widths[{i}]", 1, INT32_MAX) for i, width in entries)
+    entries = as_sequence(widths, "widths")
+    check_n_layers(len(entries), "widths")
+    result = tuple(as_index(width, f"widths[{i}]", 1, INT32_MAX) for i, width in enumerate(entries))
     if len(result) < 2:
         raise ValueError(f"`widths` must have at least two entries, inputs and outputs, got {result}")
     return result

@@ -26,9 +26,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from . import program
 from ._validation import _describe, as_index
 from .activations import ActivationPolynomial, GenericActivation, as_activation
+from .instructions import KINDS, MAX_ACTIVATION_DEGREE, Indeterminate, Instruction
 from .layers import (
     MAX_NESTING,
     Activation,
@@ -42,6 +42,7 @@ from .layers import (
     check_n_layers,
 )
 from .networks import CNN, MLP, LightningAttention, Network, Sequential
+from .program import Program
 
 __all__ = ["network"]
 
@@ -162,7 +163,7 @@ def _as_json(value: Any) -> Any:
         return {key: _as_json(entry) for key, entry in value.items()}
     if isinstance(value, Fraction):
         return f"{value.numerator}/{value.denominator}"
-    if isinstance(value, program.Indeterminate):
+    if isinstance(value, Indeterminate):
         return {"group": value.group, "power": value.power}
     return value
 
@@ -245,7 +246,7 @@ class _Reader:
 
     def _program(self, n_inputs: Any, instructions: object) -> Network:
         read = [self._instruction(i, f"instructions[{k}]") for k, i in enumerate(_listed(instructions, "instructions"))]
-        return Network(program.Program(n_inputs, read))
+        return Network(Program(n_inputs, read))
 
     def _layers(self, value: object, path: str) -> list[Layer]:
         entries = _listed(value, path)
@@ -272,14 +273,13 @@ class _Reader:
         self._nesting -= 1
         return _at(path, lambda: Residual(*inner, shortcut=other))
 
-    def _instruction(self, spec: object, path: str) -> program.Instruction:
-        kinds = program._KINDS
-        name, arguments = _kind(spec, "instruction", tuple(kinds), path)
-        _check_keys(arguments, *_keys_of(kinds[name]), path)
+    def _instruction(self, spec: object, path: str) -> Instruction:
+        name, arguments = _kind(spec, "instruction", tuple(KINDS), path)
+        _check_keys(arguments, *_keys_of(KINDS[name]), path)
         if "coefficients" in arguments:
             given = _listed(arguments["coefficients"], f"{path}.coefficients")
             arguments["coefficients"] = [_coefficient(c, f"{path}.coefficients[{k}]") for k, c in enumerate(given)]
-        instruction: program.Instruction = _at(path, lambda: kinds[name](**arguments))
+        instruction: Instruction = _at(path, lambda: KINDS[name](**arguments))
         return instruction
 
     def _activations(self, given: Mapping[str, Any], default: Any, n_hidden: int) -> Any:
@@ -301,7 +301,7 @@ class _Reader:
         if isinstance(value, Mapping):
             _check_keys(dict(value), {"generic"}, {"name"}, path)
             generic = _at(
-                path, lambda: GenericActivation(as_index(value["generic"], "generic", 0, program.MAX_ACTIVATION_DEGREE))
+                path, lambda: GenericActivation(as_index(value["generic"], "generic", 0, MAX_ACTIVATION_DEGREE))
             )
             if "name" not in value:
                 return generic
@@ -369,7 +369,7 @@ def _number(value: Any, path: str) -> Any:
 def _coefficient(value: Any, path: str) -> Any:
     if isinstance(value, Mapping):
         _check_keys(dict(value), {"group", "power"}, set(), path)
-        return _at(path, lambda: program.Indeterminate(value["group"], value["power"]))
+        return _at(path, lambda: Indeterminate(value["group"], value["power"]))
     return _number(value, path)
 
 

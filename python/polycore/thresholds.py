@@ -21,9 +21,9 @@ from ._identifiability_theorems import (
 )
 from .bounds import ALEXANDER_HIRSCHOWITZ, upper_bound
 from .identifiability import RankArguments
+from .instructions import MAX_ACTIVATION_DEGREE
 from .modular import format_bound
 from .networks import MLP
-from .program import MAX_ACTIVATION_DEGREE
 
 __all__ = ["ActivationThreshold", "ThresholdStep", "activation_threshold"]
 
