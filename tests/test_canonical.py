@@ -41,6 +41,17 @@ NETWORKS = [
     pc.Sequential(
         pc.Affine(3, bias=True), pc.Residual(pc.Activation(2), pc.Affine(3, bias=True)), pc.Affine(2, True), n_inputs=2
     ),
+    # x + σ(W x): W reads and writes the same units.
+    pc.Sequential(pc.Affine(3), pc.Residual(pc.Affine(3), pc.Activation(2)), pc.Affine(1), n_inputs=2),
+    pc.Sequential(
+        pc.Affine(2),
+        pc.Residual(pc.Affine(2), pc.Activation(2)),
+        pc.Residual(pc.Affine(2, bias=True), pc.Activation(2)),
+        pc.Affine(2),
+        n_inputs=3,
+    ),
+    pc.Sequential(pc.Affine(3), pc.Residual(pc.Affine(3), pc.Activation(3)), pc.Affine(2), n_inputs=3),
+    pc.Sequential(pc.Conv(2, 2), pc.Residual(pc.Conv(1, 2), pc.Activation(2)), pc.Conv(2), n_inputs=(4, 1)),
     pc.Sequential(pc.Affine(3), pc.Activation(2), pc.Affine(2), pc.Activation(2), n_inputs=2),
     pc.Sequential(pc.Affine(4), pc.Select([0, 2]), pc.Activation(2), pc.Affine(2), n_inputs=2),
     *(

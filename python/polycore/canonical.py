@@ -27,7 +27,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,13 +37,16 @@ from ._coordinate_changes import Array, Linear, Monomial, fractions
 from ._frames import Block, Branches, Component, kernel, row_reduce
 from ._validation import _to_array, as_exact_array, as_theta
 from .errors import NumericalError
-from .symmetries import Symmetry, SymmetryGroup, columns_of
+from .symmetries import Symmetry, SymmetryGroup
 
 # Of floats, relative to the largest number beside them: equal, and zero as far as the rank is concerned.
 _EQUAL = 1e-7
 _RANK = 1e-9
 # Distances that are rounding, relative to the size of the parameters.
 _SAME = 1e-12
+
+# Changes of sign of a unit: the frames that change, and the numbers of the component's signs that do it together.
+_Signs: TypeAlias = list[tuple[frozenset[int], list[int]]]
 
 
 @dataclass(frozen=True, repr=False)
@@ -256,10 +259,8 @@ class _Canonical:
 
     def _columns(self, block: Block, number: int) -> NDArray[np.intp]:
         """Columns of W that meet each feature of a component, (copies, m)."""
-        if block.input in self.known.irregular:
-            return np.zeros((0, self.known.components[number].size), dtype=np.intp)
         axes = self.known.frames(block.input)
-        columns = columns_of(self.known, block)
+        columns = self.known.columns(block)
         found = [np.zeros((0, self.known.components[number].size), dtype=np.intp)]
         for at, axis in enumerate(axes):
             if self.known.component_of[axis.frame] == number:
@@ -284,6 +285,7 @@ class _Canonical:
     def _settle_units(self, number: int, component: Component, writers: Sequence[Block]) -> None:
         """Scales, signs and the order of units, by what is before them."""
         m = component.size
+        late = self._late_writers(number, writers)
         scale, scaled = [self._number(1)] * m, [not component.scaled] * m
         if component.scaled:
             # What grows with the same power is compared as one, whatever the order of the blocks.
@@ -291,18 +293,31 @@ class _Canonical:
             for block in writers:
                 e, rows = component.exponents[block.number], self._rows(block)
                 sizes[e] = [max(_largest(row), size) for row, size in zip(rows, sizes.get(e, [0] * m))]
+            if math.gcd(*sizes) > 1:
+                # No root has to be taken of what a unit does to itself: in x + (W x)² W_ii is multiplied by t / t².
+                for block in late:
+                    for e, own in self._own_weights(block, number):
+                        sizes[e] = [max(abs(x), size) for x, size in zip(own, sizes.get(e, [0] * m))]
             for unit in range(m):
                 present = {e: values[unit] for e, values in sorted(sizes.items(), key=_by_size) if values[unit]}
                 scaled[unit] = bool(present)
                 if present:
                     scale[unit] = self._common_root(present)
         self._apply_units(number, scale)
-        signed = self._fix_signs(number, component, writers)
+        left = [[(flipped, [i]) for i, flipped in enumerate(component.signs)] for _ in range(m)]
+        left = self._fix_signs(number, component, writers, left)
+        later = {block.number for block in late}
+        signed = [all(not later.isdisjoint(flipped) for flipped, _ in signs) for signs in left]
         self.loose[number] = [unit for unit in range(m) if not (scaled[unit] and signed[unit])]
         for branches in [b for b in self.waiting if self._is_inside_done(b)]:
             self._sort_branches_by_sizes(branches, writers)
         if component.kind == "permutations":
-            self._sort_units(number, [self._keys(block) for block in writers], range(m))
+            perm = self._sort_units(number, [self._keys(block) for block in writers], range(m))
+            left = [left[unit] for unit in perm]
+        self.done[number] = True  # what reads these units can be looked at now
+        for block in late:
+            left = self._fix_signs(number, component, [block], left)
+        self.loose[number] = sorted({*self.loose[number], *(unit for unit in range(m) if left[unit])})
 
     def _common_root(self, sizes: dict[int, Any]) -> Any:
         """t, which becomes t / s where each size is multiplied by s to its exponent; rational if these are coprime."""
@@ -323,13 +338,34 @@ class _Canonical:
         numerator, denominator = (_integer_root(n, exponent) for n in (value.numerator, value.denominator))
         return Fraction(1) if numerator is None or denominator is None else Fraction(numerator, denominator)
 
-    def _fix_signs(self, number: int, component: Component, writers: Sequence[Block]) -> list[bool]:
-        """Make leading entries positive as far as signs go; for each unit, whether all its signs are fixed."""
+    def _late_writers(self, number: int, writers: Sequence[Block]) -> list[Block]:
+        """The other blocks that write into a component, and read it besides what is settled, as in x + (W x)²."""
+
+        def is_ready(block: Block) -> bool:
+            read = {self.known.component_of[axis.frame] for axis in self.known.frames(block.input)}
+            return all(self.done[other] or other == number for other in read)
+
+        frames = self.known.components[number].exponents
+        return [b for b in self.known.blocks if b.number in frames and b not in writers and is_ready(b)]
+
+    def _own_weights(self, block: Block, number: int) -> list[tuple[int, Array]]:
+        """The weights from each unit of a component to itself, and the powers of its scaling that multiply them."""
+        exponents, W = self.known.components[number].exponents, self._weights(block)
+        axes = [axis for axis in self.known.frames(block.input) if self.known.component_of[axis.frame] == number]
+        if len(axes) != 1:
+            return []
+        e = exponents[block.number] - exponents[axes[0].frame] * axes[0].exponent
+        return [(e, W[np.arange(len(W)), copy]) for copy in self._columns(block, number)] if e else []
+
+    def _fix_signs(
+        self, number: int, component: Component, writers: Sequence[Block], freedom: Sequence[_Signs]
+    ) -> list[_Signs]:
+        """Make leading entries positive as far as the signs go that are left to each unit; what is left then."""
         leading = {block.number: _leading_signs(self._rows(block), self.equal) for block in writers}
         signs = [[self._number(1)] * component.size for _ in component.signs]
-        fixed = []
+        remaining = []
         for unit in range(component.size):
-            left = [(flipped, [i]) for i, flipped in enumerate(component.signs)]
+            left = list(freedom[unit])
             for frame, of_unit in leading.items():
                 at = next((k for k, (flipped, _) in enumerate(left) if frame in flipped), None)
                 if at is None or not of_unit[unit]:
@@ -343,12 +379,15 @@ class _Canonical:
                     for other in leading:
                         if other in pivot:
                             leading[other][unit] = -leading[other][unit]
-            fixed.append(not left)
+            remaining.append(left)
         self._apply_units(number, [self._number(1)] * component.size, signs)
-        return fixed
+        return remaining
 
-    def _sort_units(self, number: int, keys: Sequence[Array], units: Sequence[int]) -> None:
-        """Sort some units, descending by their keys, those that are not determined last; note which are equal."""
+    def _sort_units(self, number: int, keys: Sequence[Array], units: Sequence[int]) -> NDArray[np.intp]:
+        """Sort some units, descending by their keys, those that are not determined last; note which are equal.
+
+        Returns where each unit comes from.
+        """
         m = self.known.components[number].size
         loose = self.loose.get(number, [])
         late = np.array([[unit in loose] for unit in range(m)], dtype=float)
@@ -366,6 +405,7 @@ class _Canonical:
         self.ties[number] = kept + [group for group in groups if len(group) > 1]
         self.loose[number] = [position for position in range(m) if perm[position] in loose]
         self._apply_units(number, [self._number(1)] * m, perm=perm)
+        return perm
 
     def _apply_units(
         self,
