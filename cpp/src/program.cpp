@@ -514,9 +514,9 @@ void Program::loss_gradient(std::span<const double> theta, std::span<const doubl
                     double* q = product + o * N * lanes;
                     detail::in_strips(N, N * lanes, [&](std::size_t i, std::size_t n) {
                       if (lanes == 1)
-                        numbers.affine(1, n, N, r + i, N, 1, gram.data() + i * N, q, i > 0, nullptr);
+                        numbers.affine({1, n, N, 1}, N, r + i, gram.data() + i * N, q, i > 0, nullptr);
                       else
-                        numbers.affine(n, N, lanes, gram.data() + i * N, N, 1, r, q + i * lanes, false, nullptr);
+                        numbers.affine({n, N, N, 1}, lanes, gram.data() + i * N, r, q + i * lanes, false, nullptr);
                     });
                   }
                   double* total = run.workspace.take_array<double>(lanes);

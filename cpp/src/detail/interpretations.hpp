@@ -71,28 +71,27 @@ void in_window_strips(std::size_t n_windows, std::size_t n_rows, std::size_t wor
 /// y (+)= W z for every window, on blocks of values of one length, the weights consecutive in memory.
 inline void multiply_weights(const Run& run, const Node& node, std::size_t length, const void* w, const void* z,
                              void* y, bool accumulate) {
-  const std::size_t n_out = node.window_out;
+  const std::size_t n_out = node.window_out, n_in = node.window_size;
   for (const WindowRun& r : node.runs)
     in_window_strips(r.n_windows, n_out, r.n_columns * length * run.ring.lanes,
                      [&](std::size_t window, std::size_t n, std::size_t row, std::size_t rows) {
-                       run.ring.affine_windows(n, r.step, n_out, rows, r.n_columns, length,
-                                               run.at(w, row * node.window_size + r.column), node.window_size, 1,
-                                               run.at(z, (r.first_position + window * r.step) * length),
-                                               run.at(y, ((r.first_window + window) * n_out + row) * length),
-                                               accumulate || r.column > 0, run.context);
+                       run.ring.affine({rows, r.n_columns, n_in, 1, r.column_step, 1, n, r.window_step, n_out}, length,
+                                       run.at(w, row * n_in + r.column), run.at(z, r.position(window, 0) * length),
+                                       run.at(y, ((r.first_window + window) * n_out + row) * length),
+                                       accumulate || r.column > 0, run.context);
                      });
 }
 /// z += W^T y for every window
 inline void multiply_transposed_weights(const Run& run, const Node& node, std::size_t length, const void* w,
                                         const void* y, void* z) {
-  const std::size_t n_out = node.window_out;
+  const std::size_t n_out = node.window_out, n_in = node.window_size;
   for (const WindowRun& r : node.runs)
     in_window_strips(r.n_windows, r.n_columns, n_out * length * run.ring.lanes,
                      [&](std::size_t window, std::size_t n, std::size_t column, std::size_t columns) {
-                       run.ring.affine_windows(
-                           n, n_out, r.step, columns, n_out, length, run.at(w, r.column + column), 1, node.window_size,
-                           run.at(y, (r.first_window + window) * n_out * length),
-                           run.at(z, (r.first_position + window * r.step + column) * length), true, run.context);
+                       run.ring.affine({columns, n_out, 1, n_in, 1, r.column_step, n, n_out, r.window_step}, length,
+                                       run.at(w, r.column + column),
+                                       run.at(y, (r.first_window + window) * n_out * length),
+                                       run.at(z, r.position(window, column) * length), true, run.context);
                      });
 }
 
@@ -231,9 +230,9 @@ class NumberValues {
       const std::size_t begin = std::max(first_column, r.column);
       const std::size_t end = std::min(first_column + columns, r.column + r.n_columns);
       if (begin >= end) continue;
-      matmul({rows, r.n_windows, end - begin, 1, node.window_out, r.step, 1, columns, 1},
+      matmul({rows, r.n_windows, end - begin, 1, node.window_out, r.window_step, r.column_step, columns, 1},
              run_.at(y, (r.first_window * node.window_out + first_row) * n_),
-             run_.at(z, (r.first_position + begin - r.column) * n_), run_.at(products, (begin - first_column) * n_),
+             run_.at(z, r.position(0, begin - r.column) * n_), run_.at(products, (begin - first_column) * n_),
              accumulate);
     }
   }
@@ -341,7 +340,7 @@ class FormValues {
                          for (std::size_t v = window; v < window + n_windows; ++v)
                            run_.ring.affine_gradient(
                                rows, r.n_columns, n, run_.at(y, ((r.first_window + v) * node.window_out + row) * n),
-                               run_.at(z, (r.first_position + v * r.step) * n),
+                               run_.at(z, r.position(v, 0) * n), r.column_step,
                                run_.at(w, row * node.window_size + r.column), node.window_size, run_.context);
                        });
   }
@@ -450,11 +449,13 @@ class FormValues {
   /// Calls body(position of W, unit of y, position in z, n) on the stretches of all rows and windows.
   template <class Body>
   void for_window_rows(const Node& node, const Body& body) const {
-    for (const WindowRun& r : node.runs)
-      for (std::size_t v = 0; v < r.n_windows; ++v)
+    for (const WindowRun& r : node.runs) {
+      const std::size_t n = r.column_step == 1 ? r.n_columns : 1;
+      for (std::size_t k = 0; k < r.n_windows; ++k)
         for (std::size_t i = 0; i < node.window_out; ++i)
-          body(i * node.window_size + r.column, (r.first_window + v) * node.window_out + i,
-               r.first_position + v * r.step, r.n_columns);
+          for (std::size_t j = 0; j < r.n_columns; j += n)
+            body(i * node.window_size + r.column + j, (r.first_window + k) * node.window_out + i, r.position(k, j), n);
+    }
   }
 
   /// Units of y, or of the other block written, on threads for one large member.
@@ -664,7 +665,7 @@ class Derivatives {
       for (std::size_t v = 0; v < r.n_windows; ++v) {
         const void* g = run_.at(y, ((r.first_window + v) * node.window_out + i) * n);
         if (is_zero(g, n)) continue;
-        const std::size_t position = r.first_position + v * r.step + j - r.column;
+        const std::size_t position = r.position(v, j - r.column);
         if (node.input == 0)
           times_variable(position, g, n, column, written);
         else

@@ -46,28 +46,37 @@ void check_windows(const std::vector<std::vector<int>>& windows, int width) {
   }
 }
 
-/// Stretches of consecutive positions; those of later windows that continue in equal steps belong to the same run.
+/// The end of the longest stretch of positions from `begin` on that ascend in equal steps.
+std::size_t stretch_end(const std::vector<int>& window, std::size_t begin) {
+  std::size_t end = begin + 1;
+  if (end == window.size() || window[end] < window[begin]) return end;
+  for (++end; end < window.size() && window[end] - window[end - 1] == window[begin + 1] - window[begin];) ++end;
+  return end;
+}
+
+/// Stretches of the windows; those of later windows that continue in equal steps belong to the same run.
 std::vector<WindowRun> window_runs(const std::vector<std::vector<int>>& windows) {
   std::vector<WindowRun> runs;
   std::map<std::size_t, std::size_t> latest;  // column -> the run of the last window that has a stretch from there
   for (std::size_t w = 0; w < windows.size(); ++w) {
     const auto& window = windows[w];
     for (std::size_t column = 0, end = 0; column < window.size(); column = end) {
-      for (end = column + 1; end < window.size() && window[end] == window[end - 1] + 1;) ++end;
+      end = stretch_end(window, column);
       const auto position = static_cast<std::size_t>(window[column]);
+      const std::size_t n = end - column, step = n > 1 ? static_cast<std::size_t>(window[column + 1]) - position : 1;
       const auto [found, is_new] = latest.try_emplace(column, runs.size());
       if (!is_new) {
         WindowRun& run = runs[found->second];
-        const std::size_t last = run.first_position + (run.n_windows - 1) * run.step;
-        if (run.first_window + run.n_windows == w && run.n_columns == end - column && position >= last &&
-            (run.n_windows == 1 || position - last == run.step)) {
-          run.step = position - last;
+        const std::size_t last = run.position(run.n_windows - 1, 0);
+        if (run.first_window + run.n_windows == w && run.n_columns == n && run.column_step == step &&
+            position >= last && (run.n_windows == 1 || position - last == run.window_step)) {
+          run.window_step = position - last;
           ++run.n_windows;
           continue;
         }
         found->second = runs.size();
       }
-      runs.push_back({w, 1, position, 0, column, end - column});
+      runs.push_back({w, 1, column, n, position, 0, step});
     }
   }
   std::ranges::stable_sort(runs, {}, &WindowRun::column);
@@ -134,7 +143,7 @@ void ProgramPlan::analyse(const Affine& affine, Node& node) {
   node.window_out = static_cast<std::size_t>(affine.n_out);
   if (affine.windows.empty()) {
     node.window_size = static_cast<std::size_t>(node.units_in);
-    node.runs = {{0, 1, 0, 0, 0, node.window_size}};
+    node.runs = {{0, 1, 0, node.window_size, 0, 0, 1}};
   } else {
     check_windows(affine.windows, node.units_in);
     node.n_windows = affine.windows.size();

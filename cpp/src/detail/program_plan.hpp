@@ -20,12 +20,16 @@
 
 namespace polycore::detail {
 
-/// Windows of a map that read consecutive positions, each `step` after the last: window first_window + k takes columns
-/// [column, column + n_columns) of W to the positions from first_position + k step on. A dense map is one such run.
+/// Windows in equal steps: window first_window + k takes column `column` + j of W, j < n_columns, to the position
+/// first_position + k window_step + j column_step. A dense map is one such run.
 struct WindowRun {
   std::size_t first_window, n_windows;
-  std::size_t first_position, step;
   std::size_t column, n_columns;
+  std::size_t first_position, window_step, column_step;
+
+  std::size_t position(std::size_t k, std::size_t j) const {
+    return first_position + k * window_step + j * column_step;
+  }
 };
 
 enum class Kind { kAffine, kActivation, kSelect, kAdd, kMatMul };

@@ -57,6 +57,15 @@ struct MonomialRun {
   std::size_t var;
 };
 
+/// y[k * y_step + i * y_row] (+)= sum_j w[i * w_row + j * w_column] z[k * z_step + j * z_row] for all windows k; with
+/// rows and columns exchanged, the transpose.
+struct AffineShape {
+  std::size_t n_out, n_in;
+  std::size_t w_row, w_column;
+  std::size_t z_row = 1, y_row = 1;
+  std::size_t n_windows = 1, z_step = 0, y_step = 0;
+};
+
 /// Matrix products of values: y(i, j) (+)= sum_k a(i, k) b(k, j), where entry (i, j) of a matrix is the unit
 /// i * row + j * column of its block.
 struct MatrixProduct {
@@ -87,16 +96,12 @@ struct RingKernels {
   /// dst = the scalar in every lane, for `count` scalars.
   void (*broadcast)(const void* src, std::size_t count, void* dst);
 
-  /// y[i, c] (+)= sum_j w[i * w_row + j * w_column] z[j, c]; with the strides exchanged, the transpose.
-  void (*affine)(std::size_t n_out, std::size_t n_in, std::size_t length, const void* w, std::size_t w_row,
-                 std::size_t w_column, const void* z, void* y, bool accumulate, const ModulusData* context);
-  /// The same W for every window: in window k, z begins k * z_step units later and y k * y_step.
-  void (*affine_windows)(std::size_t n_windows, std::size_t z_step, std::size_t y_step, std::size_t n_out,
-                         std::size_t n_in, std::size_t length, const void* w, std::size_t w_row, std::size_t w_column,
-                         const void* z, void* y, bool accumulate, const ModulusData* context);
-  /// w[i * w_stride + j] += sum_c y[i, c] z[j, c]
+  /// Affine maps of units of `length` elements, entrywise along them.
+  void (*affine)(const AffineShape& shape, std::size_t length, const void* w, const void* z, void* y, bool accumulate,
+                 const ModulusData* context);
+  /// w[i * w_stride + j] += sum_c y[i, c] z[j * z_row, c]
   void (*affine_gradient)(std::size_t n_out, std::size_t n_in, std::size_t length, const void* y, const void* z,
-                          void* w, std::size_t w_stride, const ModulusData* context);
+                          std::size_t z_row, void* w, std::size_t w_stride, const ModulusData* context);
 
   /// c (+)= a * b over the row operations; `a2` holds 2a and may be null when no group is doubled.
   void (*convolve)(const RowGroup* groups, std::size_t n_groups, const RowOp* ops, const void* a, const void* a2,

@@ -62,140 +62,195 @@ void broadcast(const void* src, std::size_t count, void* dst) {
 
 // ---- affine -------------------------------------------------------------------------------------
 
+/// The part of an affine map that tiles of one window see; distances in scalars.
+template <class T>
+struct Window {
+  std::size_t n_in, length;
+  const T* w;
+  std::size_t w_row, w_column;
+  const T* z;
+  std::size_t z_row;
+  T* y;
+  std::size_t y_row;
+  bool accumulate;
+
+  /// From row i and coefficient (or sample) c on.
+  inline __attribute__((always_inline)) Window from(std::size_t i, std::size_t c) const {
+    Window part = *this;
+    part.w += i * w_row;
+    part.z += c;
+    part.y += i * y_row + c;
+    return part;
+  }
+};
+
+/// Window `k` of the shape, in a ring with `element` scalars a value.
+template <class T>
+inline __attribute__((always_inline)) Window<T> window_of(const AffineShape& s, std::size_t k, std::size_t length,
+                                                          std::size_t element, const T* w, const T* z, T* y,
+                                                          bool accumulate) {
+  const std::size_t unit = length * element;
+  return {s.n_in,
+          length,
+          w,
+          s.w_row * element,
+          s.w_column * element,
+          z + k * s.z_step * unit,
+          s.z_row * unit,
+          y + k * s.y_step * unit,
+          s.y_row * unit,
+          accumulate};
+}
+
 template <class R, int Rows, int Columns>
-inline __attribute__((always_inline)) void affine_tile(std::size_t n_in, std::size_t length, const typename R::T* w,
-                                                       std::size_t w_row, std::size_t w_column, const typename R::T* z,
-                                                       typename R::T* y, bool accumulate, Context k) {
+inline __attribute__((always_inline)) void affine_tile(const Window<typename R::T>& t, Context k) {
   constexpr int E = kElement<R>;
   typename R::V sum[Rows][Columns];
   for (int i = 0; i < Rows; ++i)
-    for (int c = 0; c < Columns; ++c) sum[i][c] = accumulate ? R::load(y + (i * length + c) * E) : R::zero();
-  for (std::size_t j = 0; j < n_in; ++j) {
+    for (int c = 0; c < Columns; ++c) sum[i][c] = t.accumulate ? R::load(t.y + i * t.y_row + c * E) : R::zero();
+  for (std::size_t j = 0; j < t.n_in; ++j) {
     typename R::V x[Columns];
-    for (int c = 0; c < Columns; ++c) x[c] = R::load(z + (j * length + c) * E);
+    for (int c = 0; c < Columns; ++c) x[c] = R::load(t.z + j * t.z_row + c * E);
     for (int i = 0; i < Rows; ++i) {
-      const typename R::V a = R::load(w + (i * w_row + j * w_column) * E);
+      const typename R::V a = R::load(t.w + i * t.w_row + j * t.w_column);
       for (int c = 0; c < Columns; ++c) sum[i][c] = R::fma(a, x[c], sum[i][c], k);
     }
   }
   for (int i = 0; i < Rows; ++i)
-    for (int c = 0; c < Columns; ++c) R::store(y + (i * length + c) * E, sum[i][c]);
+    for (int c = 0; c < Columns; ++c) R::store(t.y + i * t.y_row + c * E, sum[i][c]);
 }
 
 template <class R, int Rows>
-inline __attribute__((always_inline)) void affine_rows(std::size_t n_in, std::size_t length, const typename R::T* w,
-                                                       std::size_t w_row, std::size_t w_column, const typename R::T* z,
-                                                       typename R::T* y, bool accumulate, Context k) {
+inline __attribute__((always_inline)) void affine_rows(const Window<typename R::T>& t, Context k) {
   constexpr int E = kElement<R>, Columns = R::C == 2 ? 2 : Rows == 1 ? 6 : 3;
   std::size_t c = 0;
-  for (; c + Columns <= length; c += Columns)
-    affine_tile<R, Rows, Columns>(n_in, length, w, w_row, w_column, z + c * E, y + c * E, accumulate, k);
-  for (; c < length; ++c)
-    affine_tile<R, Rows, 1>(n_in, length, w, w_row, w_column, z + c * E, y + c * E, accumulate, k);
+  for (; c + Columns <= t.length; c += Columns) affine_tile<R, Rows, Columns>(t.from(0, c * E), k);
+  for (; c < t.length; ++c) affine_tile<R, Rows, 1>(t.from(0, c * E), k);
 }
 
 template <class R>
-void affine_in_tiles(std::size_t n_out, std::size_t n_in, std::size_t length, const void* w, std::size_t w_row,
-                     std::size_t w_column, const void* z, void* y, bool accumulate, Context k) {
+void affine_in_tiles(const AffineShape& s, std::size_t length, const void* w, const void* z, void* y, bool accumulate,
+                     Context k) {
   using T = typename R::T;
-  constexpr int E = kElement<R>;
-  for (int pass = 0; pass < kPasses<R>; ++pass) {
-    auto* pw = static_cast<const T*>(w) + pass * R::W;
-    auto* pz = static_cast<const T*>(z) + pass * R::W;
-    auto* py = static_cast<T*>(y) + pass * R::W;
-    const auto rows = [&](std::size_t i, auto count) __attribute__((always_inline)) {
-      affine_rows<R, count()>(n_in, length, pw + i * w_row * E, w_row, w_column, pz, py + i * length * E, accumulate,
-                              k);
-    };
-    std::size_t i = 0;
-    if constexpr (R::C == 1)
-      for (; i + 4 <= n_out; i += 4) rows(i, Count<4>{});
-    for (; i + 2 <= n_out; i += 2) rows(i, Count<2>{});
-    if (i < n_out) rows(i, Count<1>{});
-  }
+  for (std::size_t window = 0; window < s.n_windows; ++window)
+    for (int pass = 0; pass < kPasses<R>; ++pass) {
+      const auto t = window_of(s, window, length, kElement<R>, static_cast<const T*>(w) + pass * R::W,
+                               static_cast<const T*>(z) + pass * R::W, static_cast<T*>(y) + pass * R::W, accumulate);
+      std::size_t i = 0;
+      if constexpr (R::C == 1)
+        for (; i + 4 <= s.n_out; i += 4) affine_rows<R, 4>(t.from(i, 0), k);
+      for (; i + 2 <= s.n_out; i += 2) affine_rows<R, 2>(t.from(i, 0), k);
+      if (i < s.n_out) affine_rows<R, 1>(t.from(i, 0), k);
+    }
 }
 
 template <class R>
-void affine(std::size_t n_out, std::size_t n_in, std::size_t length, const void* w, std::size_t w_row,
-            std::size_t w_column, const void* z, void* y, bool accumulate, Context k) {
-  affine_in_tiles<R>(n_out, n_in, length, w, w_row, w_column, z, y, accumulate, k);
+void affine(const AffineShape& s, std::size_t length, const void* w, const void* z, void* y, bool accumulate,
+            Context k) {
+  affine_in_tiles<R>(s, length, w, z, y, accumulate, k);
 }
 
 // One member of a batch in float64: the weights are scalars, so the registers run along the coefficients (or samples).
 template <class V, int Rows, int Columns>
-inline __attribute__((always_inline)) void affine_tile_along(std::size_t n_in, std::size_t length, const double* w,
-                                                             std::size_t w_row, std::size_t w_column, const double* z,
-                                                             double* y, bool accumulate) {
+inline __attribute__((always_inline)) void affine_tile_along(const Window<double>& t) {
   constexpr int W = sizeof(V) / sizeof(double);
   V sum[Rows][Columns];
   for (int i = 0; i < Rows; ++i)
-    for (int c = 0; c < Columns; ++c) sum[i][c] = accumulate ? vload<V>(y + i * length + c * W) : V{};
-  for (std::size_t j = 0; j < n_in; ++j) {
+    for (int c = 0; c < Columns; ++c) sum[i][c] = t.accumulate ? vload<V>(t.y + i * t.y_row + c * W) : V{};
+  for (std::size_t j = 0; j < t.n_in; ++j) {
     V x[Columns];
-    for (int c = 0; c < Columns; ++c) x[c] = vload<V>(z + j * length + c * W);
+    for (int c = 0; c < Columns; ++c) x[c] = vload<V>(t.z + j * t.z_row + c * W);
     for (int i = 0; i < Rows; ++i) {
-      const V a = splat<V>(w[i * w_row + j * w_column]);
+      const V a = splat<V>(t.w[i * t.w_row + j * t.w_column]);
       for (int c = 0; c < Columns; ++c) sum[i][c] = vfma(a, x[c], sum[i][c]);
     }
   }
   for (int i = 0; i < Rows; ++i)
-    for (int c = 0; c < Columns; ++c) vstore(y + i * length + c * W, sum[i][c]);
+    for (int c = 0; c < Columns; ++c) vstore(t.y + i * t.y_row + c * W, sum[i][c]);
 }
 
 template <int Rows>
-inline __attribute__((always_inline)) void affine_rows_along(std::size_t n_in, std::size_t length, const double* w,
-                                                             std::size_t w_row, std::size_t w_column, const double* z,
-                                                             double* y, bool accumulate) {
+inline __attribute__((always_inline)) void affine_rows_along(const Window<double>& t) {
   std::size_t c = 0;
-  for (; c + 3 * kDoubles <= length; c += 3 * kDoubles)
-    affine_tile_along<Doubles, Rows, 3>(n_in, length, w, w_row, w_column, z + c, y + c, accumulate);
-  for (; c + 2 * kDoubles <= length; c += 2 * kDoubles)
-    affine_tile_along<Doubles, Rows, 2>(n_in, length, w, w_row, w_column, z + c, y + c, accumulate);
-  for (; c + kDoubles <= length; c += kDoubles)
-    affine_tile_along<Doubles, Rows, 1>(n_in, length, w, w_row, w_column, z + c, y + c, accumulate);
-  for (; c < length; ++c)
-    affine_tile<F64, Rows, 1>(n_in, length, w, w_row, w_column, z + c, y + c, accumulate, nullptr);
+  for (; c + 3 * kDoubles <= t.length; c += 3 * kDoubles) affine_tile_along<Doubles, Rows, 3>(t.from(0, c));
+  for (; c + 2 * kDoubles <= t.length; c += 2 * kDoubles) affine_tile_along<Doubles, Rows, 2>(t.from(0, c));
+  for (; c + kDoubles <= t.length; c += kDoubles) affine_tile_along<Doubles, Rows, 1>(t.from(0, c));
+  for (; c < t.length; ++c) affine_tile<F64, Rows, 1>(t.from(0, c), nullptr);
+}
+
+/// One row of W on several windows at a time.
+template <class V, int Windows, int Columns>
+inline __attribute__((always_inline)) void window_tile(const Window<double>& t, std::size_t z_step,
+                                                       std::size_t y_step) {
+  constexpr int W = sizeof(V) / sizeof(double);
+  V sum[Windows][Columns];
+  for (int v = 0; v < Windows; ++v)
+    for (int c = 0; c < Columns; ++c) sum[v][c] = t.accumulate ? vload<V>(t.y + v * y_step + c * W) : V{};
+  for (std::size_t j = 0; j < t.n_in; ++j) {
+    const V a = splat<V>(t.w[j * t.w_column]);
+    for (int v = 0; v < Windows; ++v)
+      for (int c = 0; c < Columns; ++c)
+        sum[v][c] = vfma(a, vload<V>(t.z + v * z_step + j * t.z_row + c * W), sum[v][c]);
+  }
+  for (int v = 0; v < Windows; ++v)
+    for (int c = 0; c < Columns; ++c) vstore(t.y + v * y_step + c * W, sum[v][c]);
+}
+
+template <int Windows>
+inline __attribute__((always_inline)) void window_row(const Window<double>& t, std::size_t z_step, std::size_t y_step) {
+  std::size_t c = 0;
+  for (; c + 3 * kDoubles <= t.length; c += 3 * kDoubles)
+    window_tile<Doubles, Windows, 3>(t.from(0, c), z_step, y_step);
+  for (; c + kDoubles <= t.length; c += kDoubles) window_tile<Doubles, Windows, 1>(t.from(0, c), z_step, y_step);
+  for (; c < t.length; ++c) window_tile<double, Windows, 1>(t.from(0, c), z_step, y_step);
 }
 
 template <>
-void affine<F64>(std::size_t n_out, std::size_t n_in, std::size_t length, const void* w, std::size_t w_row,
-                 std::size_t w_column, const void* z, void* y, bool accumulate, Context) {
-  auto* pw = static_cast<const double*>(w);
-  auto* pz = static_cast<const double*>(z);
-  auto* py = static_cast<double*>(y);
-  std::size_t i = 0;
-  for (; i + 4 <= n_out; i += 4)
-    affine_rows_along<4>(n_in, length, pw + i * w_row, w_row, w_column, pz, py + i * length, accumulate);
-  for (; i < n_out; ++i)
-    affine_rows_along<1>(n_in, length, pw + i * w_row, w_row, w_column, pz, py + i * length, accumulate);
+void affine<F64>(const AffineShape& s, std::size_t length, const void* w, const void* z, void* y, bool accumulate,
+                 Context) {
+  constexpr std::size_t kWindows = 4;
+  const auto window = [&](std::size_t k) __attribute__((always_inline)) {
+    return window_of(s, k, length, 1, static_cast<const double*>(w), static_cast<const double*>(z),
+                     static_cast<double*>(y), accumulate);
+  };
+  std::size_t k = 0;
+  // Where a window has few rows, tiles have many windows; but units of y that several windows add to are summed window
+  // by window, as in every ring.
+  if (s.n_out < 4 && s.y_step >= s.n_out * s.y_row)
+    for (; k + kWindows <= s.n_windows; k += kWindows)
+      for (std::size_t i = 0; i < s.n_out; ++i)
+        window_row<kWindows>(window(k).from(i, 0), s.z_step * length, s.y_step * length);
+  for (; k < s.n_windows; ++k) {
+    const auto t = window(k);
+    std::size_t i = 0;
+    for (; i + 4 <= s.n_out; i += 4) affine_rows_along<4>(t.from(i, 0));
+    for (; i < s.n_out; ++i) affine_rows_along<1>(t.from(i, 0));
+  }
 }
 
 // GF(p) for small p, the registers along the coefficients (or samples) too: one reduction of a whole sum of products.
 template <int Rows, int Columns, class Access>
-inline __attribute__((always_inline)) void affine_tile_words(std::size_t n_in, std::size_t length,
-                                                             const std::uint64_t* w, std::size_t w_row,
-                                                             std::size_t w_column, const std::uint64_t* z,
-                                                             std::uint64_t* y, bool accumulate, const SmallField& field,
+inline __attribute__((always_inline)) void affine_tile_words(const Window<std::uint64_t>& t, const SmallField& field,
                                                              Access access) {
   Words sum[Rows][Columns];
   for (int i = 0; i < Rows; ++i)
-    for (int c = 0; c < Columns; ++c) sum[i][c] = accumulate ? access.load(y + i * length + c * kWords) : Words{};
+    for (int c = 0; c < Columns; ++c) sum[i][c] = t.accumulate ? access.load(t.y + i * t.y_row + c * kWords) : Words{};
   const auto add_product = [&](std::size_t j) __attribute__((always_inline)) {
     Words x[Columns];
-    for (int c = 0; c < Columns; ++c) x[c] = access.load(z + j * length + c * kWords);
+    for (int c = 0; c < Columns; ++c) x[c] = access.load(t.z + j * t.z_row + c * kWords);
     for (int i = 0; i < Rows; ++i) {
-      const Words a = splat<Words>(w[i * w_row + j * w_column]);
+      const Words a = splat<Words>(t.w[i * t.w_row + j * t.w_column]);
       for (int c = 0; c < Columns; ++c) sum[i][c] += vmul_low(a, x[c]);
     }
   };
-  for (std::size_t j = 0; j < n_in; j += 2) {
+  for (std::size_t j = 0; j < t.n_in; j += 2) {
     add_product(j);
-    if (j + 1 < n_in) add_product(j + 1);
+    if (j + 1 < t.n_in) add_product(j + 1);
     for (int i = 0; i < Rows; ++i)
       for (int c = 0; c < Columns; ++c) sum[i][c] = field.fold(sum[i][c]);
   }
   for (int i = 0; i < Rows; ++i)
-    for (int c = 0; c < Columns; ++c) access.store(y + i * length + c * kWords, field.reduce_sum(sum[i][c]));
+    for (int c = 0; c < Columns; ++c) access.store(t.y + i * t.y_row + c * kWords, field.reduce_sum(sum[i][c]));
 }
 
 /// Whole registers, and the first `n` lanes of one.
@@ -210,113 +265,39 @@ struct FirstWords {
 };
 
 template <int Rows>
-inline __attribute__((always_inline)) void affine_rows_words(std::size_t n_in, std::size_t length,
-                                                             const std::uint64_t* w, std::size_t w_row,
-                                                             std::size_t w_column, const std::uint64_t* z,
-                                                             std::uint64_t* y, bool accumulate,
-                                                             const SmallField& field) {
+inline __attribute__((always_inline)) void affine_rows_words(const Window<std::uint64_t>& t, const SmallField& field) {
   std::size_t c = 0;
-  for (; c + 2 * kWords <= length; c += 2 * kWords)
-    affine_tile_words<Rows, 2>(n_in, length, w, w_row, w_column, z + c, y + c, accumulate, field, WholeWords{});
-  for (; c + kWords <= length; c += kWords)
-    affine_tile_words<Rows, 1>(n_in, length, w, w_row, w_column, z + c, y + c, accumulate, field, WholeWords{});
-  if (c < length)
-    affine_tile_words<Rows, 1>(n_in, length, w, w_row, w_column, z + c, y + c, accumulate, field,
-                               FirstWords{length - c});
+  for (; c + 2 * kWords <= t.length; c += 2 * kWords) affine_tile_words<Rows, 2>(t.from(0, c), field, WholeWords{});
+  for (; c + kWords <= t.length; c += kWords) affine_tile_words<Rows, 1>(t.from(0, c), field, WholeWords{});
+  if (c < t.length) affine_tile_words<Rows, 1>(t.from(0, c), field, FirstWords{t.length - c});
 }
 
 template <>
-void affine<ModularRing>(std::size_t n_out, std::size_t n_in, std::size_t length, const void* w, std::size_t w_row,
-                         std::size_t w_column, const void* z, void* y, bool accumulate, Context k) {
-  if (k->bits > SmallField::kMaxBits)
-    return affine_in_tiles<ModularRing>(n_out, n_in, length, w, w_row, w_column, z, y, accumulate, k);
+void affine<ModularRing>(const AffineShape& s, std::size_t length, const void* w, const void* z, void* y,
+                         bool accumulate, Context k) {
+  if (k->bits > SmallField::kMaxBits) return affine_in_tiles<ModularRing>(s, length, w, z, y, accumulate, k);
   const SmallField field(k);
-  auto* pw = static_cast<const std::uint64_t*>(w);
-  auto* pz = static_cast<const std::uint64_t*>(z);
-  auto* py = static_cast<std::uint64_t*>(y);
-  std::size_t i = 0;
-  for (; i + 4 <= n_out; i += 4)
-    affine_rows_words<4>(n_in, length, pw + i * w_row, w_row, w_column, pz, py + i * length, accumulate, field);
-  for (; i + 2 <= n_out; i += 2)
-    affine_rows_words<2>(n_in, length, pw + i * w_row, w_row, w_column, pz, py + i * length, accumulate, field);
-  for (; i < n_out; ++i)
-    affine_rows_words<1>(n_in, length, pw + i * w_row, w_row, w_column, pz, py + i * length, accumulate, field);
-}
-
-// ---- the same weights on many windows -----------------------------------------------------------
-
-template <class R>
-void affine_windows(std::size_t n_windows, std::size_t z_step, std::size_t y_step, std::size_t n_out, std::size_t n_in,
-                    std::size_t length, const void* w, std::size_t w_row, std::size_t w_column, const void* z, void* y,
-                    bool accumulate, Context k) {
-  using T = typename R::T;
-  const std::size_t unit = length * kElement<R>;
-  for (std::size_t v = 0; v < n_windows; ++v)
-    affine<R>(n_out, n_in, length, w, w_row, w_column, static_cast<const T*>(z) + v * z_step * unit,
-              static_cast<T*>(y) + v * y_step * unit, accumulate, k);
-}
-
-/// One row of W on `Windows` windows.
-template <class V, int Windows, int Columns>
-inline __attribute__((always_inline)) void window_tile(std::size_t z_step, std::size_t y_step, std::size_t n_in,
-                                                       std::size_t length, const double* w, std::size_t w_column,
-                                                       const double* z, double* y, bool accumulate) {
-  constexpr int W = sizeof(V) / sizeof(double);
-  V sum[Windows][Columns];
-  for (int v = 0; v < Windows; ++v)
-    for (int c = 0; c < Columns; ++c) sum[v][c] = accumulate ? vload<V>(y + v * y_step * length + c * W) : V{};
-  for (std::size_t j = 0; j < n_in; ++j) {
-    const V a = splat<V>(w[j * w_column]);
-    for (int v = 0; v < Windows; ++v)
-      for (int c = 0; c < Columns; ++c) sum[v][c] = vfma(a, vload<V>(z + (v * z_step + j) * length + c * W), sum[v][c]);
+  for (std::size_t window = 0; window < s.n_windows; ++window) {
+    const auto t = window_of(s, window, length, 1, static_cast<const std::uint64_t*>(w),
+                             static_cast<const std::uint64_t*>(z), static_cast<std::uint64_t*>(y), accumulate);
+    std::size_t i = 0;
+    for (; i + 4 <= s.n_out; i += 4) affine_rows_words<4>(t.from(i, 0), field);
+    for (; i + 2 <= s.n_out; i += 2) affine_rows_words<2>(t.from(i, 0), field);
+    for (; i < s.n_out; ++i) affine_rows_words<1>(t.from(i, 0), field);
   }
-  for (int v = 0; v < Windows; ++v)
-    for (int c = 0; c < Columns; ++c) vstore(y + v * y_step * length + c * W, sum[v][c]);
-}
-
-// One member of a batch in float64 and few rows: a tile has many windows instead.
-template <>
-void affine_windows<F64>(std::size_t n_windows, std::size_t z_step, std::size_t y_step, std::size_t n_out,
-                         std::size_t n_in, std::size_t length, const void* w, std::size_t w_row, std::size_t w_column,
-                         const void* z, void* y, bool accumulate, Context k) {
-  constexpr std::size_t kWindows = 4;
-  auto* pw = static_cast<const double*>(w);
-  auto* pz = static_cast<const double*>(z);
-  auto* py = static_cast<double*>(y);
-  std::size_t v = 0;
-  // Rows of y that several windows add to are summed window by window, as in every other ring.
-  if (n_out < 4 && y_step >= n_out)
-    for (; v + kWindows <= n_windows; v += kWindows)
-      for (std::size_t i = 0; i < n_out; ++i) {
-        const double* zv = pz + v * z_step * length;
-        double* yv = py + (v * y_step + i) * length;
-        std::size_t c = 0;
-        for (; c + 3 * kDoubles <= length; c += 3 * kDoubles)
-          window_tile<Doubles, kWindows, 3>(z_step, y_step, n_in, length, pw + i * w_row, w_column, zv + c, yv + c,
-                                            accumulate);
-        for (; c + kDoubles <= length; c += kDoubles)
-          window_tile<Doubles, kWindows, 1>(z_step, y_step, n_in, length, pw + i * w_row, w_column, zv + c, yv + c,
-                                            accumulate);
-        for (; c < length; ++c)
-          window_tile<double, kWindows, 1>(z_step, y_step, n_in, length, pw + i * w_row, w_column, zv + c, yv + c,
-                                           accumulate);
-      }
-  for (; v < n_windows; ++v)
-    affine<F64>(n_out, n_in, length, w, w_row, w_column, pz + v * z_step * length, py + v * y_step * length, accumulate,
-                k);
 }
 
 template <class R, int Rows, int Columns>
 inline __attribute__((always_inline)) void gradient_tile(std::size_t length, const typename R::T* y,
-                                                         const typename R::T* z, typename R::T* w, std::size_t w_row,
-                                                         Context k) {
+                                                         const typename R::T* z, std::size_t z_row, typename R::T* w,
+                                                         std::size_t w_row, Context k) {
   constexpr int E = kElement<R>;
   typename R::V sum[Rows][Columns];
   for (int i = 0; i < Rows; ++i)
     for (int j = 0; j < Columns; ++j) sum[i][j] = R::load(w + (i * w_row + j) * E);
   for (std::size_t c = 0; c < length; ++c) {
     typename R::V x[Columns];
-    for (int j = 0; j < Columns; ++j) x[j] = R::load(z + (j * length + c) * E);
+    for (int j = 0; j < Columns; ++j) x[j] = R::load(z + (j * z_row + c) * E);
     for (int i = 0; i < Rows; ++i) {
       const typename R::V a = R::load(y + (i * length + c) * E);
       for (int j = 0; j < Columns; ++j) sum[i][j] = R::fma(a, x[j], sum[i][j], k);
@@ -327,30 +308,26 @@ inline __attribute__((always_inline)) void gradient_tile(std::size_t length, con
 }
 
 template <class R>
-void affine_gradient(std::size_t n_out, std::size_t n_in, std::size_t length, const void* y, const void* z, void* w,
-                     std::size_t w_row, Context k) {
+void affine_gradient(std::size_t n_out, std::size_t n_in, std::size_t length, const void* y, const void* z,
+                     std::size_t z_step, void* w, std::size_t w_row, Context k) {
   using T = typename R::T;
   constexpr int E = kElement<R>, Tile = R::C == 1 ? 3 : 2;
+  const std::size_t z_row = z_step * length;
   for (int pass = 0; pass < kPasses<R>; ++pass) {
     auto* pw = static_cast<T*>(w) + pass * R::W;
     auto* pz = static_cast<const T*>(z) + pass * R::W;
     auto* py = static_cast<const T*>(y) + pass * R::W;
+    const auto rows = [&](std::size_t i, auto count) __attribute__((always_inline)) {
+      const T* yi = py + i * length * E;
+      T* wi = pw + i * w_row * E;
+      std::size_t j = 0;
+      for (; j + Tile <= n_in; j += Tile)
+        gradient_tile<R, count(), Tile>(length, yi, pz + j * z_row * E, z_row, wi + j * E, w_row, k);
+      for (; j < n_in; ++j) gradient_tile<R, count(), 1>(length, yi, pz + j * z_row * E, z_row, wi + j * E, w_row, k);
+    };
     std::size_t i = 0;
-    for (; i + Tile <= n_out; i += Tile) {
-      std::size_t j = 0;
-      for (; j + Tile <= n_in; j += Tile)
-        gradient_tile<R, Tile, Tile>(length, py + i * length * E, pz + j * length * E, pw + (i * w_row + j) * E, w_row,
-                                     k);
-      for (; j < n_in; ++j)
-        gradient_tile<R, Tile, 1>(length, py + i * length * E, pz + j * length * E, pw + (i * w_row + j) * E, w_row, k);
-    }
-    for (; i < n_out; ++i) {
-      std::size_t j = 0;
-      for (; j + Tile <= n_in; j += Tile)
-        gradient_tile<R, 1, Tile>(length, py + i * length * E, pz + j * length * E, pw + (i * w_row + j) * E, w_row, k);
-      for (; j < n_in; ++j)
-        gradient_tile<R, 1, 1>(length, py + i * length * E, pz + j * length * E, pw + (i * w_row + j) * E, w_row, k);
-    }
+    for (; i + Tile <= n_out; i += Tile) rows(i, Count<Tile>{});
+    for (; i < n_out; ++i) rows(i, Count<1>{});
   }
 }
 
@@ -709,7 +686,6 @@ constexpr RingKernels ring_kernels() {
           unpack<R>,
           broadcast<R>,
           affine<R>,
-          affine_windows<R>,
           affine_gradient<R>,
           convolve<R>,
           correlate<R>,
