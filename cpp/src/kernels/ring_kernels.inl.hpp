@@ -631,9 +631,22 @@ void matmul_in_tiles(const MatrixProduct& m, std::size_t unit, const T* a, const
   for (; i < m.rows; ++i) rows(i, Count<1>{});
 }
 
+/// One product an entry: along the positions, which are consecutive in memory.
+template <class R>
+void outer(const MatrixProduct& m, std::size_t length, const void* a, const void* b, void* y, Context k) {
+  auto *pa = static_cast<const typename R::T*>(a), *pb = static_cast<const typename R::T*>(b);
+  auto* py = static_cast<typename R::T*>(y);
+  const std::size_t unit = length * kElement<R>;
+  for (std::size_t i = 0; i < m.rows; ++i)
+    for (std::size_t j = 0; j < m.cols; ++j)
+      multiply<R>(length, pa + i * m.a_row * unit, pb + j * m.b_column * unit,
+                  py + (i * m.y_row + j * m.y_column) * unit, k);
+}
+
 template <class R>
 void matmul(const MatrixProduct& m, std::size_t length, const void* a, const void* b, void* y, bool accumulate,
             Context k) {
+  if (m.inner == 1 && !accumulate) return outer<R>(m, length, a, b, y, k);
   auto *pa = static_cast<const typename R::T*>(a), *pb = static_cast<const typename R::T*>(b);
   auto* py = static_cast<typename R::T*>(y);
   if constexpr (R::is_modular) {
@@ -652,7 +665,8 @@ void matmul(const MatrixProduct& m, std::size_t length, const void* a, const voi
 // One member of a batch in float64: the registers run along the positions.
 template <>
 void matmul<F64>(const MatrixProduct& m, std::size_t length, const void* a, const void* b, void* y, bool accumulate,
-                 Context) {
+                 Context k) {
+  if (m.inner == 1 && !accumulate) return outer<F64>(m, length, a, b, y, k);
   using Register = RealRing<double, Doubles, kDoubles, kDoubles>;
   auto *pa = static_cast<const double*>(a), *pb = static_cast<const double*>(b);
   auto* py = static_cast<double*>(y);
