@@ -105,15 +105,13 @@ def absolute(program):
     )
 
 
-def compiled(program):
-    return _backend.load("cpp").Program(program.n_inputs, program._float_tuples())
-
-
 @pytest.mark.parametrize("ring", RINGS)
 @pytest.mark.parametrize("seed", range(25))
-def test_the_core_runs_every_instruction(seed, ring):
+@pytest.mark.parametrize("method", ["forms", "auto"])
+def test_the_core_runs_every_instruction(seed, ring, method):
     program = random_program(seed)
-    executor, reference = compiled(program), program.reference
+    executor = _backend.load("cpp").Program(program.n_inputs, program._float_tuples(), method)
+    reference = program.reference
     assert (executor.n_params, executor.n_outputs, executor.degree, executor.homogeneous, executor.n_monomials) == (
         program.n_params,
         program.n_outputs,

@@ -22,43 +22,149 @@
 namespace {
 
 using polycore::Activation;
+using polycore::Add;
 using polycore::Affine;
+using polycore::cnn;
+using polycore::lightning_attention;
+using polycore::MatMul;
 using polycore::mlp;
 using polycore::Program;
+using polycore::Select;
 using reference::Ring;
 using reference::Rng;
 using Complex = std::complex<double>;
 using Lists = std::vector<std::vector<double>>;
 
+using Instructions = std::vector<polycore::Instruction>;
+using Windows = std::vector<std::vector<int>>;
+
 struct Network {
   std::string name;
-  std::vector<int> widths;
-  Lists activations;
-  bool bias;
+  int n_inputs;
+  Instructions instructions;
 
-  Program program() const { return mlp(widths, activations, bias); }
+  /// On dense forms: the circuits of sparse supports have tests of their own.
+  Program program() const { return Program(n_inputs, instructions, polycore::Method::forms); }
 };
+
+Network named(std::string name, const Program& program) {
+  return {std::move(name), program.n_inputs(), program.instructions()};
+}
+Network multilayer(std::string name, const std::vector<int>& widths, const Lists& activations, bool bias) {
+  return named(std::move(name), mlp(widths, activations, bias));
+}
 
 const Lists::value_type kSquare{0, 0, 1}, kCube{0, 0, 0, 1};
 
-const std::vector<Network>& networks() {
-  static const std::vector<Network> all{
-      {"shallow", {2, 2, 1}, {kSquare}, false},
-      {"deep", {3, 3, 2, 2}, {kSquare, kCube}, false},
-      {"biased", {2, 3, 2, 2}, {kSquare, kSquare}, true},
-      {"mixed powers", {2, 3, 1}, {{0, 0, 1, 1}}, false},
-      {"constant term", {2, 3, 2, 1}, {{1, 2, 3}, {0.5, 0, -1, 0.25}}, true},
-      {"fifth power", {2, 2, 1}, {{0, 0, 0, 0, 0, -2}}, false},
-      {"one variable", {1, 3, 2, 1}, {kCube, kSquare}, true},
-      {"linear", {4, 2, 3}, {{0, 1}}, false},
-      {"linear, biased", {4, 2, 3}, {{0.5, 1}}, true},
-      {"no hidden layer", {3, 2}, {}, true},
-      {"constant activation", {2, 2, 2}, {{3}}, true},
-      {"constant activation of squares", {2, 3, 2, 1}, {kSquare, {3}}, false},
-      {"constant activation of squares, biased", {2, 3, 2, 1}, {kSquare, {3}}, true},
-      {"square of a constant", {2, 3, 2, 1}, {{-2}, kSquare}, true},
-      {"three hidden layers", {2, 2, 2, 2, 1}, {kSquare, kSquare, kSquare}, false},
+std::vector<Network> convolutions() {
+  // Two filters of 2 x 2 on images of 3 x 4.
+  Windows image;
+  for (const int corner : {0, 1, 2, 4, 5, 6}) image.push_back({corner, corner + 1, corner + 4, corner + 5});
+  return {
+      named("convolution", cnn(std::array{3, 2, 2}, 2)),
+      named("convolution, a sequence of outputs", cnn(std::array{2, 2}, Lists{{0, 1, 1}}, {.n_positions = 7})),
+      named("convolution, strides and channels",
+            cnn(std::array{2, 2}, 2, {.strides = {2, 1}, .channels = {2, 3, 2}, .n_positions = 5})),
+      named("convolution, biased", cnn(std::array{2, 1, 2}, 2, {.channels = {1, 2, 2, 1}, .bias = true})),
+      {"image", 12, {Affine{0, 2, false, image}, Activation{1, kSquare}, Affine{2, 1, false}}},
+      {"windows of any order",
+       3,
+       {Affine{0, 5, true}, Activation{1, kSquare}, Affine{2, 3, true, {{4, 0, 1}, {2, 1, 3}, {3, 4, 0}}}}},
+      {"windows that are the same",
+       3,
+       {Affine{0, 2, false, {{0, 1}, {0, 1}, {0, 1}, {1, 2}}}, Activation{1, kSquare},
+        Affine{2, 1, true, {{1, 2, 3}, {1, 2, 3}}}}},
+      {"one window", 3, {Affine{0, 4, false, {{1, 2}}}, Activation{1, kCube}, Affine{2, 1, false, {{1, 3}}}}},
+      {"convolution with six windows of three filters",
+       4,
+       {Affine{0, 8, false}, Activation{1, kSquare},
+        Affine{2, 3, false, {{0, 1, 2}, {1, 2, 3}, {2, 3, 4}, {3, 4, 5}, {4, 5, 6}, {5, 6, 7}}}}},
   };
+}
+
+std::vector<Network> attentions() {
+  return {
+      named("attention", lightning_attention(2, 1, 2, 2)),
+      named("attention, scores first", lightning_attention(2, 3, 1, 2)),
+      named("attention, heads", lightning_attention(2, 2, 2, 3, 1, 2)),
+      named("attention, layers", lightning_attention(1, 1, 2, 2, 2)),
+      {"products of the inputs",
+       6,
+       {MatMul{0, 0, 2, 3, 2, false, true}, Affine{1, 2, false}, MatMul{0, 2, 3, 2, 1, true}, Affine{3, 2, false}}},
+      {"a product with itself",
+       4,
+       {Affine{0, 4, true}, MatMul{1, 1, 2, 2, 2, true, false}, MatMul{2, 1, 2, 2, 2, true, true}}},
+      {"every transpose",
+       2,
+       {Affine{0, 6, false}, Activation{1, {0, 1, 1}}, MatMul{1, 2, 2, 3, 2}, MatMul{1, 2, 3, 2, 3, true, true},
+        Select{4, {0, 4, 8, 1}}, Add{{3, 5}}, Affine{6, 1, false}}},
+      {"a product with a constant",
+       3,
+       {Affine{0, 2, true}, Activation{1, {3}}, Affine{0, 2, false}, MatMul{2, 3, 2, 1, 2}, Affine{4, 2, true}}},
+  };
+}
+
+std::vector<Network> others() {
+  return {
+      {"residual", 3, {Affine{0, 3, false}, Activation{1, kSquare}, Affine{2, 3, false}, Add{{0, 3}}}},
+      {"residual of layers",
+       2,
+       {Affine{0, 2, true}, Activation{1, kSquare}, Add{{1, 2}}, Activation{3, {1, 0, 1}}, Affine{4, 2, true},
+        Add{{5, 3, 1, 0}}}},
+      {"sum of equal degrees",
+       2,
+       {Affine{0, 3, false}, Activation{1, kSquare}, Affine{0, 3, false}, Activation{3, kSquare}, Add{{2, 4, 2}},
+        Affine{5, 1, false}}},
+      {"selected inputs",
+       4,
+       {Select{0, {3, 1, 1}}, Affine{1, 2, false}, Activation{2, kSquare}, Select{3, {1, 0, 1}}, Affine{4, 1, true}}},
+      {"selected and selected again",
+       2,
+       {Affine{0, 4, false}, Select{1, {0, 2, 2, 3}}, Activation{2, kSquare}, Add{{3, 3}}, Affine{4, 2, false}}},
+      {"two affine maps of the inputs",
+       2,
+       {Affine{0, 3, true}, Affine{1, 3, true}, Activation{2, kCube}, Affine{3, 1, false}}},
+      {"an output without parameters", 2, {Affine{0, 2, true}, Select{0, {1, 0}}, MatMul{0, 2, 1, 2, 1}}},
+      {"a constant of higher degree",
+       2,
+       {Affine{0, 2, false}, Activation{1, kCube}, MatMul{2, 2, 1, 2, 1}, Activation{3, {2}}, Affine{4, 2, false}}},
+  };
+}
+
+const std::vector<Network>& networks() {
+  static const std::vector<Network> all = [] {
+    std::vector<Network> list{
+        multilayer("shallow", {2, 2, 1}, {kSquare}, false),
+        multilayer("deep", {3, 3, 2, 2}, {kSquare, kCube}, false),
+        multilayer("biased", {2, 3, 2, 2}, {kSquare, kSquare}, true),
+        multilayer("mixed powers", {2, 3, 1}, {{0, 0, 1, 1}}, false),
+        multilayer("constant term", {2, 3, 2, 1}, {{1, 2, 3}, {0.5, 0, -1, 0.25}}, true),
+        multilayer("fifth power", {2, 2, 1}, {{0, 0, 0, 0, 0, -2}}, false),
+        multilayer("one variable", {1, 3, 2, 1}, {kCube, kSquare}, true),
+        multilayer("linear", {4, 2, 3}, {{0, 1}}, false),
+        multilayer("linear, biased", {4, 2, 3}, {{0.5, 1}}, true),
+        multilayer("no hidden layer", {3, 2}, {}, true),
+        multilayer("constant activation", {2, 2, 2}, {{3}}, true),
+        multilayer("constant activation of squares", {2, 3, 2, 1}, {kSquare, {3}}, false),
+        multilayer("constant activation of squares, biased", {2, 3, 2, 1}, {kSquare, {3}}, true),
+        multilayer("square of a constant", {2, 3, 2, 1}, {{-2}, kSquare}, true),
+        multilayer("three hidden layers", {2, 2, 2, 2, 1}, {kSquare, kSquare, kSquare}, false),
+    };
+    for (const auto& more : {convolutions(), attentions(), others()}) list.insert(list.end(), more.begin(), more.end());
+    return list;
+  }();
+  return all;
+}
+
+/// The coefficients of all activations; trailing zeros are no part of a polynomial.
+std::vector<double> activation_coefficients(const Program& program) {
+  std::vector<double> all;
+  for (const auto& instruction : program.instructions())
+    if (const auto* activation = std::get_if<Activation>(&instruction)) {
+      auto a = activation->coefficients;
+      while (a.size() > 1 && a.back() == 0) a.pop_back();
+      all.insert(all.end(), a.begin(), a.end());
+    }
   return all;
 }
 
@@ -71,13 +177,7 @@ struct Runner {
 
   explicit Runner(const Program& p, int threads = 1) : program(p), n_threads(threads) {
     const polycore::Modulus field(reference::kPrime61);
-    for (const auto& instruction : p.instructions())
-      if (const auto* activation = std::get_if<Activation>(&instruction)) {
-        // Trailing zeros are no part of the polynomial.
-        auto a = activation->coefficients;
-        while (a.size() > 1 && a.back() == 0) a.pop_back();
-        for (const double c : a) constants.push_back(field.residue(c));
-      }
+    for (const double c : activation_coefficients(p)) constants.push_back(field.residue(c));
   }
   std::size_t outputs() const { return static_cast<std::size_t>(program.n_outputs()); }
   std::size_t coefficients() const { return outputs() * program.basis().size(); }
@@ -134,70 +234,116 @@ struct Runner {
   }
 };
 
-/// The network's polynomials from the definition: every value a polynomial of its own, products by sum_table.
+/// The polynomials of a network from the definition: every value a polynomial of its own, products by sum_table.
 template <class T>
-std::vector<T> expand_by_definition(const Network& network, const std::vector<T>& theta) {
-  const Ring<T> ring;
-  const Program program = network.program();
-  const int d = program.basis().form_vars();
-  const Runner<T> residues(program);
+class Definition {
+ public:
+  Definition(const Program& program, const std::vector<T>& theta)
+      : program_(program), theta_(theta), constants_(constants(program)), d_(program.basis().form_vars()) {
+    auto& inputs = slots_.emplace_back();
+    for (int i = 0; i < program.n_inputs(); ++i) {
+      inputs.push_back(zero(1));
+      inputs.back().c[static_cast<std::size_t>(i + d_ - program.n_inputs())] = T{1};
+    }
+    for (const auto& instruction : program.instructions())
+      slots_.push_back(std::visit([&](const auto& one) { return run(one); }, instruction));
+  }
+  std::vector<T> coefficients() const {
+    std::vector<T> out;
+    for (const Form& z : slots_.back()) out.insert(out.end(), z.c.begin(), z.c.end());
+    return out;
+  }
+
+ private:
   struct Form {
     int degree;
     std::vector<T> c;
   };
-  const auto constant = [&](std::size_t k, double value) -> T {
-    if constexpr (std::is_same_v<T, std::uint64_t>)
-      return residues.constants[k];
-    else
-      return static_cast<T>(value);
-  };
-  // x0^e times a form is the form itself, as a prefix.
-  const auto lifted = [&](std::vector<T> c, int degree) {
-    c.resize(polycore::count_forms(d, degree));
-    return c;
-  };
-  std::vector<Form> layer;
-  for (int i = 0; i < program.n_inputs(); ++i) {
-    Form x{1, std::vector<T>(static_cast<std::size_t>(d))};
-    x.c[static_cast<std::size_t>(i + d - program.n_inputs())] = T{1};
-    layer.push_back(x);
+  using Slot = std::vector<Form>;
+
+  static std::vector<T> constants(const Program& program) {
+    if constexpr (std::is_same_v<T, std::uint64_t>) return Runner<T>(program).constants;
+    const auto numbers = activation_coefficients(program);
+    return std::vector<T>(numbers.begin(), numbers.end());
   }
-  std::size_t next = 0, first_constant = 0;
-  for (std::size_t l = 1; l < network.widths.size(); ++l) {
-    std::vector<Form> sums;
-    for (int i = 0; i < network.widths[l]; ++i) {
-      Form sum{layer[0].degree, std::vector<T>(layer[0].c.size())};
-      for (const Form& z : layer) {
-        const T w = theta[next++];
-        for (std::size_t k = 0; k < sum.c.size(); ++k) sum.c[k] = ring.add(sum.c[k], ring.multiply(w, z.c[k]));
+  const Slot& slot(int k) const { return slots_[static_cast<std::size_t>(k)]; }
+  Form zero(int degree) const { return {degree, std::vector<T>(polycore::count_forms(d_, degree))}; }
+  /// y += factor z; x0^e times a form is the form itself, as a prefix.
+  void add(Form& y, T factor, const Form& z) const {
+    for (std::size_t k = 0; k < z.c.size(); ++k) y.c[k] = ring_.add(y.c[k], ring_.multiply(factor, z.c[k]));
+  }
+  Form product(const Form& a, const Form& b) const {
+    return {a.degree + b.degree, reference::product<T>(ring_, d_, a.degree, b.degree, a.c, b.c)};
+  }
+
+  Slot run(const Affine& affine) {
+    const Slot& z = slot(affine.input);
+    Windows windows = affine.windows;
+    if (windows.empty())
+      for (windows.emplace_back(); windows[0].size() < z.size();)
+        windows[0].push_back(static_cast<int>(windows[0].size()));
+    const auto n_out = static_cast<std::size_t>(affine.n_out), n_in = windows[0].size();
+    const T* w = theta_.data() + next_;
+    next_ += n_out * n_in + (affine.bias ? n_out : 0);
+    Slot result;
+    for (const auto& window : windows)
+      for (std::size_t i = 0; i < n_out; ++i) {
+        Form& y = result.emplace_back(zero(z[0].degree));
+        for (std::size_t j = 0; j < n_in; ++j) add(y, w[i * n_in + j], z[static_cast<std::size_t>(window[j])]);
+        if (affine.bias) y.c[0] = ring_.add(y.c[0], w[n_out * n_in + i]);
       }
-      sums.push_back(sum);
-    }
-    if (network.bias)
-      for (Form& sum : sums) sum.c[0] = ring.add(sum.c[0], theta[next++]);
-    layer = std::move(sums);
-    if (l == network.widths.size() - 1) break;
-    const auto& a = network.activations[l - 1];
-    const int r = static_cast<int>(a.size()) - 1;
-    for (Form& z : layer) {
-      const int e = z.degree;
-      Form y{r * e, std::vector<T>(polycore::count_forms(d, r * e))};
+    return result;
+  }
+  Slot run(const Activation& activation) {
+    auto a = activation.coefficients;
+    while (a.size() > 1 && a.back() == 0) a.pop_back();
+    Slot result;
+    for (const Form& z : slot(activation.input)) {
+      Form& y = result.emplace_back(zero((static_cast<int>(a.size()) - 1) * z.degree));
       Form power{0, {T{1}}};
-      for (int k = 0; k <= r; ++k) {
-        if (k > 0) power = {k * e, reference::product<T>(ring, d, (k - 1) * e, e, power.c, z.c)};
-        const T c = constant(first_constant + static_cast<std::size_t>(k), a[static_cast<std::size_t>(k)]);
-        if (a[static_cast<std::size_t>(k)] == 0) continue;
-        const auto term = lifted(power.c, y.degree);
-        for (std::size_t i = 0; i < term.size(); ++i) y.c[i] = ring.add(y.c[i], ring.multiply(c, term[i]));
+      for (std::size_t k = 0; k < a.size(); ++k) {
+        if (k > 0) power = product(power, z);
+        if (a[k] != 0) add(y, constants_[next_constant_ + k], power);
       }
-      z = y;
     }
-    first_constant += a.size();
+    next_constant_ += a.size();
+    return result;
   }
-  std::vector<T> out;
-  for (const Form& z : layer) out.insert(out.end(), z.c.begin(), z.c.end());
-  return out;
-}
+  Slot run(const Select& select) {
+    Slot result;
+    for (const int i : select.indices) result.push_back(slot(select.input)[static_cast<std::size_t>(i)]);
+    return result;
+  }
+  Slot run(const Add& sum) {
+    int degree = 0;
+    for (const int k : sum.inputs) degree = std::max(degree, slot(k)[0].degree);
+    Slot result(slot(sum.inputs[0]).size(), zero(degree));
+    for (const int k : sum.inputs)
+      for (std::size_t i = 0; i < result.size(); ++i) add(result[i], T{1}, slot(k)[i]);
+    return result;
+  }
+  Slot run(const MatMul& m) {
+    const Slot &left = slot(m.left), &right = slot(m.right);
+    Slot result;
+    for (int i = 0; i < m.rows; ++i)
+      for (int j = 0; j < m.cols; ++j) {
+        Form& y = result.emplace_back(zero(left[0].degree + right[0].degree));
+        for (int k = 0; k < m.inner; ++k)
+          add(y, T{1},
+              product(left[static_cast<std::size_t>(m.transpose_left ? k * m.rows + i : i * m.inner + k)],
+                      right[static_cast<std::size_t>(m.transpose_right ? j * m.inner + k : k * m.cols + j)]));
+      }
+    return result;
+  }
+
+  const Program& program_;
+  const std::vector<T>& theta_;
+  std::vector<T> constants_;
+  Ring<T> ring_;
+  int d_;
+  std::size_t next_ = 0, next_constant_ = 0;
+  std::vector<Slot> slots_;
+};
 
 template <class T>
 void each_network(const std::function<void(const Network&, const Program&, Rng&)>& body) {
@@ -215,12 +361,12 @@ void each_network(const std::function<void(const Network&, const Program&, Rng&)
 template <class T>
 void sweeps_agree() {
   const Ring<T> ring;
-  each_network<T>([&](const Network& network, const Program& program, Rng& rng) {
+  each_network<T>([&](const Network&, const Program& program, Rng& rng) {
     const Runner<T> run(program);
     const auto theta = reference::random_vector<T>(rng, program.n_params()),
                dtheta = reference::random_vector<T>(rng, program.n_params());
     const auto coef = run.expand(theta);
-    CHECK(reference::distance(coef, expand_by_definition<T>(network, theta)) <= reference::tolerance<T>());
+    CHECK(reference::distance(coef, Definition<T>(program, theta).coefficients()) <= reference::tolerance<T>());
 
     // Jacobian against its products with vectors, from both sides.
     const std::size_t rows = run.coefficients(), columns = program.n_params();
@@ -332,11 +478,19 @@ TEST(exact_results_do_not_depend_on_the_isa) {
 TEST(small_fields_compute_what_the_integers_do) {
   // Numbers small enough that float64 is exact: the residues are those of its results, for primes on either side of the
   // bound below which registers of residues are used, and for every remainder of the number of samples.
-  const std::vector<Network> integral{{"square", {3, 5, 2}, {kSquare}, false},
-                                      {"wide", {9, 7, 4}, {kSquare}, true},
-                                      {"deep", {2, 3, 2, 1}, {kSquare, kCube}, true},
-                                      {"dense", {2, 4, 3}, {{1, 2, 0, 3}}, true},
-                                      {"linear", {4, 2, 3}, {{0, 1}}, false}};
+  const std::vector<Network> integral{
+      multilayer("square", {3, 5, 2}, {kSquare}, false),
+      multilayer("wide", {9, 7, 4}, {kSquare}, true),
+      multilayer("deep", {2, 3, 2, 1}, {kSquare, kCube}, true),
+      multilayer("dense", {2, 4, 3}, {{1, 2, 0, 3}}, true),
+      multilayer("linear", {4, 2, 3}, {{0, 1}}, false),
+      named("convolution", cnn(std::array{3, 2}, 2, {.channels = {2, 3, 5}, .n_positions = 11, .bias = true})),
+      named("attention", lightning_attention(3, 5, 2, 5, 1, 2)),
+      named("attention, scores first", lightning_attention(2, 5, 6, 4)),
+      {"residual",
+       4,
+       {Affine{0, 4, true}, Activation{1, kSquare}, Add{{2, 0}}, Select{3, {3, 0, 0}}, Affine{4, 3, true}}},
+  };
   for (const std::uint64_t p :
        std::array<std::uint64_t, 6>{3, 5, 65537, (1ULL << 31) - 1, (1ULL << 31) + 11, reference::kPrime61})
     check::for_each_isa([&] {
@@ -356,8 +510,7 @@ TEST(small_fields_compute_what_the_integers_do) {
           return r;
         };
         std::vector<std::uint64_t> constants;
-        for (const auto& a : network.activations)
-          for (const double c : a) constants.push_back(field.residue(c));
+        for (const double c : activation_coefficients(program)) constants.push_back(field.residue(c));
         for (const std::size_t n : std::array<std::size_t, 13>{1, 2, 3, 4, 5, 7, 8, 9, 13, 95, 96, 97, 101}) {
           const auto theta = digits(2 * program.n_params()),
                      X = digits(n * static_cast<std::size_t>(program.n_inputs())), dY = digits(n * run.outputs());
@@ -391,6 +544,31 @@ TEST(sums_of_the_largest_residues_do_not_overflow) {
         for (std::size_t s = 0; s < 11; ++s)
           for (std::size_t j = 0; j < program.n_params(); ++j)
             CHECK_EQUAL(rows[s * program.n_params() + j], j < N * M ? minus(2 * N) : minus(N * N));
+      }
+    });
+}
+
+TEST(sums_of_products_of_the_largest_residues_do_not_overflow) {
+  // Everything is -1: f = -n for the product of n pairs of inputs; a filter of length n on 7 windows, whose gradients
+  // are sums of 7 products.
+  for (const std::uint64_t p :
+       std::array<std::uint64_t, 6>{2, 3, 65537, (1ULL << 30) + 3, (1ULL << 31) - 1, reference::kPrime61})
+    check::for_each_isa([&] {
+      for (const int n : {1, 2, 3, 64, 257}) {
+        const auto N = static_cast<std::size_t>(n);
+        const auto minus = [&](std::uint64_t x) { return (p - x % p) % p; };
+        const auto check_rows = [&](const Program& program, std::uint64_t value, std::uint64_t gradient) {
+          const std::vector<std::uint64_t> theta(program.n_params(), p - 1),
+              X(11 * static_cast<std::size_t>(program.n_inputs()), p - 1),
+              dY(11 * Runner<double>(program).outputs(), p - 1);
+          std::vector<std::uint64_t> values(dY.size()), rows(11 * theta.size());
+          program.evaluate({p, {}}, theta, X, values);
+          program.evaluate_vjp({p, {}}, theta, X, dY, rows);
+          CHECK(values == std::vector<std::uint64_t>(values.size(), value));
+          CHECK(rows == std::vector<std::uint64_t>(rows.size(), gradient));
+        };
+        check_rows(Program(n, {MatMul{0, 0, 1, n, 1}, Affine{1, 1, false}}), minus(N), minus(N));
+        check_rows(cnn(std::array{n}, 1, {.n_positions = n + 6}), N % p, 7 % p);
       }
     });
 }
@@ -516,16 +694,78 @@ TEST(loss_gradient_is_the_gradient_of_the_loss) {
 
 TEST(one_large_network_with_many_threads) {
   // Large enough that a single member is cut over its units.
-  const Program program = mlp(std::array{5, 6, 6, 2}, 3);
-  Rng rng(8);
-  const auto theta = reference::random_vector<double>(rng, program.n_params());
-  check::for_each_isa([&] {
-    const Runner<double> one(program, 1), four(program, 4);
-    const auto dcoef = reference::random_vector<double>(rng, one.coefficients());
-    CHECK(one.expand(theta) == four.expand(theta));
-    CHECK(one.vjp(theta, dcoef) == four.vjp(theta, dcoef));
-    CHECK(one.jvp(theta, theta) == four.jvp(theta, theta));
-  });
+  for (const Network& network : {multilayer("deep", {5, 6, 6, 2}, {kCube, kCube}, false),
+                                 named("attention", lightning_attention(3, 2, 3, 3, 2))}) {
+    const Program program = network.program();
+    Rng rng(8);
+    const auto theta = reference::random_vector<double>(rng, program.n_params());
+    check::for_each_isa([&] {
+      const Runner<double> one(program, 1), four(program, 4);
+      const auto dcoef = reference::random_vector<double>(rng, one.coefficients());
+      CHECK(one.expand(theta) == four.expand(theta));
+      CHECK(one.vjp(theta, dcoef) == four.vjp(theta, dcoef));
+      CHECK(one.jvp(theta, theta) == four.jvp(theta, theta));
+    });
+  }
+}
+
+TEST(convolutions_by_their_formula) {
+  // Two layers, three channels between, strides 2 and 1, z^2 + z.
+  const Program program =
+      cnn(std::array{3, 2}, Lists{{0, 1, 1}}, {.strides = {2, 1}, .channels = {2, 3, 1}, .n_positions = 8});
+  CHECK_EQUAL(program.n_params(), 3u * 2 * 3 + 3 * 2);
+  CHECK_EQUAL(program.n_outputs(), 2);
+  Rng rng(21);
+  const auto theta = reference::random_vector<double>(rng, program.n_params()),
+             X = reference::random_vector<double>(rng, 16);
+  std::vector<double> expected;
+  for (std::size_t out = 0; out < 2; ++out) {
+    double sum = 0;
+    for (std::size_t c = 0; c < 3; ++c)
+      for (std::size_t k = 0; k < 2; ++k) {
+        double z = 0;  // channel c of the hidden layer at position out + k
+        for (std::size_t f = 0; f < 2; ++f)
+          for (std::size_t j = 0; j < 3; ++j) z += theta[c * 6 + f * 3 + j] * X[(2 * (out + k) + j) * 2 + f];
+        sum += theta[18 + c * 2 + k] * (z * z + z);
+      }
+    expected.push_back(sum);
+  }
+  CHECK(reference::distance(Runner<double>(program).evaluate(theta, X), expected) <= 1e-14);
+  // The receptive field.
+  CHECK_EQUAL(cnn(std::array{3, 3, 3}, 2).n_inputs(), 7);
+  CHECK_EQUAL(cnn(std::array{3, 3, 3}, 2, {.strides = {2, 3, 1}}).n_inputs(), 3 + 2 * (2 + 3 * 2));
+  CHECK_EQUAL(cnn(std::array{2, 2}, 3, {.channels = {5, 2, 4}}).n_inputs(), 15);
+}
+
+TEST(attention_by_its_formula) {
+  // V X X^T K^T Q X, summed over heads, with either product first.
+  for (const int a : {1, 2, 5}) {
+    const std::size_t d = 3, t = 4, out = 2, heads = 2, A = static_cast<std::size_t>(a);
+    const Program program = lightning_attention(3, a, 2, 4, 1, 2);
+    CHECK_EQUAL(program.n_params(), heads * (2 * A * d + out * d));
+    CHECK_EQUAL(program.degree(), 3);
+    CHECK(program.homogeneous());
+    Rng rng(22);
+    const auto theta = reference::random_vector<double>(rng, program.n_params()),
+               X = reference::random_vector<double>(rng, d * t);
+    std::vector<double> expected(t * out);
+    for (std::size_t h = 0; h < heads; ++h) {
+      const double *K = theta.data() + h * (2 * A * d + out * d), *Q = K + A * d, *V = Q + A * d;
+      const auto times = [&](const double* M, std::size_t row, std::size_t token) {
+        double sum = 0;
+        for (std::size_t i = 0; i < d; ++i) sum += M[row * d + i] * X[token * d + i];
+        return sum;
+      };
+      for (std::size_t j = 0; j < t; ++j)
+        for (std::size_t s = 0; s < t; ++s)
+          for (std::size_t i = 0; i < A; ++i)
+            for (std::size_t o = 0; o < out; ++o)
+              expected[j * out + o] += times(V, o, s) * times(K, i, s) * times(Q, i, j);
+    }
+    CHECK(reference::distance(Runner<double>(program).evaluate(theta, X), expected) <= 1e-14);
+  }
+  CHECK_EQUAL(lightning_attention(2, 2, 1, 3, 3).degree(), 27);
+  CHECK_EQUAL(lightning_attention(2, 2, 1, 3, 3).n_params(), 2u * 12 + 10);
 }
 
 TEST(many_threads_may_share_a_program) {
@@ -595,6 +835,42 @@ TEST(bad_programs_raise) {
   CHECK_THROWS(Program(2, {Affine{0, 0, false}}), std::invalid_argument);
   CHECK_THROWS(Program(2, {Activation{0, {}}}), std::invalid_argument);
   CHECK_THROWS(Program(2, {Activation{0, {1, INFINITY}}}), std::invalid_argument);
+  CHECK_THROWS(Program(2, {Affine{0, 1, false, {{}}}}), std::invalid_argument);
+  CHECK_THROWS(Program(2, {Affine{0, 1, false, {{0, 1}, {0}}}}), std::invalid_argument);
+  CHECK_THROWS(Program(2, {Affine{0, 1, false, {{0, 2}}}}), std::invalid_argument);
+  CHECK_THROWS(Program(2, {Affine{0, 1, false, {{-1}}}}), std::invalid_argument);
+  CHECK_THROWS(Program(2, {Affine{0, 1, false, {{0, 1}, {1, 1}}}}), std::invalid_argument);
+  CHECK_THROWS(Program(2, {Affine{0, 1 << 30, false, {{0}, {1}}}}), std::overflow_error);
+  CHECK_THROWS(Program(2, {Select{0, {}}}), std::invalid_argument);
+  CHECK_THROWS(Program(2, {Select{0, {2}}}), std::invalid_argument);
+  CHECK_THROWS(Program(2, {Select{0, {-1}}}), std::invalid_argument);
+  CHECK_THROWS(Program(2, {Select{1, {0}}}), std::invalid_argument);
+  CHECK_THROWS(Program(2, {Add{{}}}), std::invalid_argument);
+  CHECK_THROWS(Program(2, {Add{{0}}}), std::invalid_argument);
+  CHECK_THROWS(Program(2, {Add{{0, 1}}}), std::invalid_argument);
+  CHECK_THROWS(Program(2, {Affine{0, 3, false}, Add{{0, 1}}}), std::invalid_argument);
+  CHECK_THROWS(Program(6, {MatMul{0, 0, 2, 3, 3}}), std::invalid_argument);
+  CHECK_THROWS(Program(6, {MatMul{0, 0, 3, 3, 2}}), std::invalid_argument);
+  CHECK_THROWS(Program(6, {MatMul{0, 0, 0, 3, 2}}), std::invalid_argument);
+  CHECK_THROWS(Program(6, {MatMul{0, 0, -2, -3, -2}}), std::invalid_argument);
+  CHECK_THROWS(Program(6, {MatMul{0, 1, 2, 3, 2}}), std::invalid_argument);
+  CHECK_THROWS(Program(1 << 16, {MatMul{0, 0, 1 << 16, 1, 1 << 16}}), std::overflow_error);
+  CHECK_THROWS(cnn(std::array<int, 0>{}, 2), std::invalid_argument);
+  CHECK_THROWS(cnn(std::array{2, 0}, 2), std::invalid_argument);
+  CHECK_THROWS(cnn(std::array{2, 2}, 2, {.strides = {1, 0}}), std::invalid_argument);
+  CHECK_THROWS(cnn(std::array{2, 2}, 2, {.strides = {1}}), std::invalid_argument);
+  CHECK_THROWS(cnn(std::array{2, 2}, 2, {.channels = {1, 2}}), std::invalid_argument);
+  CHECK_THROWS(cnn(std::array{2, 2}, 2, {.n_positions = 2}), std::invalid_argument);
+  CHECK_THROWS(cnn(std::array{2, 2}, 2, {.n_positions = -1}), std::invalid_argument);
+  CHECK_THROWS(cnn(std::array{2, 2}, Lists{}), std::invalid_argument);
+  CHECK_THROWS(cnn(std::array{1 << 30, 1 << 30}, 2, {.strides = {1 << 30, 1}}), std::overflow_error);
+  CHECK_THROWS(lightning_attention(2, 2, 2, 0), std::invalid_argument);
+  CHECK_THROWS(lightning_attention(0, 2, 2, 1), std::invalid_argument);
+  CHECK_THROWS(lightning_attention(2, 0, 2, 1), std::invalid_argument);
+  CHECK_THROWS(lightning_attention(2, 2, 0, 1), std::invalid_argument);
+  CHECK_THROWS(lightning_attention(2, 2, 2, 1, 0), std::invalid_argument);
+  CHECK_THROWS(lightning_attention(2, 2, 2, 1, 1, 0), std::invalid_argument);
+  CHECK_THROWS(lightning_attention(1 << 16, 1, 1, 1 << 16), std::overflow_error);
   CHECK_THROWS(mlp(std::array{2}, 2), std::invalid_argument);
   CHECK_THROWS(mlp(std::array{2, 0, 1}, 2), std::invalid_argument);
   CHECK_THROWS(mlp(std::array{2, 2, 1}, -1), std::invalid_argument);
@@ -602,6 +878,9 @@ TEST(bad_programs_raise) {
   std::vector<polycore::Instruction> towering;
   for (int k = 0; k < 32; ++k) towering.emplace_back(Activation{k, kSquare});
   CHECK_THROWS(Program(2, std::move(towering)), std::overflow_error);  // degree 2^32
+  Instructions doubling;
+  for (int k = 0; k < 31; ++k) doubling.emplace_back(MatMul{k, k, 1, 1, 1});
+  CHECK_THROWS(Program(1, std::move(doubling)), std::overflow_error);  // degree 2^31
 }
 
 TEST(a_program_too_large_to_expand_can_be_looked_at_and_evaluated) {
@@ -643,6 +922,21 @@ TEST(instructions_that_the_output_does_not_read) {
   check_rows(run.evaluate_vjp(theta, X, dY), expected.evaluate_vjp(used, X, dY));
 }
 
+TEST(a_branch_that_nothing_reads_costs_nothing) {
+  // Degree 3^9 in three variables would not fit any memory.
+  Instructions branch{Affine{0, 2, true}};
+  for (int k = 1; k < 10; ++k) branch.emplace_back(Activation{k, kCube});
+  branch.emplace_back(MatMul{10, 10, 2, 1, 2});
+  branch.emplace_back(Activation{1, kSquare});
+  const Program program(2, branch), alone(2, {Affine{0, 2, true}, Activation{1, kSquare}});
+  Rng rng(4);
+  const auto theta = reference::random_vector<double>(rng, 6), X = reference::random_vector<double>(rng, 20);
+  const Runner<double> run(program), expected(alone);
+  CHECK_EQUAL(run.expand(theta), expected.expand(theta));
+  CHECK_EQUAL(run.jacobian(theta), expected.jacobian(theta));
+  CHECK_EQUAL(run.evaluate(theta, X), expected.evaluate(theta, X));
+}
+
 TEST(many_inputs_need_no_memory_for_their_squares) {
   const int n = 400'000;  // the coordinate functions would be a terabyte
   const Program linear(n, {Affine{0, 1, false}});
@@ -666,15 +960,23 @@ TEST(an_interrupted_jacobian_leaves_the_program_usable) {
 
 TEST(a_long_expansion_can_be_interrupted) {
   static std::atomic<int> calls{0};
-  const Program program = mlp(std::array{6, 8, 8, 2}, 7);  // degree 49 in 6 variables: many seconds of work
-  for (const int n_threads : {1, 2}) {
-    calls = 0;
-    polycore::set_interrupt_hook([] { return ++calls >= 2; });
-    std::vector<double> out(2 * program.basis().size());
-    CHECK_THROWS(program.expand<double>(std::vector<double>(program.n_params(), 0.1), out, n_threads),
-                 polycore::Interrupted);
-    polycore::set_interrupt_hook(nullptr);
-  }
+  const auto interrupted = [](const Program& program, const auto& call) {
+    for (const int n_threads : {1, 2}) {
+      calls = 0;
+      polycore::set_interrupt_hook([] { return ++calls >= 2; });
+      CHECK_THROWS(call(program, n_threads), polycore::Interrupted);
+      polycore::set_interrupt_hook(nullptr);
+    }
+  };
+  const auto expand = [](const Program& program, int n_threads) {
+    Runner<double>(program, n_threads).expand(std::vector<double>(program.n_params(), 0.1));
+  };
+  interrupted(mlp(std::array{6, 8, 8, 2}, 7), expand);  // degree 49 in 6 variables: many seconds of work
+  interrupted(named("attention", lightning_attention(3, 2, 3, 2, 3)).program(), expand);  // degree 27 in 6 variables
+  // Windows whose sums are all of the work.
+  interrupted(cnn(std::array{4000}, 1, {.n_positions = 44'000}), [](const Program& program, int n_threads) {
+    Runner<double>(program, n_threads).evaluate(std::vector<double>(4000, 0.1), std::vector<double>(100 * 44'000, 0.5));
+  });
   const Program small = mlp(std::array{2, 2, 1}, 2);
   CHECK_EQUAL(Runner<double>(small).expand(std::vector<double>(6, 1.0)), (std::vector<double>{2, 4, 2}));
 }
