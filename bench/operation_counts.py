@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Sequence
 
 import polycore as pc
+from polycore.program import Affine, MatMul
 
 
 def expand(widths: Sequence[int], r: int, squares_by_symmetry: bool = False) -> int:
@@ -62,3 +63,16 @@ def forms(d0: int, degree: int) -> int:
 def evaluate(widths: Sequence[int]) -> int:
     """Multiply-adds of the affine maps at one point."""
     return sum(n_in * n_out for n_in, n_out in itertools.pairwise(widths))
+
+
+def evaluate_program(program: pc.Program) -> int:
+    """Multiply-adds of the affine maps and matrix products of any program at one point."""
+    total = 0
+    for instruction in program.instructions:
+        if isinstance(instruction, Affine):
+            total += (
+                instruction.n_windows * instruction.n_out * instruction.window_size(program.widths[instruction.input])
+            )
+        elif isinstance(instruction, MatMul):
+            total += instruction.rows * instruction.inner * instruction.cols
+    return total

@@ -278,5 +278,70 @@ def samples_loss_gradient(
     return jax.jit(jax.value_and_grad(loss))
 
 
+# -- other families, at points ----------------------------------------------------------------------------------------
+
+
+def ways_to_convolve(filters: Sequence[int], r: int) -> dict[str, Callable[..., jax.Array]]:
+    """A CNN of one channel on X (n_samples, n_inputs), or on its transpose where the name says columns."""
+
+    def weights(theta: jax.Array) -> list[jax.Array]:
+        return [theta[end - n : end] for n, end in zip(filters, np.cumsum(filters).tolist())]
+
+    def by_conv(theta: jax.Array, X: jax.Array) -> jax.Array:
+        z = X[:, None, :]
+        for layer, w in enumerate(weights(theta)):
+            z = integer_power(z, r) if layer else z
+            z = jax.lax.conv_general_dilated(z, w[None, None, :], (1,), "VALID")
+        return z[:, 0, :]
+
+    def by_slices(theta: jax.Array, columns: jax.Array) -> jax.Array:
+        z = columns
+        for layer, w in enumerate(weights(theta)):
+            z = integer_power(z, r) if layer else z
+            n_out = z.shape[0] - len(w) + 1
+            z = sum((w[k] * z[k : k + n_out] for k in range(len(w))), start=jnp.zeros(()))
+        return z.T
+
+    def by_row_slices(theta: jax.Array, X: jax.Array) -> jax.Array:
+        return jax.vmap(lambda x: by_slices(theta, x[:, None])[0])(X)
+
+    return {"convolution": by_conv, "sums of slices": by_row_slices, "sums of slices, columns": by_slices}
+
+
+def ways_to_attend(d: int, t: int) -> dict[str, Callable[..., jax.Array]]:
+    """One head of lightning attention, d_key = d_out = d, on X (n_samples, t d), or on its transpose."""
+
+    def on_rows(attend: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+        def values(theta: jax.Array, X: jax.Array) -> jax.Array:
+            K, Q, V = theta.reshape(3, d, d)
+            return jax.vmap(lambda x: attend(x @ K.T, x @ Q.T, x @ V.T).reshape(-1))(X.reshape(-1, t, d))
+
+        return values
+
+    def on_columns(theta: jax.Array, columns: jax.Array) -> jax.Array:
+        K, Q, V = theta.reshape(3, d, d)
+        k, q, v = (jnp.einsum("oi,tin->ton", M, columns.reshape(t, d, -1)) for M in (K, Q, V))
+        memory = jnp.einsum("tan,ton->aon", k, v)
+        return jnp.einsum("tan,aon->nto", q, memory).reshape(-1, t * d)
+
+    return {
+        "keys with values first": on_rows(lambda k, q, v: q @ (k.T @ v)),
+        "queries with keys first": on_rows(lambda k, q, v: (q @ k.T) @ v),
+        "columns": on_columns,
+    }
+
+
+def over_points(ways: dict[str, Callable[..., jax.Array]], theta: np.ndarray, X: np.ndarray) -> dict[str, Any]:
+    """Calls of jitted functions of theta (P,) or (batch, P), arrays already on the device."""
+    points = {"columns": jnp.asarray(X.T.copy()), "rows": jnp.asarray(X)}
+    parameters = jnp.asarray(theta)
+    calls = {}
+    for name, way in ways.items():
+        layout = points["columns" if name.endswith("columns") else "rows"]
+        compiled = jax.jit(jax.vmap(way, in_axes=(0, None)) if theta.ndim > 1 else way)
+        calls[name] = lambda compiled=compiled, layout=layout: compiled(parameters, layout).block_until_ready()
+    return calls
+
+
 def n_forms(d: int, degree: int) -> int:
     return pc.count_monomials(d, degree, homogeneous=True)

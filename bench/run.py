@@ -29,6 +29,7 @@ MODULES = (
     "bench_loss",
     "bench_gram",
     "bench_evaluate",
+    "bench_families",
     "bench_rank",
     "bench_dimension",
     "bench_paths",

@@ -37,6 +37,8 @@ PEERS = {
     "loss_gradient_samples": ["jax"],
     "gram_product": [],
     "evaluate": ["jax"],
+    "evaluate_families": ["jax"],
+    "evaluate_signals": ["torch"],
     "modular_rank": ["flint"],
     "dimension_of_many": [],
     "dimension_of_a_large_network": [],

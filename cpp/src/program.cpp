@@ -57,6 +57,8 @@ constexpr std::uint64_t kUnitThreadedWork = 4'000'000;  // one member: threads o
 // Samples per block: whole register tiles on every instruction set, and two layers of 16 units stay in the first-level
 // cache.
 constexpr std::size_t kSampleBlock = 96;
+// Up to so many points a batch of networks is evaluated side by side, above one by one.
+constexpr std::size_t kFewSamples = 32;
 // Numbers in the gradients of a block of samples, unless that would be less than 8 samples.
 constexpr std::size_t kGradients = std::size_t{1} << 20;
 
@@ -318,6 +320,28 @@ T* samples_of(Run& run, std::span<const T> rows, std::size_t n_units, std::size_
   return block;
 }
 
+/// Many networks at few points: the registers run along the networks.
+template <class T>
+void evaluate_members(const ProgramPlan& plan, const Field& field, std::span<const T> theta, std::span<const T> X,
+                      std::size_t n_samples, std::span<T> out, int n_threads, std::atomic<bool>& finite) {
+  const auto n_in = static_cast<std::size_t>(plan.n_inputs), n_out = static_cast<std::size_t>(plan.n_outputs());
+  const std::size_t batch = batch_of(plan, theta.size()), row = n_samples * n_out;
+  for_members(plan, field, batch, plan.evaluate_work() * n_samples, n_threads,
+              [&](Run& run, std::size_t first, std::size_t members) {
+                T* columns = run.workspace.take_array<T>(X.size());
+                field.rings.single->transpose(n_samples, n_in, X.data(), n_in, columns, n_samples);
+                void* inputs = run.workspace.take(X.size(), run.ring);
+                run.ring.broadcast(columns, X.size(), inputs);
+                NumberValues values(run, n_samples, inputs);
+                const Tape tape = forward(run, values, pack(run, theta, plan.n_params, first, members), false);
+                T* rows = out.data() + first * row;
+                for (std::size_t o = 0; o < n_out; ++o)
+                  run.ring.unpack(run.at(tape.value[plan.nodes.size()], o * n_samples), n_samples, members, rows + o,
+                                  row, n_out);
+                check_finite(rows, members * row, finite);
+              });
+}
+
 template <class T, class MakeField>
 void evaluate_all(const ProgramPlan& plan, const MakeField& make_field, std::span<const T> theta, std::span<const T> X,
                   std::span<T> out, int n_threads) {
@@ -326,14 +350,17 @@ void evaluate_all(const ProgramPlan& plan, const MakeField& make_field, std::spa
   check_size(out.size(), batch * n_samples * n_out, "out");
   const Field field = make_field(plan, false);
   std::atomic<bool> finite{true};
-  for_samples(plan, field, batch, n_samples, kSampleBlock, plan.evaluate_work(), n_threads,
-              [&](Run& run, std::size_t member, std::size_t s, std::size_t n) {
-                NumberValues values(run, n, samples_of(run, X, n_in, s, n));
-                const Tape tape = forward(run, values, theta.data() + member * plan.n_params, false);
-                T* rows = out.data() + (member * n_samples + s) * n_out;
-                run.ring.transpose(n_out, n, tape.value[plan.nodes.size()], n, rows, n_out);
-                check_finite(rows, n * n_out, finite);
-              });
+  if (field.rings.lanes && batch >= field.rings.lanes->lanes && n_samples <= kFewSamples)
+    evaluate_members(plan, field, theta, X, n_samples, out, n_threads, finite);
+  else
+    for_samples(plan, field, batch, n_samples, kSampleBlock, plan.evaluate_work(), n_threads,
+                [&](Run& run, std::size_t member, std::size_t s, std::size_t n) {
+                  NumberValues values(run, n, samples_of(run, X, n_in, s, n));
+                  const Tape tape = forward(run, values, theta.data() + member * plan.n_params, false);
+                  T* rows = out.data() + (member * n_samples + s) * n_out;
+                  run.ring.transpose(n_out, n, tape.value[plan.nodes.size()], n, rows, n_out);
+                  check_finite(rows, n * n_out, finite);
+                });
   if constexpr (!std::is_same_v<T, std::uint64_t>) {
     // NaN and infinity in X reach the output, unless it is constant.
     if (!finite || plan.degree() == 0) detail::require_finite(X, "X", n_in);

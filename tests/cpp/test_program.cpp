@@ -407,15 +407,18 @@ void bits_do_not_depend_on_batch_or_threads() {
     const auto theta = reference::random_vector<T>(rng, batch * n_params),
                dtheta = reference::random_vector<T>(rng, batch * n_params);
     const auto dcoef = reference::random_vector<T>(rng, batch * run.coefficients());
-    const auto X = reference::random_vector<T>(rng, 150 * static_cast<std::size_t>(program.n_inputs()));
+    // Few points are evaluated for several members at a time.
+    const auto n_inputs = static_cast<std::size_t>(program.n_inputs());
+    const auto X = reference::random_vector<T>(rng, 150 * n_inputs),
+               few = reference::random_vector<T>(rng, 5 * n_inputs);
     const auto dY = reference::random_vector<T>(rng, 150 * run.outputs());
-    const auto all = std::array{run.evaluate(theta, X), run.evaluate_vjp(theta, X, dY), run.expand(theta),
-                                run.jacobian(theta),    run.jvp(theta, dtheta),         run.vjp(theta, dcoef)};
-    const Runner<T> threaded(program, 3);
-    const auto again =
-        std::array{threaded.evaluate(theta, X), threaded.evaluate_vjp(theta, X, dY), threaded.expand(theta),
-                   threaded.jacobian(theta),    threaded.jvp(theta, dtheta),         threaded.vjp(theta, dcoef)};
-    CHECK(again == all);
+    const auto results = [&](const Runner<T>& r, const std::vector<T>& t, const std::vector<T>& dt,
+                             const std::vector<T>& dc) {
+      return std::array{r.evaluate(t, X), r.evaluate(t, few), r.evaluate_vjp(t, X, dY), r.expand(t), r.jacobian(t),
+                        r.jvp(t, dt),     r.vjp(t, dc)};
+    };
+    const auto all = results(run, theta, dtheta, dcoef);
+    CHECK(results(Runner<T>(program, 3), theta, dtheta, dcoef) == all);
     for (std::size_t s = 0; s < batch; ++s) {
       const auto member = [&](const std::vector<T>& rows) {
         const auto size = static_cast<std::ptrdiff_t>(rows.size() / batch);
@@ -423,9 +426,7 @@ void bits_do_not_depend_on_batch_or_threads() {
         return std::vector<T>(begin, begin + size);
       };
       const auto t = member(theta), dt = member(dtheta), dc = member(dcoef);
-      const auto one =
-          std::array{run.evaluate(t, X), run.evaluate_vjp(t, X, dY), run.expand(t), run.jacobian(t), run.jvp(t, dt),
-                     run.vjp(t, dc)};
+      const auto one = results(run, t, dt, dc);
       for (std::size_t k = 0; k < one.size(); ++k) CHECK(one[k] == member(all[k]));
     }
   });

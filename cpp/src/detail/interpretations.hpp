@@ -165,8 +165,8 @@ class NumberValues {
     run_.workspace.release(mark);
   }
   void add_bias(const Node& node, const void* b, void* y) {
-    for (std::size_t i = 0; i < static_cast<std::size_t>(node.units_out); ++i)
-      run_.ring.scale_by(n_, run_.at(b, i % node.window_out), 0, ones(), run_.at(y, i * n_), true, run_.context);
+    run_.ring.affine({node.window_out, 1, 1, 1, 1, 1, node.n_windows, 0, node.window_out}, n_, b, ones(), y, true,
+                     run_.context);
   }
   /// y = p(z), by repeated squaring for monomials, by Horner's rule otherwise, and p'(z) unless `derivative` is null.
   void activation(std::size_t, const Node& node, const void* z, void* y, void* derivative) {
