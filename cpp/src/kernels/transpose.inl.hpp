@@ -34,15 +34,27 @@ inline __attribute__((always_inline)) void transpose_block<std::uint64_t>(const 
 
 template <class T>
 void transpose(std::size_t rows, std::size_t columns, const T* src, std::size_t ss, T* dst, std::size_t ds) {
-  const std::size_t whole_rows = rows / 4 * 4, whole_columns = columns / 4 * 4;
-  // The inner loop runs along the shorter side, so that the lines it leaves unfinished stay in cache.
-  if (columns <= rows) {
-    for (std::size_t r = 0; r < whole_rows; r += 4)
-      for (std::size_t c = 0; c < whole_columns; c += 4) transpose_block(src + r * ss + c, ss, dst + c * ds + r, ds);
-  } else {
-    for (std::size_t c = 0; c < whole_columns; c += 4)
-      for (std::size_t r = 0; r < whole_rows; r += 4) transpose_block(src + r * ss + c, ss, dst + c * ds + r, ds);
+  if (rows < 4 || columns < 4) {
+    if (rows == 1 && ds == 1) {
+      __builtin_memcpy(dst, src, columns * sizeof(T));
+      return;
+    }
+    for (std::size_t c = 0; c < columns; ++c)
+      for (std::size_t r = 0; r < rows; ++r) dst[c * ds + r] = src[r * ss + c];
+    return;
   }
-  for (std::size_t c = 0; c < columns; ++c)
-    for (std::size_t r = c < whole_columns ? whole_rows : 0; r < rows; ++r) dst[c * ds + r] = src[r * ss + c];
+  // The last block of a row or column of blocks overlaps the one before it, unless they come out even. The inner loop
+  // runs along the shorter side, so that the lines it leaves unfinished stay in cache.
+  const auto block = [&](std::size_t r, std::size_t c) __attribute__((always_inline)) {
+    r = r + 4 <= rows ? r : rows - 4;
+    c = c + 4 <= columns ? c : columns - 4;
+    transpose_block(src + r * ss + c, ss, dst + c * ds + r, ds);
+  };
+  if (columns <= rows) {
+    for (std::size_t r = 0; r < rows; r += 4)
+      for (std::size_t c = 0; c < columns; c += 4) block(r, c);
+  } else {
+    for (std::size_t c = 0; c < columns; c += 4)
+      for (std::size_t r = 0; r < rows; r += 4) block(r, c);
+  }
 }
