@@ -30,6 +30,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ._exact_matrices import echelon, integer_kernel, kernel, kernel_mod2
 from .program import Activation, Add, Affine, Coefficient, Indeterminate, MatMul, Program, Select
 
 Positions: TypeAlias = NDArray[np.intp]
@@ -38,6 +39,7 @@ Ratio: TypeAlias = Fraction | int
 # Symmetries depend on whether coefficients of an activation vanish, not on their values: any for an indeterminate will
 # do.
 INDETERMINATE = 1_000_003
+_ZERO = Fraction(0)
 
 
 # --- activations ------------------------------------------------------------------------------------------------------
@@ -657,7 +659,7 @@ class _Centring:
         for coefficients, right in equations:
             known = sum((c * values[s] for s, c in coefficients.items() if s in values), _ZERO)
             rows.append([coefficients.get(slot, _ZERO) for slot in unknown] + [right - known])
-        reduced, pivots = row_reduce(rows)
+        reduced, pivots = echelon(rows)
         if len(unknown) in pivots:
             return None
         values.update(dict.fromkeys(unknown, _ZERO))
@@ -848,72 +850,7 @@ def _signature(program: Program, members: tuple[int, ...]) -> object:
     return tuple(signature)
 
 
-# --- small exact linear algebra ---------------------------------------------------------------------------------------
-
-_ZERO = Fraction(0)
-
-
-def row_reduce(rows: Sequence[Sequence[Fraction]]) -> tuple[list[list[Fraction]], list[int]]:
-    """The non-zero rows of the reduced row echelon form over the rationals, and the columns of their pivots."""
-    rest = [list(row) for row in rows]
-    reduced: list[list[Fraction]] = []
-    pivots: list[int] = []
-    for column in range(len(rest[0]) if rest else 0):
-        at = next((i for i, row in enumerate(rest) if row[column]), None)
-        if at is None:
-            continue
-        pivot = rest.pop(at)
-        pivot = [x / Fraction(pivot[column]) for x in pivot]
-        for others in (rest, reduced):
-            others[:] = [[x - row[column] * y for x, y in zip(row, pivot)] if row[column] else row for row in others]
-        reduced.append(pivot)
-        pivots.append(column)
-    return reduced, pivots
-
-
-def kernel(rows: Sequence[Sequence[Fraction]], n: int) -> list[list[Fraction]]:
-    """A basis of the vectors of length n that all rows annihilate."""
-    reduced, pivots = row_reduce(rows)
-    basis = []
-    for free in (j for j in range(n) if j not in pivots):
-        vector = [_ZERO] * n
-        vector[free] = Fraction(1)
-        for row, pivot in zip(reduced, pivots):
-            vector[pivot] = -row[free]
-        basis.append(vector)
-    return basis
-
-
-def kernel_mod2(rows: Sequence[Sequence[int]], n: int) -> list[list[int]]:
-    """A basis of the vectors over GF(2) that all rows annihilate."""
-    rest = [sum((x & 1) << j for j, x in enumerate(row)) for row in rows]
-    reduced: dict[int, int] = {}
-    for j in range(n):
-        at = next((i for i, row in enumerate(rest) if row >> j & 1), None)
-        if at is None:
-            continue
-        pivot = rest.pop(at)
-        rest = [row ^ pivot if row >> j & 1 else row for row in rest]
-        reduced = {i: row ^ pivot if row >> j & 1 else row for i, row in reduced.items()}
-        reduced[j] = pivot
-    free = [j for j in range(n) if j not in reduced]
-    return [[int(j == f) if j not in reduced else reduced[j] >> f & 1 for j in range(n)] for f in free]
-
-
-def integer_kernel(rows: Sequence[Sequence[int]], n: int) -> list[list[int]]:
-    """A basis of all integer vectors that the rows annihilate, by unimodular operations on columns."""
-    basis = [[int(i == j) for j in range(n)] for i in range(n)]
-    for row in rows:
-        values = [sum(x * y for x, y in zip(row, vector)) for vector in basis]
-        while sum(map(bool, values)) > 1:
-            least = min((i for i, value in enumerate(values) if value), key=lambda i: abs(values[i]))
-            for i, value in enumerate(values):
-                if i != least and value:
-                    quotient = value // values[least]
-                    basis[i] = [x - quotient * y for x, y in zip(basis[i], basis[least])]
-                    values[i] -= quotient * values[least]
-        basis = [vector for vector, value in zip(basis, values) if not value]
-    return basis
+# --- helpers ----------------------------------------------------------------------------------------------------------
 
 
 def _primitive(ratios: dict[int, Ratio]) -> dict[int, int]:

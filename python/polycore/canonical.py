@@ -34,7 +34,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._alignment import Search
 from ._coordinate_changes import Array, Linear, Monomial, fractions
-from ._frames import Block, Branches, Component, kernel, row_reduce
+from ._exact_matrices import echelon, kernel
+from ._frames import Block, Branches, Component
 from ._validation import _to_array, as_exact_array, as_theta
 from .errors import NumericalError
 from .symmetries import Symmetry, SymmetryGroup
@@ -532,7 +533,7 @@ class _Canonical:
         for size in {translations.size for translations in known.translations}:
             numbers = [number for number, translations in enumerate(known.translations) if translations.size == size]
             table = [[known.translations[n].coefficients.get(b.output, Fraction(0)) for b in blocks] for n in numbers]
-            _, pivots = row_reduce(table)
+            _, pivots = echelon(table)
             # Each combination moves one of the pivots and none of the others.
             combinations = _inverse(fractions([[row[j] for j in pivots] for row in table]), True)
             steps += [(j, list(zip(numbers, combination))) for j, combination in zip(pivots, combinations)]
@@ -722,7 +723,7 @@ def _inverse(matrix: Array, exact: bool) -> Array:
     if not exact:
         return np.asarray(np.linalg.inv(matrix))
     m = len(matrix)
-    reduced, _ = row_reduce(np.hstack([matrix, fractions(np.eye(m, dtype=int))]).tolist())
+    reduced, _ = echelon(np.hstack([matrix, fractions(np.eye(m, dtype=int))]).tolist())
     return fractions([row[m:] for row in reduced]).reshape(m, m)
 
 
@@ -731,7 +732,7 @@ def _least_squares(A: Array, B: Array, exact: bool) -> Array:
     if not exact:
         return np.asarray(np.linalg.lstsq(A, B, rcond=_RANK)[0])
     X = fractions(np.zeros((A.shape[1], B.shape[1]), dtype=int))
-    _, pivots = row_reduce(A.tolist())
+    _, pivots = echelon(A.tolist())
     if pivots:
         chosen = A[:, pivots]
         X[pivots] = _inverse(chosen.T @ chosen, True) @ (chosen.T @ B)
@@ -747,7 +748,7 @@ def _row_normaliser(A: Array, exact: bool, size: Any = None, first: bool = False
     """
     m, n = A.shape
     if exact:
-        reduced, _ = row_reduce(A.tolist())
+        reduced, _ = echelon(A.tolist())
         rank, basis = len(reduced), fractions(reduced).reshape(len(reduced), n)
         projection = basis.T @ _inverse(basis @ basis.T, True) @ basis if rank else None
     else:
