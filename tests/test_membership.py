@@ -14,7 +14,8 @@ import pytest
 import sympy
 
 import polycore as pc
-from polycore import _exact_algebra as algebra
+from polycore import _exact_matrices as rationals
+from polycore import _univariate as univariate
 from polycore._sums_of_powers import certain_real_zeros
 
 ATTENTION = pc.LightningAttention(2, 2, 1, n_tokens=2)
@@ -218,7 +219,7 @@ def test_the_only_apolar_form(k: int, r: int) -> None:
         apolar = [int(c) for c in g.all_coeffs()]
         # All forms of degree r apolar to g, and one of them at random.
         rows = [[0] * i + apolar + [0] * (r - k - i) for i in range(r - k + 1)]
-        kernel = algebra.kernel(rows, r + 1)
+        kernel = rationals.kernel(rows, r + 1)
         weights = rng.integers(-5, 6, len(kernel)).tolist()
         a = [sum(w * v[i] for w, v in zip(weights, kernel)) for i in range(r + 1)]
         form = [comb(r, i) * c for i, c in enumerate(a)]
@@ -421,7 +422,7 @@ def test_attention_on_one_token() -> None:
     # (v·x) q(x); with one key q is a product of two real linear forms.
     one, two = pc.LightningAttention(2, 1, 1, n_tokens=1), pc.LightningAttention(2, 2, 1, n_tokens=1)
     for form in product(range(-1, 2), repeat=4):
-        expected = not any(form) or algebra.count_real_points_with_multiplicity(list(form)) == 3
+        expected = not any(form) or univariate.count_real_points_with_multiplicity(list(form)) == 3
         assert one.contains([list(form)]).verdict == ("yes" if expected else "no")
         assert two.contains([list(form)]).verdict == "yes"
 

@@ -33,9 +33,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _exact_algebra as algebra
+from . import _exact_matrices as rationals
 from . import _linalg
-from ._exact_algebra import Matrix
+from . import _univariate as univariate
+from ._exact_matrices import Matrix
 from ._sums_of_powers import Decision
 from .monomials import MonomialBasis
 from .structure import AttentionHead
@@ -93,13 +94,13 @@ def decide(coef: NDArray[Any], head: AttentionHead) -> Decision:
         certificate = "f_oτ = Σ_s Σ_k q_ok(x_s) x_kτ does not hold: it is outside the linear span"
         return Decision("no", False, "linear span", "a linear equation does not hold", certificate)
     forms, d = array.tolist(), head.d_model
-    solutions = algebra.kernel(_syzygies(forms, d, 2), d * d)
+    solutions = rationals.kernel(_syzygies(forms, d, 2), d * d)
     if not solutions:
         certificate = "q_ok a_l = q_ol a_k has no solution A ≠ 0: the quadratic forms of a row have no common factor"
         return Decision("no", False, _METHOD, "an equation of the closure does not hold", certificate)
     if len(solutions) == 1:
         columns = [solutions[0][k * d : (k + 1) * d] for k in range(d)]
-        rank = algebra.rank(columns)
+        rank = rationals.rank(columns)
         if not all(_quotient(row, columns, d, 1) for row in forms):
             certificate = "A is determined, but no V has V X Xᵀ A X as its function"
             return Decision("no", False, _METHOD, "an equation of the closure does not hold", certificate)
@@ -114,14 +115,14 @@ def decide(coef: NDArray[Any], head: AttentionHead) -> Decision:
 
 def _decide_common_factor(forms: list[list[Fraction]], d: int) -> Decision:
     """Whether quadratic forms are v_o ℓ with one real linear form ℓ."""
-    if algebra.rank(forms) > 1:
-        solutions = algebra.kernel(_syzygies([forms], d, 2), len(forms) * d)
+    if rationals.rank(forms) > 1:
+        solutions = rationals.kernel(_syzygies([forms], d, 2), len(forms) * d)
         if solutions:
             return Decision("yes", True, _METHOD, "the outputs have one common linear factor, which is real")
         certificate = "the quadratic forms of the outputs have no common linear factor"
         return Decision("no", False, _METHOD, "an equation of the closure does not hold", certificate)
     matrix = _symmetric(forms[0], d)
-    signs = [term > 0 for term, _ in algebra.diagonal_form(matrix)]
+    signs = [term > 0 for term, _ in rationals.diagonal_form(matrix)]
     if len(signs) > 2:
         certificate = f"all quadratic forms are proportional to one of rank {len(signs)}, no product of linear forms"
         return Decision("no", False, _METHOD, "an equation of the closure does not hold", certificate)
@@ -136,7 +137,7 @@ def _decide_one_token(coef: NDArray[Any], head: AttentionHead) -> Decision:
     cubics = [list(map(Fraction, row)) for row in coef.tolist()]
     if d == 1:
         return Decision("yes", True, method, "every cubic form in one variable is a product")
-    solutions = algebra.kernel(_syzygies([cubics], d, 3), len(cubics) * d)
+    solutions = rationals.kernel(_syzygies([cubics], d, 3), len(cubics) * d)
     if not solutions:
         certificate = "f_o v_p = f_p v_o has no solution V ≠ 0: the outputs have no common quadratic factor"
         return Decision("no", False, method, "an equation of the closure does not hold", certificate)
@@ -146,12 +147,12 @@ def _decide_one_token(coef: NDArray[Any], head: AttentionHead) -> Decision:
         if q is None:
             certificate = "V is determined, but no A has V X Xᵀ A X as its function"
             return Decision("no", False, method, "an equation of the closure does not hold", certificate)
-        signs = [term > 0 for term, _ in algebra.diagonal_form(_symmetric(q, d))]
+        signs = [term > 0 for term, _ in rationals.diagonal_form(_symmetric(q, d))]
         return _signature(signs.count(True), signs.count(False), a, method)
-    if d == 2 and algebra.rank(cubics) == 1:
+    if d == 2 and rationals.rank(cubics) == 1:
         # A real binary cubic has a real zero, and with three of them (two, one of them double) any split will do.
         form = next(row for row in cubics if any(row))
-        if a >= 2 or algebra.count_real_points_with_multiplicity(form) == 3:
+        if a >= 2 or univariate.count_real_points_with_multiplicity(form) == 3:
             return Decision("yes", True, method, "the cubic form has a real linear factor, and the rest is a product")
         certificate = "the quadratic form beside the only real linear factor is definite"
         return Decision("no", True, method, "an inequality does not hold", certificate)
@@ -212,7 +213,7 @@ def _quotient(
         for position, c in enumerate(product):
             block[position][n] = Fraction(c)
         equations += block
-    reduced, pivots = algebra.echelon(equations)
+    reduced, pivots = rationals.echelon(equations)
     if n in pivots:
         return None
     return [row[n] for row in reduced]

@@ -35,9 +35,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _exact_algebra as algebra
+from . import _exact_matrices as rationals
 from . import _linalg
-from ._exact_algebra import Matrix, Rational
+from . import _univariate as univariate
+from ._exact_matrices import Matrix, Rational
 from .monomials import MonomialBasis
 from .rank import modular_rank
 
@@ -91,7 +92,7 @@ def decide(forms: Sequence[Sequence[Rational]], n: int, r: int, k: int, rng: np.
     """Whether forms of degree r >= 2 in n variables, one row of coefficients each, are sums of k real r-th powers."""
     if not any(map(any, forms)):
         return Decision("yes", True, "zero", "the function is zero")
-    essential, _ = algebra.echelon(_stacked(forms, n, r, 1))
+    essential, _ = rationals.echelon(_stacked(forms, n, r, 1))
     e = len(essential)
     if e > k:
         return _too_large_a_rank(1, e, k)
@@ -102,7 +103,7 @@ def decide(forms: Sequence[Sequence[Rational]], n: int, r: int, k: int, rng: np.
         return Decision("yes", True, "rank of the quadratic form", reason)
     if k >= math.comb(e - 1 + r, r):
         return Decision("yes", True, "powers span", f"{k} powers are enough for all forms in {e} variables")
-    output_rank = algebra.rank(forms)
+    output_rank = rationals.rank(forms)
     if output_rank > k:
         return _too_large_a_rank(r, output_rank, k)
     if e == 2:
@@ -140,7 +141,7 @@ def _restricted_to_line(forms: Sequence[Sequence[Rational]], n: int, r: int, ess
     values = MonomialBasis(n, r, homogeneous=True).evaluate(np.array(forms, dtype=object), points)
     result: list[list[Rational]] = []
     for row in values.tolist():
-        p = algebra.interpolate(range(r + 1), row)
+        p = univariate.interpolate(range(r + 1), row)
         result.append([*p, *[0] * (r + 1 - len(p))])
     return result
 
@@ -160,18 +161,18 @@ def apolar_space(forms: Sequence[Sequence[Rational]], r: int, k: int) -> Matrix:
     for form in forms:
         a = [Fraction(c, math.comb(r, i)) for i, c in enumerate(form)]
         rows += [a[i : i + k + 1] for i in range(r - k + 1)]
-    return algebra.kernel(rows, k + 1)
+    return rationals.kernel(rows, k + 1)
 
 
 def decide_hyperbolic(space: Matrix, forms: Sequence[Sequence[Rational]], k: int, rng: np.random.Generator) -> Decision:
     """Whether a space of binary forms of degree k, apolar to ``forms``, has one with k distinct real zeros."""
     method = "apolarity and real zeros"
-    divisor = algebra.forms_common_divisor(space)
+    divisor = univariate.forms_common_divisor(space)
     degree = len(divisor) - 1
-    if degree and not algebra.is_hyperbolic(divisor):
-        real = algebra.count_real_points(divisor)
+    if degree and not univariate.is_hyperbolic(divisor):
+        real = univariate.count_real_points(divisor)
         which = "the only form" if len(space) == 1 else "every form"
-        if algebra.is_squarefree(divisor):
+        if univariate.is_squarefree(divisor):
             zeros = f"has zeros that are not real: {real} of {degree} are"
         else:
             zeros = "has a multiple zero"
@@ -192,7 +193,7 @@ def decide_hyperbolic(space: Matrix, forms: Sequence[Sequence[Rational]], k: int
         pencil = _with_zeros(space, rng)
         if len(pencil) >= 2 and hyperbolic_in_pencil(pencil[0], pencil[1]) is not None:
             return yes
-    if len(forms) == 1 and k == len(forms[0]) - 2 >= 2 and algebra.is_squarefree(forms[0]):
+    if len(forms) == 1 and k == len(forms[0]) - 2 >= 2 and univariate.is_squarefree(forms[0]):
         reason = "its zeros are distinct and not all real, so one power less than its degree is enough"
         return Decision("yes", True, "Causa and Re", reason)
     reason = f"no form with {k} distinct real zeros was found among those of degree {k} that are apolar to it"
@@ -209,11 +210,11 @@ def hyperbolic_in_pencil(a: Sequence[Rational], b: Sequence[Rational]) -> list[R
     if k == 1:
         return member(1) if any(member(1)) else list(a)
     nodes = range(2 * k - 1)
-    discriminant = algebra.interpolate(nodes, [algebra.form_discriminant(member(t)) for t in nodes])
+    discriminant = univariate.interpolate(nodes, [univariate.form_discriminant(member(t)) for t in nodes])
     if not discriminant:
         return None  # all have a multiple zero
-    for t in algebra.separating_points(discriminant):
-        if algebra.is_hyperbolic(member(t)):
+    for t in univariate.separating_points(discriminant):
+        if univariate.is_hyperbolic(member(t)):
             return member(t)
     return None
 
@@ -226,7 +227,7 @@ def _with_zeros(space: Matrix, rng: np.random.Generator) -> Matrix:
         x, y = round(64 * math.cos(angle)), round(64 * math.sin(angle))
         powers = [x ** (k - i) * y**i for i in range(k + 1)]
         rows.append([sum((p * c for p, c in zip(powers, form)), Fraction(0)) for form in space])
-    return algebra.multiply(algebra.kernel(rows, len(space)), space)
+    return rationals.multiply(rationals.kernel(rows, len(space)), space)
 
 
 def _sylvester_bound(forms: Sequence[Sequence[Rational]], k: int) -> str:
@@ -236,8 +237,8 @@ def _sylvester_bound(forms: Sequence[Sequence[Rational]], k: int) -> str:
     while level and len(level[0]) - 1 > k:
         r = len(level[0]) - 1
         for form in level:
-            zeros = algebra.count_real_points_with_multiplicity(form) if any(form) else 0
-            if zeros > k and algebra.rank(_stacked([form], 2, r, 1)) > 1:
+            zeros = univariate.count_real_points_with_multiplicity(form) if any(form) else 0
+            if zeros > k and rationals.rank(_stacked([form], 2, r, 1)) > 1:
                 what = "it" if order == 0 else f"a derivative of order {order} of it"
                 return f"{what} has {zeros} real zeros and is no power: no sum of fewer than {zeros} real powers"
         by_x = [[(r - i) * c for i, c in enumerate(form)][:-1] for form in level]
@@ -266,22 +267,22 @@ def _decide_basis(matrices: list[Matrix], k: int, rng: np.random.Generator) -> D
     for _ in range(_DRAWS):
         t = rng.integers(-_LARGE, _LARGE, len(matrices)).tolist()
         combined = [[sum(c * m[i][j] for c, m in zip(t, matrices)) for j in range(k)] for i in range(k)]
-        inverted = algebra.inverse(combined)
+        inverted = rationals.inverse(combined)
         if inverted is not None:
             break
     else:
         return Decision("undecided", None, method, "no combination of the second derivatives found is invertible")
-    operators = [algebra.multiply(inverted, matrix) for matrix in matrices]
+    operators = [rationals.multiply(inverted, matrix) for matrix in matrices]
     for a, b in combinations(operators, 2):
-        if algebra.multiply(a, b) != algebra.multiply(b, a):
+        if rationals.multiply(a, b) != rationals.multiply(b, a):
             certificate = "S⁻¹ S_i and S⁻¹ S_j do not commute, for S_i, S_j, S combinations of its second derivatives"
             return Decision("no", False, method, f"its {k} essential variables do not split", certificate)
     diagonalisable, real = True, True
     for operator in operators:
-        p = algebra.characteristic_polynomial(operator)
-        squarefree = algebra.quotient(p, algebra.common_divisor(p, algebra.derivative(p)))
-        diagonalisable &= not any(map(any, algebra.evaluate_at_matrix(squarefree, operator)))
-        real &= algebra.count_real_roots(squarefree) == len(squarefree) - 1
+        p = rationals.characteristic_polynomial(operator)
+        squarefree = univariate.quotient(p, univariate.common_divisor(p, univariate.derivative(p)))
+        diagonalisable &= not any(map(any, rationals.evaluate_at_matrix(squarefree, operator)))
+        real &= univariate.count_real_roots(squarefree) == len(squarefree) - 1
     if diagonalisable and real:
         return Decision("yes", True, method, "its second derivatives are diagonal in one basis of linear forms")
     if diagonalisable:
@@ -296,7 +297,7 @@ def _decide_basis(matrices: list[Matrix], k: int, rng: np.random.Generator) -> D
 def _independent(matrices: list[Matrix]) -> list[Matrix]:
     """Some of them that span all."""
     flat = [[x for row in matrix for x in row] for matrix in matrices]
-    _, pivots = algebra.echelon(algebra.transpose(flat))
+    _, pivots = rationals.echelon(rationals.transpose(flat))
     return [matrices[i] for i in pivots]
 
 

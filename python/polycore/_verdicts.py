@@ -47,7 +47,7 @@ from . import _backend
 from ._reductions import FilterStep, Reduction, Threshold, largest, rank_factorisation
 from ._rings import Numbers
 from ._tangents import Tangents
-from ._univariate import Polynomial, count_real_roots, gcd, multiply, odd_part, polynomial
+from ._univariate import Polynomial, common_divisor, count_real_roots, multiply, odd_part, trimmed
 from ._validation import as_residues
 from .dimension import DimensionResult
 from .equations import equations, is_cone
@@ -676,7 +676,7 @@ class FilterGroup(NamedTuple):
         at_zero = next(i for i, c in enumerate(self.product) if c)
         common: Polynomial = []
         for phase in range(q):
-            common = gcd(common, polynomial(self.product[at_zero + phase :: q]))
+            common = [*common_divisor(common, self.product[at_zero + phase :: q])]
         return at_zero >= q or self.at_infinity >= q or len(common) > 1
 
 
@@ -695,7 +695,7 @@ def filter_groups(program: Program, theta: Array) -> tuple[FilterGroup, ...] | N
         step = layer.offsets[1] - layer.offsets[0]
         if any(b - a != step for a, b in itertools.pairwise(layer.offsets)):
             return None
-        factor = polynomial(weights[layer.instruction][0, [c for (c,) in layer.columns]].tolist())
+        factor = trimmed([Fraction(w) for w in weights[layer.instruction][0, [c for (c,) in layer.columns]].tolist()])
         old = groups.get(step, FilterGroup(step, [Fraction(1)], ()))
         product = multiply(old.product, factor)
         groups[step] = FilterGroup(step, product, (*old.degrees, len(layer.offsets) - 1))

@@ -29,8 +29,9 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _exact_algebra as algebra
+from . import _exact_matrices as rationals
 from . import _linalg, _single_attention, _sums_of_powers
+from . import _univariate as univariate
 from ._sums_of_powers import Decision
 from ._validation import _describe, as_rational_array, as_rng
 from .dimension import dimension
@@ -482,10 +483,10 @@ class _Linear:
     def decide(self, coef: Exact, rng: np.random.Generator) -> Decision:
         """Ranks over the rationals."""
         rows, method = coef.tolist(), "rank"
-        rank = algebra.rank([row[-self.chain.widths[0] :] for row in rows])
+        rank = rationals.rank([row[-self.chain.widths[0] :] for row in rows])
         if rank > self.rank:
             return self._refused(f"the matrix has rank {rank}", self.rank)
-        with_bias = algebra.rank(rows)
+        with_bias = rationals.rank(rows)
         if self._last and with_bias > self.rank_with_bias:
             return self._refused(f"the matrix with the constants has rank {with_bias}", self.rank_with_bias)
         return Decision("yes", True, method, f"the matrix has rank {rank}, and the widths allow {self.rank}")
@@ -509,7 +510,7 @@ class _Linear:
         """Exact parameters of coefficients that are contained."""
 
         def factors(matrix: Exact) -> tuple[Exact, Exact]:
-            reduced, pivots = algebra.echelon(matrix.tolist())
+            reduced, pivots = rationals.echelon(matrix.tolist())
             right = np.array(reduced, dtype=object).reshape(len(pivots), matrix.shape[1])
             return matrix[:, pivots], right
 
@@ -632,7 +633,7 @@ class _BiasedQuadratic:
     def decide(self, coef: Exact, rng: np.random.Generator) -> Decision:
         """Ranks over the rationals."""
         matrix = self._matrix(coef)
-        quadratic, with_linear = algebra.rank(matrix[:, 1:].tolist()), algebra.rank(matrix.tolist())
+        quadratic, with_linear = rationals.rank(matrix[:, 1:].tolist()), rationals.rank(matrix.tolist())
         needed = quadratic if with_linear == quadratic else quadratic + 2
         method, closure = "rank of the quadratic part", with_linear <= self.k
         if needed <= self.k:
@@ -666,7 +667,7 @@ class _BiasedUnivariate:
         if not space:
             certificate = f"no form of degree {self.k} is apolar to the derivative"
             return Decision("no", False, "apolarity", "an equation of the closure does not hold", certificate)
-        if algebra.form_degree_drop(algebra.forms_common_divisor(space)):
+        if univariate.form_degree_drop(univariate.forms_common_divisor(space)):
             certificate = f"every form of degree {self.k} apolar to the derivative vanishes where the weight is zero"
             return Decision("no", True, "apolarity", "it is a limit of functions with growing biases", certificate)
         return _sums_of_powers.decide_hyperbolic(space, forms, self.k, rng)
@@ -731,7 +732,7 @@ class _Convolutions:
         """Real zeros, by Sturm's theorem."""
         form = coef[0, list(self.positions)].tolist()
         method = "real zeros of the filter"
-        real = algebra.count_real_points_with_multiplicity(form)
+        real = univariate.count_real_points_with_multiplicity(form)
         words = f"the filter, as a polynomial, has {real} real zeros, and {self.n_odd} filters have odd degree"
         if real >= self.n_odd:
             return Decision("yes", True, method, words)
