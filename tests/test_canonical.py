@@ -286,7 +286,7 @@ def test_noise_against_brute_force(net: Network) -> None:
     rng = np.random.default_rng(13)
     group, n_worse = net.symmetries(), 0
     m = len(net.unpack(np.zeros(net.n_params))["W1"])
-    for _ in range(4):
+    for _ in range(2):
         other = rng.standard_normal(net.n_params)
         theta = group.act(group.random_element(rng), other) + 0.1 * rng.standard_normal(net.n_params)
         best = min(

@@ -273,6 +273,30 @@ def test_residuals_keep_what_is_compatible() -> None:
     assert {factor.kind for factor in plain.symmetries().factors} == {"permutations"}
 
 
+def test_signs_before_an_even_activation_that_ends_the_network() -> None:
+    """z² of an output unit does not see its sign; nothing else may move there."""
+    net = pc.Sequential(pc.Affine(2), pc.Activation([1, 0, 1, 0, 2]), n_inputs=2)
+    assert [(factor.kind, factor.size, factor.where) for factor in net.symmetries().factors] == [("signs", 2, ("W1",))]
+    assert {tuple(net.symmetries().act(net.symmetries().random_element(k), [1, 2, 3, 4])) for k in range(20)} == {
+        (-1, -2, 3, 4),
+        (1, 2, -3, -4),
+        (-1, -2, -3, -4),
+    }
+    assert pc.Sequential(pc.Affine(2), pc.Activation(3), n_inputs=2).symmetries().is_trivial
+
+
+def test_translations_of_slots_of_different_widths() -> None:
+    """Both sums contain something of the input, which nothing moves; the biases of what is added to it do."""
+    inner = pc.Residual(pc.Activation(4), pc.Affine(2, bias=True))
+    outer = pc.Residual(pc.Select([0, 2]), inner, pc.Affine(1, bias=True), pc.Affine(3, bias=True))
+    net = pc.Sequential(outer, pc.Affine(3, bias=True), n_inputs=3)
+    sizes = [(factor.kind, factor.size) for factor in net.symmetries().factors]
+    assert sorted(sizes) == [("linear", 1), ("translations", 1), ("translations", 2), ("translations", 3)]
+    for seed in range(10):
+        check_function(net, np.random.default_rng(seed))
+    assert orbit_dimension(net.program) == slotwise_orbit_dimension(net.program, np.random.default_rng(0)) == 7
+
+
 def test_values_of_attention_under_a_residual() -> None:
     def sizes(*layers: Any) -> list[tuple[str, int]]:
         group = pc.Sequential(*layers, n_inputs=(3, 2)).symmetries()

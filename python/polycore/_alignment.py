@@ -24,7 +24,7 @@ from scipy.optimize import linear_sum_assignment
 
 from ._coordinate_changes import Array, Change, Linear, Monomial
 from ._frames import Block, Component
-from .symmetries import Symmetry, SymmetryGroup, columns_of, n_generators, tangents
+from .symmetries import Symmetry, SymmetryGroup, n_generators, tangents
 
 _SWEEPS = 20
 _STEPS = 60
@@ -169,18 +169,16 @@ class Search:
                     self._try(step, polish=3 if n_generators(self.known) else 0)
 
     def _flip(self) -> None:
-        """Signs of slots, reflections of linear maps, and exchanges of alike summands."""
+        """Signs of slots, linear maps of either orientation, and exchanges of alike summands."""
         for number in range(len(self.known.scalar_signs)):
-            self._try(self.group._element(scalar_signs=[number], exact=False), polish=5)
+            self._try(self.group._element(scalar_signs=[number], exact=False), polish=2)
         for step in self._exchanges():
-            self._try(step, polish=15)
+            self._try(step, polish=8)
         for number, component in enumerate(self.known.components):
             if component.kind == "linear":
-                for i in range(component.size):
-                    sign = np.ones(component.size)
-                    sign[i] = -1.0
-                    reflection = Linear(np.diag(sign), np.diag(sign), np.zeros(component.size))
-                    self._try(self.group._element({number: reflection}, exact=False), polish=5)
+                step = self._least_squares(number, component, list(self._blocks(number)))
+                if step is not None:
+                    self._try(step, polish=2)
 
     def _exchanges(self) -> Iterator[Symmetry]:
         for branches in self.known.branches:
@@ -195,13 +193,13 @@ class Search:
         """Blocks that write into a component, with None, or read it, with the columns of its features; not both."""
         known = self.known
         for block in known.blocks:
-            reads = [] if block.input in known.irregular else known.frames(block.input)
+            reads = known.frames(block.input)
             mine = [axis for axis in reads if known.component_of[axis.frame] == number]
             writes = known.component_of[block.number] == number
             if writes and not mine:
                 yield block, None
             elif mine and not writes and len(reads) == 1:
-                yield block, columns_of(known, block)
+                yield block, known.columns(block)
 
     def _matching(
         self, number: int, component: Component, blocks: list[tuple[Block, NDArray[np.intp] | None]]

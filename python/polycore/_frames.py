@@ -22,8 +22,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import comb
 from typing import NamedTuple, TypeAlias
 
@@ -134,7 +135,8 @@ class ActedAxis(NamedTuple):
     parity: int
 
 
-class Block(NamedTuple):
+@dataclass(eq=False)
+class Block:
     """The parameters of an affine instruction, and how it reads its slot.
 
     ``columns[g, j]`` is the column of W that meets feature j of the g-th position in a window; None where no symmetry
@@ -155,12 +157,12 @@ class Block(NamedTuple):
         """The slot it writes."""
         return self.instruction + 1
 
-    @property
+    @cached_property
     def weights(self) -> Positions:
         """Positions in theta, (n_out, n_in)."""
         return np.arange(self.start, self.start + self.n_out * self.n_in).reshape(self.n_out, self.n_in)
 
-    @property
+    @cached_property
     def bias(self) -> Positions:
         """Positions in theta, (n_out,) or (0,)."""
         start = self.start + self.n_out * self.n_in
@@ -223,7 +225,8 @@ class Branches(NamedTuple):
     members: tuple[tuple[int, ...], ...]
 
 
-class Structure(NamedTuple):
+@dataclass(eq=False)
+class Structure:
     """All that is known of a program's symmetries; see the module.
 
     Attributes
@@ -269,9 +272,34 @@ class Structure(NamedTuple):
     scalar_parities: tuple[dict[int, int], ...] = ()
     has_generic_centres: bool = False
 
-    def frames(self, slot: int) -> list[ActedAxis]:
-        """The axes of a slot on which something may act."""
-        return [ActedAxis(a.size, a.frame, a.exponent, a.parity) for a in self.axes[slot] if a.frame is not None]
+    @cached_property
+    def _acted(self) -> list[tuple[ActedAxis, ...]]:
+        return [
+            tuple(ActedAxis(a.size, a.frame, a.exponent, a.parity) for a in axes if a.frame is not None)
+            for axes in self.axes
+        ]
+
+    def frames(self, slot: int) -> tuple[ActedAxis, ...]:
+        """The axes of a slot on which something may act; none where only scalars do."""
+        return () if slot in self.irregular else self._acted[slot]
+
+    def n_features(self, slot: int) -> int:
+        """On how many features of a slot its change of coordinates acts; 1 if only by a scalar."""
+        return math.prod(axis.size for axis in self.frames(slot))
+
+    def columns(self, block: Block) -> Positions:
+        """Columns of W, (n_positions, n_features), that meet the features on which the change of its input acts."""
+        return self._columns[block.number]
+
+    @cached_property
+    def _columns(self) -> list[Positions]:
+        found = []
+        for block in self.blocks:
+            if not self.frames(block.input):
+                found.append(np.arange(block.n_in)[:, None])
+            else:
+                found.append(fibres(self.axes[block.input]) if block.columns is None else block.columns)
+        return found
 
     def has_scalars(self, slot: int) -> bool:
         """Whether the slot as a whole may be multiplied by something."""
@@ -525,10 +553,9 @@ class _Analysis:
         for group in self.centring.groups:
             if self.centring.pins.keys() >= set(group) or not self.irregular.isdisjoint(group):
                 continue
-            written = [block for block in self.blocks if block.output in group and block.has_bias]
-            if written:
-                for coefficients in self.centring.translations(group):
-                    yield Translations(written[0].n_out, coefficients)
+            for coefficients in self.centring.translations(group):
+                (size,) = {axis.size for slot in coefficients for axis in self.axes[slot] if axis.frame is not None}
+                yield Translations(size, coefficients)
 
 
 class _Ties:

@@ -37,13 +37,11 @@ from numpy.typing import ArrayLike, NDArray
 from ._coordinate_changes import Change, Linear, Monomial, fractions, product
 from ._frames import (
     ActedAxis,
-    Block,
     Component,
     Structure,
     Translations,
     as_shifted_power,
     equivariance,
-    fibres,
     structure,
 )
 from ._validation import (
@@ -64,6 +62,10 @@ from .program import Program
 from .rank import WORD_PRIME, modular_rank
 
 __all__ = ["Symmetry", "SymmetryFactor", "SymmetryGroup", "as_shifted_power", "orbit_dimension"]
+
+_SHOWN_LINES, _SHOWN_LETTERS = 20, 120
+# Numbers in the matrix of which `SymmetryGroup.__repr__` takes the rank.
+_QUICK = 2**21
 
 # Random scalings are powers of small numbers up to this exponent, beyond they are 1, lest floats overflow.
 _MAX_RANDOM_EXPONENT = 64
@@ -241,7 +243,7 @@ def _linear_tangents(known: Structure, number: int, theta: Array, ring: Callable
         for axis, before, after in _parts(known, block.input, number):
             dual = component.exponents[axis.frame] < 0
             centre = ring(known.centres.get(block.input, Fraction(0)))
-            columns = columns_of(known, block).reshape(-1, before, m, after)
+            columns = known.columns(block).reshape(-1, before, m, after)
             for copy in columns.transpose(0, 1, 3, 2).reshape(-1, m):  # each copy of the features
                 for i in units:
                     # Column j takes −column i back; of inverse transposes column i column j.
@@ -282,10 +284,10 @@ def _add_scaling(
         return found
 
     for block in known.blocks:
-        out, read = exponents(block.output, block.n_out), exponents(block.input, n_features(known, block.input))
+        out, read = exponents(block.output, block.n_out), exponents(block.input, known.n_features(block.input))
         if not (out or read):
             continue
-        weights, bias, columns = block.weights, block.bias, columns_of(known, block)
+        weights, bias, columns = block.weights, block.bias, known.columns(block)
         W, b = theta[weights], theta[bias]
         centre, centre_in = (ring(known.centres.get(slot, Fraction(0))) for slot in (block.output, block.input))
         for i, e in out:
@@ -316,15 +318,13 @@ def _add_translation(
         if block.output in translations.coefficients:
             row[block.bias[feature]] += ring(translations.coefficients[block.output])
         if block.input in translations.coefficients:
-            moved = _reduce(theta[block.weights[:, columns_of(known, block)[:, feature]]].sum(axis=1), p)
+            moved = _reduce(theta[block.weights[:, known.columns(block)[:, feature]]].sum(axis=1), p)
             row[block.bias] -= _reduce(ring(translations.coefficients[block.input]) * moved, p)
     row[:] = _reduce(row, p)
 
 
 def _parts(known: Structure, slot: int, number: int) -> Iterator[tuple[ActedAxis, int, int]]:
     """The axes of a slot on which a component acts, with the numbers of features of the axes before and after."""
-    if slot in known.irregular:
-        return
     axes = known.frames(slot)
     for at, axis in enumerate(axes):
         if known.component_of[axis.frame] == number:
@@ -333,19 +333,6 @@ def _parts(known: Structure, slot: int, number: int) -> Iterator[tuple[ActedAxis
 
 def _reduce(values: Any, p: int) -> Any:
     return values % p if p else values
-
-
-def n_features(known: Structure, slot: int) -> int:
-    """On how many features of a slot its change of coordinates acts; 1 if only by a scalar."""
-    axes = known.frames(slot)
-    return 1 if not axes or slot in known.irregular else math.prod(axis.size for axis in axes)
-
-
-def columns_of(known: Structure, block: Block) -> NDArray[np.intp]:
-    """Columns of W, (n_positions, n_features), that meet the features on which the change of its input acts."""
-    if n_features(known, block.input) == 1 and (not known.frames(block.input) or block.input in known.irregular):
-        return np.arange(block.n_in)[:, None]
-    return fibres(known.axes[block.input]) if block.columns is None else block.columns
 
 
 # --- the group --------------------------------------------------------------------------------------------------------
@@ -401,7 +388,8 @@ class Symmetry:
         moved = [f"{slot} to {k}" for k, slot in enumerate(self.slots) if slot != k]
         if moved:
             lines.insert(0, f"  slots moved: {', '.join(moved)}")
-        return "\n".join([f"Symmetry{'' if self.is_exact else ', rounded'}", *lines])
+        lines = [line if len(line) <= _SHOWN_LETTERS else line[: _SHOWN_LETTERS - 4] + " ..." for line in lines]
+        return "\n".join([f"Symmetry{'' if self.is_exact else ', rounded'}", *_some(lines)])
 
 
 @dataclass(frozen=True)
@@ -508,9 +496,11 @@ class SymmetryGroup:
         return hash((type(self), self.program))
 
     def __repr__(self) -> str:
-        lines = [f"  {factor!r}" for factor in self.factors] or ["  trivial"]
-        orbits = f"  orbits of dimension {self.orbit_dimension} of {self.program.n_params} parameters"
-        return "\n".join([f"SymmetryGroup of {self.network!r}", *lines, orbits])
+        lines = _some([f"  {factor!r}" for factor in self.factors]) or ["  trivial"]
+        # A rank, which is not for a repr to wait for.
+        if "orbit_dimension" in self.__dict__ or n_generators(self._known) * self.program.n_params <= _QUICK:
+            lines.append(f"  orbits of dimension {self.orbit_dimension} of {self.program.n_params} parameters")
+        return "\n".join([f"SymmetryGroup of {self.network!r}", *lines])
 
     @cached_property
     def factors(self) -> tuple[SymmetryFactor, ...]:
@@ -690,15 +680,12 @@ class SymmetryGroup:
             if not known.frames(slot) and not known.has_scalars(slot):
                 continue
             factor = _scalar(known, slot, scalars, scalar_signs, exact)
-            size = n_features(known, slot)
+            size = known.n_features(slot)
             zero = _zeros(size, exact)
             parts: list[Change] = []
-            if slot not in known.irregular:
-                for axis in known.frames(slot):
-                    number = known.component_of[axis.frame]
-                    parts.append(
-                        _on_axis(known.components[number], axis, actions.get(number), signs.get(number), exact)
-                    )
+            for axis in known.frames(slot):
+                number = known.component_of[axis.frame]
+                parts.append(_on_axis(known.components[number], axis, actions.get(number), signs.get(number), exact))
             linear = product(parts, factor, zero)
             centre = known.centres.get(slot)
             shift = zero
@@ -759,7 +746,7 @@ class SymmetryGroup:
             W = theta[..., source.start : source.start + source.n_out * source.n_in]
             W = W.reshape(*theta.shape[:-1], source.n_out, source.n_in)
             read, out = changes.get(block.input), changes.get(block.output)
-            columns = columns_of(known, block)
+            columns = known.columns(block)
             if read is not None:
                 W = W.copy()
                 W[..., columns] = read.columns(W[..., columns])
@@ -934,6 +921,13 @@ def _powers(names: Sequence[str], exponents: Sequence[int], letter: str) -> str:
     inverse = "g^-T" if letter == "g" else f"{letter}^-1"
     words = {1: letter, -1: inverse}
     return ", ".join(f"{name}: {words.get(e, f'{letter}^{e}')}" for name, e in zip(names, exponents))
+
+
+def _some(lines: list[str]) -> list[str]:
+    """The first of many lines, and how many there are besides."""
+    if len(lines) <= _SHOWN_LINES:
+        return lines
+    return [*lines[: _SHOWN_LINES - 1], f"  ... ({len(lines) - _SHOWN_LINES + 1} more)"]
 
 
 def _words(change: Change) -> str:
