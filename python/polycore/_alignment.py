@@ -20,7 +20,6 @@ from itertools import combinations, product
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import expm
-from scipy.optimize import linear_sum_assignment
 
 from ._coordinate_changes import Array, Change, Linear, Monomial
 from ._frames import Block, Component
@@ -228,6 +227,8 @@ class Search:
             best[better], scales[better], choices[better] = cost[better], t[better], choice
         if not np.isfinite(best).all():
             return None  # squares overflow
+        from scipy.optimize import linear_sum_assignment  # which takes a while, and importing polycore must not
+
         perm = linear_sum_assignment(best)[1] if component.kind == "permutations" else np.arange(m)
         units = np.arange(m)
         chosen = np.array(signs, dtype=float).reshape(len(signs), -1)[choices[units, perm]]
