@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
 
 from ._recovery_powers import decompositions, derivatives, is_unique, multinomials, obstruction, power_coefficients
 from .monomials import MonomialBasis, form_exponents
@@ -466,9 +465,11 @@ def _solution(columns: Matrix, right: Matrix, sign: float) -> Matrix:
     least = np.linalg.lstsq(columns, right, rcond=None)[0]
     if not sign:
         return np.asarray(least)
+    from scipy.optimize import nnls  # which takes a while, and importing polycore must not
+
     best: tuple[float, Matrix] = np.inf, least
     for bound in np.linalg.norm(least) * 2.0 ** -np.arange(12):
-        rest, misfit = optimize.nnls(sign * columns, right - sign * bound * columns.sum(axis=1))
+        rest, misfit = nnls(sign * columns, right - sign * bound * columns.sum(axis=1))
         if misfit < 0.5 * best[0]:
             best = misfit, sign * (rest + bound)
     return best[1]
