@@ -2,6 +2,7 @@
 #include "circuit.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <numeric>
@@ -152,9 +153,9 @@ struct Polynomial {
   bool full = false;  // every word in letters that the program has
 };
 
-/// A value of the program: a polynomial in the variables of a list.
+/// A value of the program: a polynomial in the variables of a list. Units of one value have the same coefficients.
 struct Unit {
-  Index polynomial, variables;
+  Index polynomial, variables, value;
   bool operator==(const Unit&) const = default;
 };
 using Product = std::pair<Unit, Unit>;
@@ -163,7 +164,7 @@ using Product = std::pair<Unit, Unit>;
 /// increasing renaming of the variables, are made once; so are equal gates.
 class Builder {
  public:
-  /// Without `gates` all numbers count as the same, and only the monomials matter.
+  /// Without `gates` polynomials are only the monomials they have, and so few; what gates would take is counted.
   Builder(const ProgramPlan& plan, bool gates, std::size_t max_terms)
       : plan_(plan), with_gates_(gates), max_terms_(max_terms), scalars_(n_known()) {
     lists_.number({});  // list 0: no variables
@@ -203,6 +204,9 @@ class Builder {
     }
     return std::move(slots.back());
   }
+
+  /// Products of coefficients that a run with gates looks at.
+  std::size_t n_products() const { return n_products_; }
 
   /// The monomials of these values, and which coefficient is which scalar.
   std::pair<MonomialSupport, std::vector<Coefficient>> collect(const std::vector<Unit>& outputs) const {
@@ -265,13 +269,12 @@ class Builder {
   }
 
  private:
-  static constexpr std::size_t kSearched = 2;  // words looked at for each product that is kept, at most
-  static constexpr std::size_t kMaxSearched = std::size_t{1} << 25;  // words looked at without gates
+  static constexpr std::size_t kMaxSearched = std::size_t{1} << 24;  // words looked at, with all or without gates
   static constexpr std::size_t kMaxLetters = std::size_t{1} << 26;   // in one polynomial
   static constexpr std::size_t kPolled = std::size_t{1} << 16;
   static constexpr Index kSame = ~Index{0};  // the variables of an operand are those of the result
 
-  Index first_constant() const { return with_gates_ ? static_cast<Index>(plan_.n_params) : 0; }
+  Index first_constant() const { return static_cast<Index>(plan_.n_params); }
   /// Parameters, 1, and the activation coefficients.
   std::size_t n_known() const { return with_gates_ ? plan_.n_params + 1 + plan_.constants.size() : 1; }
 
@@ -291,12 +294,13 @@ class Builder {
   }
   Unit scalar_unit(std::size_t scalar) {
     auto& known = scalars_[with_gates_ ? scalar : 0];
-    if (!known) known = add_monomial({}, with_gates_ ? static_cast<Index>(scalar) : 0, true);
-    return {*known, 0};
+    if (!known) known = add_monomial({}, static_cast<Index>(scalar), true);
+    const std::array<Index, 2> name{static_cast<Index>(scalar), static_cast<Index>(scalar >> 32)};
+    return {*known, 0, with_gates_ ? *known : values_.number(name)};
   }
   Unit input(Index j) {
     if (!variable_) variable_ = add_monomial({1}, first_constant(), plan_.homogeneous);
-    return {*variable_, lists_.number(std::span(&j, 1))};
+    return {*variable_, lists_.number(std::span(&j, 1)), with_gates_ ? *variable_ : values_.number({})};
   }
 
   void affine(const Node& node, const std::vector<std::vector<int>>& windows, const std::vector<Unit>& z,
@@ -350,7 +354,23 @@ class Builder {
       }
     const Index result = sums_.number(key);
     if (result == sum_results_.size()) sum_results_.push_back(add(expand(products, variables, degree)));
-    return {sum_results_[result], variables};
+    const Index polynomial = sum_results_[result];
+    return {polynomial, variables, with_gates_ ? polynomial : value_of(products, std::move(key))};
+  }
+  /// The value of a sum of products, given what its polynomial is known by; work is counted when it is new.
+  Index value_of(const std::vector<Product>& products, std::vector<Index> key) {
+    std::size_t k = 1, work = 0;
+    for (const auto& [a, b] : products) {
+      key[k] = a.value;
+      key[k + 2] = b.value;
+      k += 4;
+      const std::size_t n = polynomials_[a.polynomial].words.size();
+      work += a == b ? n * (n + 1) / 2 : n * polynomials_[b.polynomial].words.size();
+    }
+    const std::size_t before = values_.size();
+    const Index value = values_.number(key);
+    if (values_.size() != before) n_products_ += work;
+    return value;
   }
   Index union_of(const std::vector<Product>& products) {
     std::vector<Index> all;
@@ -490,7 +510,7 @@ class Builder {
   /// Called for every word looked at, with the letters of those found so far.
   void poll(std::size_t n_letters) const {
     ++n_searched_;
-    if (n_searched_ > (with_gates_ ? kSearched * max_terms_ : kMaxSearched) || n_letters > kMaxLetters) throw TooMuch{};
+    if (n_searched_ > kMaxSearched || n_letters > kMaxLetters) throw TooMuch{};
     if (n_searched_ % kPolled == 0) poll_interrupt();
   }
 
@@ -502,7 +522,9 @@ class Builder {
   std::vector<std::optional<Index>> scalars_;  // polynomials of known scalars
   std::optional<Index> variable_;
   Unit one_;
-  Lists lists_;  // of variables
+  Lists lists_;   // of variables
+  Lists values_;  // by what they are made of: a scalar, nothing (an input), or a sum of products
+  std::size_t n_products_ = 0;
   Lists sums_;
   std::vector<Index> sum_results_;
   Lists gates_;  // number of doubled terms, then the terms
@@ -569,7 +591,12 @@ std::unique_ptr<const Circuit> choose_circuit(const ProgramPlan& plan) {
 std::unique_ptr<const Circuit> make_circuit(const ProgramPlan& plan, std::size_t max_terms) {
   constexpr std::size_t kMaxScalars = std::size_t{1} << 31;
   if (plan.n_params + plan.constants.size() + max_terms > kMaxScalars) return nullptr;
+  // Equal gates are found by making them: there may be fewer than products looked at, but seldom by more than this.
+  constexpr std::size_t kShared = 2;
   try {
+    Builder preview(plan, false, 0);
+    preview.run();
+    if (preview.n_products() / kShared > max_terms) return nullptr;
     Builder builder(plan, true, max_terms);
     auto [support, coefficients] = builder.collect(builder.run());
     auto circuit = std::make_unique<Circuit>(std::move(support));
