@@ -300,7 +300,11 @@ def substitute(
 
 
 def _as_positions(value: object, name: str) -> tuple[int, ...]:
-    positions = tuple(as_index(i, f"{name}[{k}]", 0, INT32_MAX) for k, i in enumerate(as_sequence(value, name)))
+    positions = tuple(
+        # Images have millions of these: no text is made for those that are what they should be.
+        i if type(i) is int and 0 <= i <= INT32_MAX else as_index(i, f"{name}[{k}]", 0, INT32_MAX)
+        for k, i in enumerate(as_sequence(value, name))
+    )
     if not positions:
         raise ValueError(f"`{name}` must have at least one entry, got none")
     return positions
