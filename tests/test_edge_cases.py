@@ -94,3 +94,21 @@ def test_files_of_networks_that_do_not_fit(
     errors = capsys.readouterr().err
     assert errors.startswith(f"polycore: error: {path}: `spec")
     assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "net",
+    [pc.MLP((40,) * 30, 1), pc.MLP((2,) * 300, 2), pc.LightningAttention(512, 512, 512, n_tokens=8)],
+    ids=["wide", "deep", "attention"],
+)
+def test_groups_too_large_for_a_rank_have_short_reprs(net: pc.Network) -> None:
+    text = repr(net.symmetries())
+    assert len(text) < 2000
+    assert text.count("\n") <= 21
+
+
+def test_large_elements_have_short_reprs() -> None:
+    for widths in ((300, 400, 300), (2,) * 300):
+        lines = repr(pc.MLP(widths, 2).symmetries().random_element(1)).split("\n")
+        assert len(lines) <= 21
+        assert max(map(len, lines)) <= 120

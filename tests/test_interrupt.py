@@ -234,6 +234,79 @@ def report() -> Callable[[], object]:
     return lambda: pc.report(X, np.sin(X.sum(axis=1)), widths=(5, 6, 6, 1), activation=2, bias=True)
 
 
+@operation
+def equations() -> Callable[[], object]:
+    net = pc.MLP((2, 2, 2), 2)
+    return lambda: pc.equations(net, 9)
+
+
+@operation
+def linear_span() -> Callable[[], object]:
+    net = pc.CNN((6, 6, 6), 3)
+    return lambda: net.linear_span()
+
+
+@operation
+def subnetworks() -> Callable[[], object]:
+    net = pc.MLP((6, 8, 8, 8, 2), 3)
+    return lambda: [stratum.dimension for stratum in pc.subnetworks(net)]
+
+
+@operation
+def analyze_point_exactly() -> Callable[[], object]:
+    net = pc.MLP((10, 20, 20, 5), 2)
+    theta = np.random.default_rng(0).integers(-9, 9, net.n_params)
+    return lambda: pc.analyze_point(net, theta)
+
+
+@operation
+def recover() -> Callable[[], object]:
+    net = pc.MLP((4, 3, 3, 2), 3)
+    coef = np.random.default_rng(0).normal(size=(2, len(net.basis)))
+    return lambda: net.recover(coef, n_starts=10**6)
+
+
+@operation
+def recover_shallow() -> Callable[[], object]:
+    net = pc.MLP((10, 12, 3), 4)
+    coef = net.expand(net.random_params()) + 1e-3
+    return lambda: net.recover(coef)
+
+
+@operation
+def contains() -> Callable[[], object]:
+    net = pc.MLP((4, 3, 3, 2), 2)
+    coef = np.random.default_rng(0).integers(-9, 9, (2, len(net.basis)))
+    return lambda: net.contains(coef)
+
+
+@operation
+def contains_exactly() -> Callable[[], object]:
+    net = pc.MLP((2, 30, 1), 60)
+    coef = np.random.default_rng(0).integers(-99, 99, (1, 61))
+    return lambda: net.contains(coef)
+
+
+@operation
+def align() -> Callable[[], object]:
+    net = pc.MLP((60, 60, 60, 60), 1)
+    theta, other = net.random_params(1), net.random_params(2)
+    return lambda: net.align(theta, other)
+
+
+@operation
+def canonical_exactly() -> Callable[[], object]:
+    net = pc.MLP((40, 40, 40), 1)
+    theta = np.random.default_rng(0).integers(-9, 9, net.n_params).astype(object)
+    return lambda: net.canonical(theta)
+
+
+@operation
+def orbit_dimension() -> Callable[[], object]:
+    net = pc.LightningAttention(48, 48, 48, n_tokens=4)
+    return lambda: net.symmetries().orbit_dimension
+
+
 # -- the two processes ------------------------------------------------------------------------------------------------
 
 
