@@ -14,7 +14,8 @@ Legend: ``m`` features of a component, ``P`` parameters.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from itertools import combinations, product
 
 import numpy as np
@@ -175,9 +176,9 @@ class Search:
             self._try(step, polish=8)
         for number, component in enumerate(self.known.components):
             if component.kind == "linear":
-                step = self._least_squares(number, component, list(self._blocks(number)))
-                if step is not None:
-                    self._try(step, polish=2)
+                closest = self._least_squares(number, component, list(self._blocks(number)))
+                if closest is not None:
+                    self._try(closest, polish=2)
 
     def _exchanges(self) -> Iterator[Symmetry]:
         for branches in self.known.branches:
@@ -201,7 +202,7 @@ class Search:
                 yield block, known.columns(block)
 
     def _matching(
-        self, number: int, component: Component, blocks: list[tuple[Block, NDArray[np.intp] | None]]
+        self, number: int, component: Component, blocks: Sequence[tuple[Block, NDArray[np.intp] | None]]
     ) -> Symmetry | None:
         """The best g of a component, judged by these blocks."""
         if not blocks:
@@ -215,14 +216,14 @@ class Search:
         signs = list(product((1, -1), repeat=min(len(component.signs), 6)))
         for choice, sign in enumerate(signs):
             # Features j of what is moved against i of the other: Σ |t^e a_j − s b_i|², grouped by exponents.
-            squares: dict[int, Array] = {}
-            inner: dict[int, Array] = {}
+            squares: defaultdict[int, Array] = defaultdict(lambda: np.zeros((m, m)))
+            inner: defaultdict[int, Array] = defaultdict(lambda: np.zeros((m, m)))
             for a, b, exponent, flipped in parts:
                 s = int(np.prod([x for x, f in zip(sign, flipped) if f], dtype=int))
-                squares[exponent] = squares.get(exponent, 0) + (a * a).sum(axis=1)[None, :] + np.zeros((m, 1))
-                inner[exponent] = inner.get(exponent, 0) + s * (b @ a.T)
+                squares[exponent] += (a * a).sum(axis=1)
+                inner[exponent] += s * (b @ a.T)
             t = _best_scales(squares, inner) if component.scaled else np.ones((m, m))
-            cost = sum(t ** (2 * e) * squares[e] - 2 * t**e * inner[e] for e in squares)
+            cost = sum((t ** (2 * e) * squares[e] - 2 * t**e * inner[e] for e in squares), np.zeros((m, m)))
             better = cost < best
             best[better], scales[better], choices[better] = cost[better], t[better], choice
         if not np.isfinite(best).all():
@@ -260,7 +261,7 @@ class Search:
         return here, there, -component.exponents[axis.frame] * axis.exponent, flipped
 
     def _least_squares(
-        self, number: int, component: Component, blocks: list[tuple[Block, NDArray[np.intp] | None]]
+        self, number: int, component: Component, blocks: Sequence[tuple[Block, NDArray[np.intp] | None]]
     ) -> Symmetry | None:
         """g with g A ≈ A* for the weights before, or B ≈ B* g for those after; None if it would be singular."""
         along = [self._pair(block, columns, number) for block, columns in blocks]
@@ -292,4 +293,6 @@ def _best_scales(squares: dict[int, Array], inner: dict[int, Array]) -> Array:
         s = s - np.clip(slope / np.maximum(bend, 1e-300), -0.5, 0.5)
     power = np.exp(e * np.clip(s, -_FAR, _FAR))
     best = ((power * A - 2 * B) * power).sum(axis=0).argmin(axis=0)
-    return np.exp(np.clip(np.take_along_axis(s, best[None], axis=0)[0], -_FAR, _FAR))
+    chosen: Array = np.take_along_axis(s, best[None], axis=0)[0]
+    scales: Array = np.exp(np.clip(chosen, -_FAR, _FAR))
+    return scales

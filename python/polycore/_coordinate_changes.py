@@ -139,7 +139,8 @@ def product(changes: Sequence[Change], factor: Any, shift: Array) -> Change:
             perm = (perm[:, None] * change.size + change.perm).reshape(-1)
             scale = (scale[:, None] * change.scale).reshape(-1)
         return Monomial(perm, scale, shift)
-    matrix, inverse = np.array([[factor]], dtype=shift.dtype), 1 / np.array([[factor]], dtype=shift.dtype)
+    matrix: Array = np.array([[factor]], dtype=shift.dtype)
+    inverse: Array = 1 / matrix
     for change in changes:
         linear = change.as_linear()
         matrix, inverse = np.kron(matrix, linear.matrix), np.kron(inverse, linear.inverse_matrix)

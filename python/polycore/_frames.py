@@ -102,7 +102,9 @@ def equivariance(coefficients: tuple[Coefficient, ...]) -> Equivariance:
     # About its centre a cubic is odd. Beyond, a centre that varies with indeterminates is not one of symmetry.
     if generic and centre and degree > 3:
         return nothing
-    shifted = [sum(exact[j] * comb(j, i) * centre ** (j - i) for j in range(i, degree + 1)) for i in range(degree + 1)]
+    shifted = [
+        sum((exact[j] * comb(j, i) * centre ** (j - i) for j in range(i, degree + 1)), _ZERO) for i in range(degree + 1)
+    ]
     if any(shifted[i] for i in range(1, degree) if (degree - i) % 2):
         return nothing
     return Equivariance(None, degree % 2, centre, shifted[0] if degree % 2 else Fraction(0), Fraction(0))
@@ -734,7 +736,7 @@ class _Scalars:
                     ones += [_sum(form, other, -1) for other in forms[1:]]
                     positive += [_sum(parity, other) for other in parities[1:]]
                 case MatMul():
-                    form, parity = _sum(*forms), _sum(*parities)
+                    form, parity = _sum(forms[0], forms[1]), _sum(parities[0], parities[1])
             self.forms.append(form)
             self.parities.append(parity)
         still = [s for s in range(len(self.forms)) if not analysis.centring.is_centred([s])] + [len(self.forms) - 1]

@@ -243,6 +243,22 @@ def as_theta(
     return as_real_array(theta, name, shape=(..., ("n_params", n_params)), dtype=dtype, finite=finite)
 
 
+def as_point(theta: object, n_params: int, exact: bool, real: bool = False) -> Array:
+    """One parameter vector: float64, complex128 unless ``real``, or dtype object with ints and Fractions.
+
+    ``exact`` takes floats for the numbers they stand for.
+    """
+    array = _to_array(theta, "theta")
+    check_shape(array, "theta", (("n_params", n_params),))
+    if array.dtype.kind == "c":
+        if real or exact:
+            raise TypeError(f"`theta` must be real{'' if real else ' with exact=True'}, got complex numbers")
+        return as_real_array(theta, "theta", dtype=np.complex128)
+    if array.dtype.kind == "f" and not exact:
+        return as_real_array(theta, "theta")
+    return as_rational_array(theta, "theta") if exact else as_exact_array(theta, "theta").astype(object)
+
+
 def as_samples(
     X: object,
     n_vars: int,

@@ -62,6 +62,7 @@ from .structure import (
     attention_heads,
     convolutions,
     dense_chain,
+    dense_readers,
     is_single_attention,
 )
 
@@ -421,13 +422,11 @@ class Judge:
         program, p = self.program, self.tangents.p
         residues = as_residues(self.theta, p, "theta").astype(object)
         state = Parametrised(program, residues)
-        readers = [k for k, i in enumerate(program.instructions) if 0 in i.inputs]
-        affines = [program.instructions[k] for k in readers]
-        from_left = all(isinstance(a, Affine) and a.windows is None for a in affines)
-        moved = all(isinstance(a, Affine) and a.bias for a in affines)
+        readers = dense_readers(program)
+        moved = readers is not None and all(k in state.biases for k in readers)
         last, final = program.instructions[-1], len(program.instructions) - 1
         from_right = isinstance(last, Affine)
-        if not from_left and not from_right:
+        if readers is None and not from_right:
             return None
         n, m = program.n_inputs, state.weights[final].shape[0] if from_right else 0
         if count * (n * n + m * m) > 2**24:
@@ -435,7 +434,7 @@ class Judge:
         rows = []
         for _ in range(count):
             move = Parametrised(program, 0 * residues)
-            if from_left:
+            if readers is not None:
                 linear = self.generator.integers(0, p, (n, n)).astype(object)
                 shift = self.generator.integers(0, p, n).astype(object)
                 for k in readers:

@@ -125,12 +125,6 @@ class _Kind(NamedTuple):
 _Layer: TypeAlias = int | tuple[int, ...]
 
 
-class _Chain(NamedTuple):
-    widths: tuple[int, ...]
-    layers: tuple[_Layer, ...]
-    biases: tuple[bool, ...]
-
-
 class _Bound(NamedTuple):
     value: int
     reason: str

@@ -35,16 +35,12 @@ from ._validation import (
     COMPLEX128,
     FLOAT64,
     _describe,
-    _to_array,
-    as_exact_array,
     as_flag,
+    as_point,
     as_probability,
-    as_rational_array,
     as_real,
-    as_real_array,
     as_residues,
     as_rng,
-    check_shape,
     check_size,
     check_threads,
 )
@@ -247,25 +243,12 @@ def jacobian_rank(
     threads = check_threads(n_threads)
     net.program.require_concrete()
     generator, seed = as_rng(rng)
-    point = _as_point(theta, net.n_params, prove)
+    point = as_point(theta, net.n_params, prove)
     if point.dtype in (FLOAT64, COMPLEX128):
         return _numerical_rank(net, point, relative, generator, seed, threads)
     if tol is not None:
         raise ValueError("`tol` is for numerical ranks; that of an exact `theta` needs none")
     return _exact_rank(net, point, prove, largest_error, generator, seed, threads)
-
-
-def _as_point(theta: object, n_params: int, exact: bool) -> Array:
-    """One parameter vector: float64, complex128, or dtype object with ints and Fractions."""
-    array = _to_array(theta, "theta")
-    check_shape(array, "theta", (("n_params", n_params),))
-    if array.dtype.kind == "c" and exact:
-        raise TypeError("`theta` must be real with exact=True, got complex numbers")
-    if array.dtype.kind == "c":
-        return as_real_array(theta, "theta", dtype=COMPLEX128)
-    if array.dtype.kind == "f" and not exact:
-        return as_real_array(theta, "theta")
-    return as_rational_array(theta, "theta") if exact else as_exact_array(theta, "theta").astype(object)
 
 
 # --- exact ranks ------------------------------------------------------------------------------------------------------

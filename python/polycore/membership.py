@@ -43,7 +43,15 @@ from .program import Affine, Program
 from .rank import modular_rank
 from .recovery import recover
 from .spans import LinearSpan, as_numbers, as_tolerance, span_of_program
-from .structure import AttentionHead, DenseChain, attention_heads, convolutions, dense_chain, is_single_attention
+from .structure import (
+    AttentionHead,
+    DenseChain,
+    attention_heads,
+    convolutions,
+    dense_chain,
+    dense_readers,
+    is_single_attention,
+)
 
 __all__ = ["Membership", "contains"]
 
@@ -766,10 +774,9 @@ class _DenseEnds:
         outputs = None
         if isinstance(last, Affine) and last.windows is None and program.widths[last.input] < program.n_outputs:
             outputs = program.widths[last.input]
-        readers = [i for i in program.instructions if 0 in i.inputs]
-        inputs = None
-        if all(isinstance(i, Affine) and i.windows is None for i in readers):
-            total = sum(i.n_out for i in readers if isinstance(i, Affine))
+        readers, inputs = dense_readers(program), None
+        if readers is not None:
+            total = sum(program.widths[k + 1] for k in readers)
             inputs = total if total < program.n_inputs else None
         return [_DenseEnds(program.basis, outputs, inputs)] if outputs or inputs else []
 

@@ -197,6 +197,15 @@ class Program:
         """The activations in program order."""
         return tuple(i for i in self.instructions if isinstance(i, Activation))
 
+    @cached_property
+    def readers(self) -> tuple[tuple[int, ...], ...]:
+        """The instructions that read each slot, in program order."""
+        readers: list[list[int]] = [[] for _ in self.widths]
+        for k, instruction in enumerate(self.instructions):
+            for slot in dict.fromkeys(instruction.inputs):
+                readers[slot].append(k)
+        return tuple(map(tuple, readers))
+
     def as_tuples(self) -> list[tuple[Any, ...]]:
         """The instructions as the executors take them, activation coefficients exact."""
         return [instruction.as_tuple() for instruction in self.instructions]

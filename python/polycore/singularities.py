@@ -45,14 +45,10 @@ from ._tangents import Tangents, fibre_at_least
 from ._validation import (
     FLOAT64,
     _describe,
-    _to_array,
-    as_exact_array,
     as_flag,
-    as_rational_array,
+    as_point,
     as_real,
-    as_real_array,
     as_rng,
-    check_shape,
     check_threads,
 )
 from ._verdicts import Hypothesis, Judge
@@ -377,7 +373,8 @@ def analyze_point(
         raise ValueError(f"`tol` must be between 0 and 1, got {tol}")
     threads = check_threads(n_threads)
     generator, seed = as_rng(rng)
-    point = as_point(theta, net.n_params, is_exact)
+    # Without parameters there is nothing to round.
+    point = as_point(theta, net.n_params, is_exact or not net.n_params, real=True)
     numerical = point.dtype == FLOAT64
     if tolerance is not None and not numerical:
         raise ValueError("`tol` is for floats; what is exact needs none")
@@ -440,19 +437,6 @@ def analyze_point(
         seed=seed,
         network=repr(net),
     )
-
-
-def as_point(theta: object, n_params: int, exact: bool) -> Array:
-    """One real parameter vector: float64, or dtype object with ints and Fractions."""
-    array = _to_array(theta, "theta")
-    check_shape(array, "theta", (("n_params", n_params),))
-    if not n_params:
-        return np.zeros(0, dtype=object)
-    if array.dtype.kind == "c":
-        raise TypeError("`theta` must be real, got complex numbers")
-    if array.dtype.kind == "f" and not exact:
-        return as_real_array(theta, "theta")
-    return as_rational_array(theta, "theta") if exact else as_exact_array(theta, "theta").astype(object)
 
 
 def as_network(program: Program) -> Network:

@@ -36,7 +36,8 @@ from ._validation import (
 )
 from .modular import format_bound
 from .monomials import MonomialBasis
-from .program import Affine, Program
+from .program import Program
+from .structure import dense_readers
 
 __all__ = ["LinearSpan"]
 
@@ -294,7 +295,7 @@ def span_of_program(program: Program, rng: object, max_error: float, network: st
     """The linear span of the image of a program; see `Network.linear_span`."""
     program.require_concrete()
     generator, seed = as_rng(rng)
-    if _begins_dense(program):
+    if dense_readers(program) is not None:
         line = _general_span(_in_one_variable(program), generator, max_error)
         pivots, combinations = _times_all_monomials(line, program)
         reason = f"GL({program.n_inputs}) acts on it by the first layer; on a line: {line.reason}"
@@ -353,12 +354,6 @@ def _ratio(a: int, b: int) -> Any:
 
 
 # --- dense first layers -----------------------------------------------------------------------------------------------
-
-
-def _begins_dense(program: Program) -> bool:
-    """Whether the inputs are read by dense affine layers alone."""
-    readers = [i for i in program.instructions if 0 in i.inputs]
-    return all(isinstance(i, Affine) and i.windows is None for i in readers)
 
 
 def _in_one_variable(program: Program) -> Program:

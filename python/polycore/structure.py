@@ -7,7 +7,7 @@ networks. A `Parametrised` program can be cut down: units, ends of filters, rows
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -155,7 +155,7 @@ class HiddenLayer(NamedTuple):
 
 def hidden_layers(program: Program) -> tuple[HiddenLayer, ...]:
     """The layers whose units can be removed one by one, in program order."""
-    readers = _readers(program.instructions)
+    readers = program.readers
     layers = []
     for k, instruction in enumerate(program.instructions):
         if not isinstance(instruction, Affine):
@@ -165,7 +165,7 @@ def hidden_layers(program: Program) -> tuple[HiddenLayer, ...]:
         if isinstance(first, Activation):
             activation = readers[slot][0]
             slot, coefficients = activation + 1, first.coefficients
-        after = tuple(readers[slot])
+        after = readers[slot]
         if not after or not all(isinstance(program.instructions[j], Affine) for j in after):
             continue
         if all(_reads_units(program.instructions[j], instruction.n_out) for j in after):
@@ -182,13 +182,11 @@ def _reads_units(affine: Instruction, width: int) -> bool:
     return bool((units == units[0]).all())
 
 
-def _readers(instructions: Sequence[Instruction]) -> list[list[int]]:
-    """The instructions that read each slot."""
-    readers: list[list[int]] = [[] for _ in range(len(instructions) + 1)]
-    for k, instruction in enumerate(instructions):
-        for slot in dict.fromkeys(instruction.inputs):
-            readers[slot].append(k)
-    return readers
+def dense_readers(program: Program) -> tuple[int, ...] | None:
+    """The instructions that read the inputs, if all of them are affine maps of the whole input, else None."""
+    readers = program.readers[0]
+    first = [program.instructions[k] for k in readers]
+    return readers if all(isinstance(i, Affine) and i.windows is None for i in first) else None
 
 
 # --- chains -----------------------------------------------------------------------------------------------------------
@@ -371,7 +369,7 @@ class AttentionHead:
 
 def attention_heads(program: Program) -> tuple[AttentionHead, ...]:
     """The heads of attention in a program, in program order."""
-    instructions, readers = program.instructions, _readers(program.instructions)
+    instructions = program.instructions
     heads = []
     for last, product in enumerate(instructions):
         if not isinstance(product, MatMul) or product.left == 0 or product.right == 0:
@@ -389,16 +387,14 @@ def attention_heads(program: Program) -> tuple[AttentionHead, ...]:
                 flags = (inner.transpose_left, inner.transpose_right) == (True, False)
             if not flags or product.transpose_left or product.transpose_right:
                 continue
-            head = _head(program, readers, (key, query, value), first, last, by_scores)
+            head = _head(program, (key, query, value), first, last, by_scores)
             if head is not None:
                 heads.append(head)
                 break
     return tuple(heads)
 
 
-def _head(
-    program: Program, readers: list[list[int]], maps: tuple[int, int, int], first: int, last: int, by_scores: bool
-) -> AttentionHead | None:
+def _head(program: Program, maps: tuple[int, int, int], first: int, last: int, by_scores: bool) -> AttentionHead | None:
     affines = [program.instructions[k] for k in maps]
     product = program.instructions[last]
     assert isinstance(product, MatMul)
@@ -406,7 +402,7 @@ def _head(
     if not (isinstance(k, Affine) and isinstance(q, Affine) and isinstance(v, Affine)) or len(set(maps)) < 3:
         return None
     n_tokens, d_model = product.rows, k.window_size(program.widths[k.input])
-    alone = all(len(readers[slot]) == 1 for slot in (*(m + 1 for m in maps), first + 1))
+    alone = all(len(program.readers[slot]) == 1 for slot in (*(m + 1 for m in maps), first + 1))
     same = k.input == q.input == v.input and k.windows == q.windows == v.windows and k.n_windows == n_tokens
     if not alone or not same or k.bias or q.bias or v.bias or k.n_out != q.n_out:
         return None
@@ -497,9 +493,3 @@ def _renumbered(instruction: Instruction, slots: dict[int, int]) -> Instruction:
     if isinstance(instruction, Add):
         return Add(tuple(slots[s] for s in instruction.inputs))
     return replace(instruction, input=slots[instruction.input])
-
-
-def affine_numbers(program: Program) -> dict[int, int]:
-    """From the number of an affine instruction to its number among them, from 1: that of W1, W2, …"""
-    affines: Iterator[int] = (k for k, i in enumerate(program.instructions) if isinstance(i, Affine))
-    return {k: number for number, k in enumerate(affines, 1)}
