@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import polycore as pc
-from polycore._frames import structure
+from polycore._frames import read_frames
 from polycore.activations import GenericActivation
 from polycore.networks import MLP, Network
 from polycore.program import Activation, Add, Affine, Indeterminate, MatMul, Program, Select
@@ -574,7 +574,7 @@ def test_random_networks_against_slotwise_brute_force(seed: int) -> None:
         known, everything = orbit_dimension(net.program), slotwise_orbit_dimension(net.program, rng)
         assert known <= everything, net
         selects = any(isinstance(i, Select) for i in net.program.instructions)
-        if not selects and not structure(net.program).irregular:
+        if not selects and not read_frames(net.program).irregular:
             assert known == everything, net
             n_regular += 1
     assert n_regular

@@ -228,7 +228,7 @@ class Branches(NamedTuple):
 
 
 @dataclass(eq=False)
-class Structure:
+class Frames:
     """All that is known of a program's symmetries; see the module.
 
     Attributes
@@ -309,7 +309,7 @@ class Structure:
 
 
 @lru_cache(maxsize=16)  # one network is asked about several times in a row
-def structure(program: Program) -> Structure:
+def read_frames(program: Program) -> Frames:
     """Analyse a program: linear in its size, but for windows, selections and the few linear systems of MatMul."""
     return _Analysis(program).result()
 
@@ -477,7 +477,7 @@ class _Analysis:
 
     # -- the result ----------------------------------------------------------------------------------------------------
 
-    def result(self) -> Structure:
+    def result(self) -> Frames:
         centring = _Centring(self.program, self.slots.groups())
         self.centring = centring
         self.slots_of: dict[int, list[int]] = {f: [] for f in range(len(self.blocks))}
@@ -491,7 +491,7 @@ class _Analysis:
             for frame in component.exponents:
                 component_of[frame] = number
         scalars = _Scalars(self, components) if self.needs_scalars else None
-        return Structure(
+        return Frames(
             program=self.program,
             blocks=tuple(self.blocks),
             axes=tuple(self.axes),

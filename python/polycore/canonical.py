@@ -157,7 +157,7 @@ class _Canonical:
         self.exact = theta.dtype == object
         self.equal = 0.0 if self.exact else _EQUAL
         self.element = group._element(exact=self.exact)
-        # The rescalings that are left, as combinations of those of the structure.
+        # The rescalings that are left, as combinations of all of them.
         self.scalars = np.eye(len(self.known.scalars), dtype=object).tolist()
         self.scalar_signs = np.eye(len(self.known.scalar_signs), dtype=object).tolist()
         self.block_of = {block.instruction: block for block in self.known.blocks}

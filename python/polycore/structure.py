@@ -2,7 +2,7 @@
 """What a program is made of: hidden units, convolutions, heads of attention, found in its instructions.
 
 Analyses that use a theorem about a family look here whether a program is of that form; nothing asks for a class of
-networks. A `Parametrised` program can be cut down: units, ends of filters, rows of keys and queries, whole heads.
+networks. Theorems about dense chains alone need `chains` only, and what symmetries act on is in `_frames`. A `Parametrised` program can be cut down: units, ends of filters, rows of keys and queries, whole heads.
 """
 
 from __future__ import annotations
@@ -209,7 +209,7 @@ class DenseChain:
         return all(len(a) == 2 for a in self.activations)
 
 
-def is_chain(program: Program) -> bool:
+def _is_sequential(program: Program) -> bool:
     """Whether each instruction is an affine map or an activation that reads what the one before it wrote."""
     return all(
         isinstance(instruction, (Affine, Activation)) and instruction.input == k
@@ -219,7 +219,7 @@ def is_chain(program: Program) -> bool:
 
 def dense_chain(program: Program) -> DenseChain | None:
     """The program as a fully connected network, at most one activation between two affine maps, or None."""
-    chain = read_chain(program) if is_chain(program) else None
+    chain = read_chain(program) if _is_sequential(program) else None
     if chain is None or chain.activations[0] or chain.activations[-1] or any(len(a) > 1 for a in chain.activations):
         return None
     activations = tuple(place[0] if place else IDENTITY for place in chain.activations[1:-1])
@@ -265,7 +265,7 @@ def convolutions(program: Program) -> tuple[Convolution, ...] | None:
     convolutions with a single window; a chain of nothing else is not called convolutional.
     """
     instructions = program.instructions
-    if not is_chain(program) or all(i.n_windows == 1 for i in instructions if isinstance(i, Affine)):
+    if not _is_sequential(program) or all(i.n_windows == 1 for i in instructions if isinstance(i, Affine)):
         return None
     layers: list[Convolution] = []
     places, channels = list(range(program.n_inputs)), np.zeros(program.n_inputs, dtype=int)

@@ -38,11 +38,11 @@ from ._coordinate_changes import Change, Linear, Monomial, fractions, product
 from ._frames import (
     ActedAxis,
     Component,
-    Structure,
+    Frames,
     Translations,
     as_shifted_power,
     equivariance,
-    structure,
+    read_frames,
 )
 from ._validation import (
     Array,
@@ -98,7 +98,7 @@ def orbit_dimension(program: Program, rng: object = 0) -> int:
     >>> orbit_dimension(MLP((2, 5, 2), activation=1).program)
     16
     """
-    known = structure(program)
+    known = read_frames(program)
     if not any(component.kind.endswith("linear") for component in known.components):
         # Scalings and translations are independent wherever no weight is zero. What fixes the weights of an affine map
         # multiplies all that it writes by one and the same factor as all that it reads. Inputs are multiplied by 1, so
@@ -122,7 +122,7 @@ def action_prime(program: Program, other: int = 1) -> int:
     other : int
         Not 0.
     """
-    known = structure(program)
+    known = read_frames(program)
     values = [Fraction(e) for component in known.components for e in component.exponents.values()]
     values += known.centres.values()
     for activation in program.activations:
@@ -153,7 +153,7 @@ def infinitesimal_action(program: Program, theta: NDArray[np.int64], p: int) -> 
     MemoryError
         If the matrix cannot be held.
     """
-    known = structure(program)
+    known = read_frames(program)
     check_size(n_generators(known) * program.n_params, 16, "the infinitesimal action of the symmetries")
     return tangents(known, theta, lambda value: value.numerator * pow(value.denominator, -1, p) % p, p)
 
@@ -165,7 +165,7 @@ def scaled_parameters(program: Program) -> list[int]:
     the tangent of a scaling is in the kernel. It moves the first weight of its own unit, and of those in the list
     besides only some whose affine map comes later in the program, so that its restriction to the list is triangular.
     """
-    known = structure(program)
+    known = read_frames(program)
     first = [known.blocks[next(iter(c.exponents))] for c in known.components if c.scaled]
     return [block.start + unit * block.n_in for block in first for unit in range(block.n_out)]
 
@@ -178,13 +178,13 @@ def expected_dimension(ambient_dimension: int, n_params: int, orbit: int) -> int
 # --- the infinitesimal action -----------------------------------------------------------------------------------------
 
 
-def n_generators(known: Structure) -> int:
+def n_generators(known: Frames) -> int:
     """Dimension of the Lie algebra of the known symmetries."""
     n = sum(component.n_generators for component in known.components) + len(known.scalars)
     return n + sum(translations.size for translations in known.translations)
 
 
-def tangents(known: Structure, theta: Array, ring: Callable[[Fraction], Any], p: int = 0) -> Array:
+def tangents(known: Frames, theta: Array, ring: Callable[[Fraction], Any], p: int = 0) -> Array:
     """The tangents at theta of a basis of the Lie algebra of the known symmetries, (n_generators, n_params).
 
     In this order: for each component the matrix units (i, j) of a linear one, i before j, less (i, i) and without i = j
@@ -192,7 +192,7 @@ def tangents(known: Structure, theta: Array, ring: Callable[[Fraction], Any], p:
 
     Parameters
     ----------
-    known : Structure
+    known : Frames
     theta : ndarray, shape (n_params,)
         Residues (int64) or float64.
     ring : callable
@@ -220,7 +220,7 @@ def tangents(known: Structure, theta: Array, ring: Callable[[Fraction], Any], p:
     return rows
 
 
-def _linear_tangents(known: Structure, number: int, theta: Array, ring: Callable[[Fraction], Any], p: int) -> Array:
+def _linear_tangents(known: Frames, number: int, theta: Array, ring: Callable[[Fraction], Any], p: int) -> Array:
     """z -> z + ε E z for the matrix units E = (i, j) of a component, −Eᵀ for inverse transposes."""
     component = known.components[number]
     m = component.size
@@ -261,7 +261,7 @@ def _linear_tangents(known: Structure, number: int, theta: Array, ring: Callable
 
 
 def _add_scaling(
-    known: Structure,
+    known: Frames,
     theta: Array,
     row: Array,
     ring: Callable[[Fraction], Any],
@@ -303,7 +303,7 @@ def _add_scaling(
 
 
 def _add_translation(
-    known: Structure,
+    known: Frames,
     translations: Translations,
     feature: int,
     theta: Array,
@@ -323,7 +323,7 @@ def _add_translation(
     row[:] = _reduce(row, p)
 
 
-def _parts(known: Structure, slot: int, number: int) -> Iterator[tuple[ActedAxis, int, int]]:
+def _parts(known: Frames, slot: int, number: int) -> Iterator[tuple[ActedAxis, int, int]]:
     """The axes of a slot on which a component acts, with the numbers of features of the axes before and after."""
     axes = known.frames(slot)
     for at, axis in enumerate(axes):
@@ -487,7 +487,7 @@ class SymmetryGroup:
             raise TypeError(f"`network` must be a polycore.Network, got {_describe(network)}")
         self.network = network
         self.program = network.program
-        self._known = structure(self.program)
+        self._known = read_frames(self.program)
 
     def __eq__(self, other: object) -> bool:
         return self.program == other.program if isinstance(other, SymmetryGroup) else NotImplemented
@@ -661,7 +661,7 @@ class SymmetryGroup:
         signs : dict of int to sequence of int arrays
             For the same components, ±1 for each of their sets of signs and each feature.
         scalars : dict of int to number
-            t > 0 for each of the structure's `scalars`.
+            t > 0 for each of the frames' `scalars`.
         scalar_signs : sequence of int
             Which of its `scalar_signs`.
         translations : dict of int to ndarray
@@ -798,7 +798,7 @@ def _on_axis(
     return Monomial(action.perm, scale, zero)
 
 
-def _scalar(known: Structure, slot: int, scalars: dict[int, Any], signs: Sequence[int], exact: bool) -> Any:
+def _scalar(known: Frames, slot: int, scalars: dict[int, Any], signs: Sequence[int], exact: bool) -> Any:
     """By what a slot is multiplied as a whole."""
     factor: Any = Fraction(1) if exact else 1.0
     if not known.scalar_forms:
@@ -848,7 +848,7 @@ def _unipotent(nilpotent: NDArray[np.int64]) -> tuple[Array, Array]:
     return fractions(one + nilpotent), fractions(inverse)
 
 
-def _exponents(known: Structure, number: int) -> list[int]:
+def _exponents(known: Frames, number: int) -> list[int]:
     """The exponents with which a component's scalings act somewhere, and 1."""
     exponents = known.components[number].exponents
     return [1] + [
@@ -879,7 +879,7 @@ def _equal(change: Change, other: Change) -> bool:
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
-def _factors(known: Structure, names: Sequence[str]) -> Iterator[SymmetryFactor]:
+def _factors(known: Frames, names: Sequence[str]) -> Iterator[SymmetryFactor]:
     for number, component in enumerate(known.components):
         frames, m = tuple(component.exponents), component.size
         where = tuple(names[frame] for frame in frames)
