@@ -2,7 +2,8 @@
 """What a program is made of: hidden units, convolutions, heads of attention, found in its instructions.
 
 Analyses that use a theorem about a family look here whether a program is of that form; nothing asks for a class of
-networks. Theorems about dense chains alone need `chains` only, and what symmetries act on is in `_frames`. A `Parametrised` program can be cut down: units, ends of filters, rows of keys and queries, whole heads.
+networks. Theorems about dense chains alone need `chains` only, and what symmetries act on is in `_frames`. A
+`Parametrised` program can be cut down: units, ends of filters, rows of keys and queries, whole heads.
 """
 
 from __future__ import annotations
