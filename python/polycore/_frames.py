@@ -837,7 +837,7 @@ def _branches(program: Program) -> Iterator[Branches]:
         if isinstance(instruction, Add):
             alike: dict[object, list[tuple[int, ...]]] = {}
             for slot in _summands(program, readers, k):
-                members = _private(program, readers, slot)
+                members = _private(readers, slot)
                 if any(isinstance(program.instructions[i], Affine) for i in members):
                     alike.setdefault(_signature(program, members), []).append(members)
             yield from (Branches(tuple(members)) for members in alike.values() if len(members) > 1)
@@ -857,7 +857,7 @@ def _summands(program: Program, readers: list[list[int]], k: int) -> Iterator[in
             yield slot
 
 
-def _private(program: Program, readers: list[list[int]], slot: int) -> tuple[int, ...]:
+def _private(readers: list[list[int]], slot: int) -> tuple[int, ...]:
     """The instructions that serve only this slot, which one sum reads."""
     if not slot:
         return ()

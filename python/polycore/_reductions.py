@@ -601,7 +601,11 @@ def _without_unit(state: Parametrised, step: UnitStep) -> Parametrised:
 def _dependent_unit(state: Parametrised, layer: HiddenLayer, threshold: Threshold) -> UnitStep | None:
     """A unit that is a linear combination of others, and of 1 where the readers have biases."""
     biased = all(j in state.biases for j in layer.after)
-    relation = (_exact_relation if threshold.exact else _numerical_relation)(state, layer, biased, threshold)
+    relation = (
+        _exact_relation(state, layer, biased)
+        if threshold.exact
+        else _numerical_relation(state, layer, biased, threshold)
+    )
     if relation is None:
         return None
     factors, constant = relation
@@ -624,9 +628,7 @@ def _prefix(state: Parametrised, program: Program) -> Array:
     return state.theta[: program.n_params]
 
 
-def _exact_relation(
-    state: Parametrised, layer: HiddenLayer, biased: bool, threshold: Threshold
-) -> tuple[list[Any], Any] | None:
+def _exact_relation(state: Parametrised, layer: HiddenLayer, biased: bool) -> tuple[list[Any], Any] | None:
     program = _units_at_points(state, layer)
     theta, width = _prefix(state, program), program.n_outputs
     if _independent_modulo(program, theta, layer, biased):

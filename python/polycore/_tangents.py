@@ -114,7 +114,7 @@ def fibre_at_least(program: Program, theta: Array, reduction: Reduction, dimensi
     base = tangents.values(theta)
     generator = np.random.default_rng(tangents.p)
     kept: list[Array] = []
-    for group in _fibre_directions(program, theta, reduction):
+    for group in _fibre_directions(program, reduction):
         several = [*kept, *group]
         if len(several) * program.n_params > _MAX_ENTRIES:
             break
@@ -133,7 +133,7 @@ def fibre_at_least(program: Program, theta: Array, reduction: Reduction, dimensi
     return max(known, program.n_params - dimension)
 
 
-def _fibre_directions(program: Program, theta: Array, reduction: Reduction) -> Iterator[list[Array]]:
+def _fibre_directions(program: Program, reduction: Reduction) -> Iterator[list[Array]]:
     """Directions in which single units can be changed, one group a unit."""
     whole = Parametrised(program, np.arange(program.n_params))  # positions of the parameters
     layers = {layer.before: layer for layer in hidden_layers(program)}

@@ -157,7 +157,7 @@ def _report(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         check_report_size(network)
     except (ValueError, TypeError) as error:
         raise UsageError(one_line(error)) from None
-    _say_what(options, network)
+    _say_what(network)
     result = report(
         x,
         y,
@@ -193,7 +193,7 @@ def _as_typed(arguments: Sequence[str]) -> str:
     return " \\\n  ".join(lines)
 
 
-def _say_what(options: argparse.Namespace, network: Network) -> None:
+def _say_what(network: Network) -> None:
     if sys.stderr.isatty():
         print(f"{network!r}: {network.n_params} parameters, {len(network.basis)} monomials", file=sys.stderr)
 

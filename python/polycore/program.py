@@ -578,13 +578,7 @@ class Interpreter:
                     part = block[..., : term.shape[-1]]
                     part[...] = ring.add(part, term)
             else:
-                left, right = _matrices(instruction, slots)
-                degree_left, degree_right = degrees[instruction.left], degrees[instruction.right]
-                products = (
-                    values.multiply(left[..., i, None, :], degree_left, right[..., None, i, :, :], degree_right)
-                    for i in range(instruction.inner)
-                )
-                block = _vector(reduce(ring.add, products))
+                block = self._product(instruction, values, slots)
             slots.append(block)
         return slots
 
@@ -639,22 +633,8 @@ class Interpreter:
                     if slot:
                         add(slot, cotangents.restrict(m, degree, degree_out))
             else:
-                left, right = _matrices(instruction, slots)
-                m = m.reshape(*m.shape[:-2], instruction.rows, instruction.cols, m.shape[-1])
-                if instruction.left:
-                    parts = (
-                        cotangents.pull_back(m[..., :, None, j, :], degrees[0], right[..., None, :, j, :], degrees[1])
-                        for j in range(instruction.cols)
-                    )
-                    bar = reduce(ring.add, parts)
-                    add(instruction.left, _vector(bar.swapaxes(-2, -3) if instruction.transpose_left else bar))
-                if instruction.right:
-                    parts = (
-                        cotangents.pull_back(m[..., i, None, :, :], degrees[1], left[..., i, :, None, :], degrees[0])
-                        for i in range(instruction.rows)
-                    )
-                    bar = reduce(ring.add, parts)
-                    add(instruction.right, _vector(bar.swapaxes(-2, -3) if instruction.transpose_right else bar))
+                for slot, bar in self._factors(instruction, ring, cotangents, slots, m):
+                    add(slot, bar)
 
     def _affine(self, k: int, instruction: Affine, values: Interpretation, theta: Array, z: Array) -> Array:
         ring = values.ring
@@ -663,6 +643,37 @@ class Interpreter:
             part = values.constant_part(block)
             part[...] = ring.add(part, self._bias(k, theta)[..., None, :, None])
         return _vector(block)
+
+    def _product(self, instruction: MatMul, values: Interpretation, slots: list[Array]) -> Array:
+        left, right = _matrices(instruction, slots)
+        degree_left, degree_right = (self.program.degrees[slot] for slot in instruction.inputs)
+        products = (
+            values.multiply(left[..., i, None, :], degree_left, right[..., None, i, :, :], degree_right)
+            for i in range(instruction.inner)
+        )
+        return _vector(reduce(values.ring.add, products))
+
+    def _factors(
+        self, instruction: MatMul, ring: Ring, cotangents: Cotangents, slots: list[Array], m: Array
+    ) -> Iterator[tuple[int, Array]]:
+        """The cotangents of the factors of a product but the inputs, each with its slot, given that of the product."""
+        left, right = _matrices(instruction, slots)
+        degree_left, degree_right = (self.program.degrees[slot] for slot in instruction.inputs)
+        m = m.reshape(*m.shape[:-2], instruction.rows, instruction.cols, m.shape[-1])
+        if instruction.left:
+            parts = (
+                cotangents.pull_back(m[..., :, None, j, :], degree_left, right[..., None, :, j, :], degree_right)
+                for j in range(instruction.cols)
+            )
+            bar = reduce(ring.add, parts)
+            yield instruction.left, _vector(bar.swapaxes(-2, -3) if instruction.transpose_left else bar)
+        if instruction.right:
+            parts = (
+                cotangents.pull_back(m[..., i, None, :, :], degree_right, left[..., i, :, None, :], degree_left)
+                for i in range(instruction.rows)
+            )
+            bar = reduce(ring.add, parts)
+            yield instruction.right, _vector(bar.swapaxes(-2, -3) if instruction.transpose_right else bar)
 
     def _expand(self, ring: Ring, theta: Array, constants: list[list[Any]], support: bool) -> Array:
         """Coefficients (..., B, O, N) of the outputs, given the parameters (..., B, P) in the ring."""

@@ -191,7 +191,7 @@ def activation_threshold(
     threshold = None if too_large else at_most
     proved = not too_large and all(step.proved for step in steps)
     error_bound = 1.0 if too_large else steps[-1].error_bound if steps else 0.0
-    reason += _computed_part(steps, bound) + too_large
+    reason += _computed_part(steps) + too_large
     return ActivationThreshold(
         threshold, True, at_most, proved, error_bound, bound, theorem, tuple(steps), reason, d, ranks.seed
     )
@@ -276,7 +276,7 @@ def _threshold_step(d: tuple[int, ...], r: int, ranks: RankArguments) -> Thresho
     return ThresholdStep(r, result.dimension, expected, reached, "rank", proved, 0.0 if proved else result.error_bound)
 
 
-def _computed_part(steps: Sequence[ThresholdStep], bound: int) -> str:
+def _computed_part(steps: Sequence[ThresholdStep]) -> str:
     if not steps:
         return ""
     if not steps[-1].as_expected:
