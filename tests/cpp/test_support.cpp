@@ -57,15 +57,19 @@ std::vector<Instruction> attention(int d, int d_key, int d_out, int t) {
 
 const std::vector<Network>& networks() {
   static const std::vector<Network> all{
-      {"convolutions", 7,
+      {"convolutions",
+       7,
        {Affine{0, 1, false, windows(7, 3)}, Activation{1, kSquare}, Affine{2, 1, false, windows(5, 3)},
         Activation{3, kSquare}, Affine{4, 1, false, windows(3, 2)}}},
-      {"biased convolutions, strides", 6,
+      {"biased convolutions, strides",
+       6,
        {Affine{0, 2, true, windows(6, 2, 2)}, Activation{1, {0, 1, 3}}, Affine{2, 1, true, windows(6, 4, 2)},
         Activation{3, {0.5, 0, -1}}}},
       {"attention", 6, attention(2, 2, 1, 3)},
       {"attention to itself", 2, attention(2, 1, 2, 1)},
-      {"residual", 3, {Affine{0, 4, false}, Activation{1, kCube}, Affine{2, 3, false}, Add{{0, 3}}, Affine{4, 2, true}}},
+      {"residual",
+       3,
+       {Affine{0, 4, false}, Activation{1, kCube}, Affine{2, 3, false}, Add{{0, 3}}, Affine{4, 2, true}}},
       {"square of a sum", 2, {Affine{0, 2, true}, Add{{0, 1}}, MatMul{2, 2, 2, 1, 2, false, false}}},
       {"activation of inputs", 4, {Activation{0, kSquare}, Affine{1, 2, false}, Activation{2, {1, 0, 2}}}},
       {"selection", 4, {Select{0, {1, 1, 3}}, MatMul{1, 1, 1, 3, 1, false, false}, Affine{2, 1, true}}},
@@ -229,11 +233,12 @@ TEST(bits_do_not_depend_on_batch_or_threads) {
 
 TEST(networks_whose_basis_is_beyond_memory) {
   // Four filters on 60 inputs: degree 8.
-  const Network convolutions{"", 60,
-                             {Affine{0, 1, false, windows(60, 3)}, Activation{1, kSquare},
-                              Affine{2, 1, false, windows(58, 3)}, Activation{3, kSquare},
-                              Affine{4, 1, false, windows(56, 3)}, Activation{5, kSquare},
-                              Affine{6, 1, false, windows(54, 3)}}};
+  const Network convolutions{
+      "",
+      60,
+      {Affine{0, 1, false, windows(60, 3)}, Activation{1, kSquare}, Affine{2, 1, false, windows(58, 3)},
+       Activation{3, kSquare}, Affine{4, 1, false, windows(56, 3)}, Activation{5, kSquare},
+       Affine{6, 1, false, windows(54, 3)}}};
   const Program p = convolutions.program(Method::automatic);
   CHECK(p.uses_circuit());
   Rng rng(6);
@@ -241,7 +246,8 @@ TEST(networks_whose_basis_is_beyond_memory) {
   std::vector<double> coef(row(p, Monomials::support));
   p.expand<double>(theta, coef, 1, Monomials::support);
   // Every output is the same polynomial in a window of its own.
-  const Network window{"", 9,
+  const Network window{"",
+                       9,
                        {Affine{0, 1, false, windows(9, 3)}, Activation{1, kSquare}, Affine{2, 1, false, windows(7, 3)},
                         Activation{3, kSquare}, Affine{4, 1, false, windows(5, 3)}, Activation{5, kSquare},
                         Affine{6, 1, false, windows(3, 3)}}};
@@ -274,9 +280,9 @@ TEST(limits) {
   // Attention in two layers on 8 tokens of 8 features, degree 9: some 10^10 monomials.
   auto twice = attention(8, 8, 8, 8);
   const auto tokens = windows(64, 8, 8);
-  for (const Instruction& instruction : std::vector<Instruction>{
-           Affine{5, 8, false, tokens}, Affine{5, 8, false, tokens}, Affine{5, 8, false, tokens},
-           MatMul{6, 7, 8, 8, 8, false, true}, MatMul{9, 8, 8, 8, 8, true, false}})
+  for (const Instruction& instruction :
+       std::vector<Instruction>{Affine{5, 8, false, tokens}, Affine{5, 8, false, tokens}, Affine{5, 8, false, tokens},
+                                MatMul{6, 7, 8, 8, 8, false, true}, MatMul{9, 8, 8, 8, 8, true, false}})
     twice.push_back(instruction);
   const Program deep(64, twice, Method::circuit);
   CHECK_THROWS(deep.uses_circuit(), std::overflow_error);
