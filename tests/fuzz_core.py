@@ -161,14 +161,43 @@ def eliminations(r: random.Random) -> None:
         assert found is None or 0 <= found <= max(20, *shape), found
 
 
-def instructions(r: random.Random) -> list[Any]:
+def windows(r: random.Random, width: int) -> list[list[int]]:
+    size = r.randint(1, width)
+    if r.random() < 0.5:
+        return [list(range(k, k + size)) for k in range(0, width - size + 1, r.choice([1, 1, 2]))]
+    return [r.sample(range(width), size) for _ in range(r.randint(1, 4))]
+
+
+def instructions(r: random.Random, n_inputs: int) -> list[Any]:
     result: list[Any] = []
-    for k in range(r.randint(0, 4)):
+    widths = [n_inputs]
+    for k in range(r.randint(0, 5)):
         slot = r.randint(0, k) if r.random() < 0.3 else k
-        if r.random() < 0.55:
-            result.append(("affine", slot, r.choice([1, 2, 3]), r.random() < 0.3))
+        kind, width = (
+            r.choice(["affine", "affine", "activation", "activation", "select", "add", "matmul"]),
+            widths[slot],
+        )
+        if kind == "affine":
+            n_out, shared = r.choice([1, 2, 3]), windows(r, width) if r.random() < 0.5 else None
+            result.append((kind, slot, n_out, r.random() < 0.3, *([] if shared is None else [shared])))
+            widths.append(n_out * (1 if shared is None else len(shared)))
+        elif kind == "activation":
+            result.append((kind, slot, r.choice([[0, 0, 1.0], [1.0, 2.0], [0.0], [0, 0, 0, 1.0], [1.0]])))
+            widths.append(width)
+        elif kind == "select":
+            result.append((kind, slot, [r.randrange(width) for _ in range(r.randint(1, 4))]))
+            widths.append(len(result[-1][2]))
+        elif kind == "add":
+            result.append(
+                (kind, [slot, *r.choices([j for j, w in enumerate(widths) if w == width], k=r.choice([1, 2]))])
+            )
+            widths.append(width)
         else:
-            result.append(("activation", slot, r.choice([[0, 0, 1.0], [1.0, 2.0], [0.0], [0, 0, 0, 1.0], [1.0]])))
+            right = r.randint(0, k)
+            inner = r.choice([j for j in range(1, width + 1) if width % j == widths[right] % j == 0])
+            rows, cols = width // inner, widths[right] // inner
+            result.append((kind, slot, right, rows, inner, cols, r.random() < 0.5, r.random() < 0.5))
+            widths.append(rows * cols)
     for _ in range(r.choice([0, 0, 1, 2])):
         odd: Any = r.choice(
             [
@@ -180,6 +209,19 @@ def instructions(r: random.Random) -> list[Any]:
                         [[], [np.nan], [None], [0, None], [1e308] * 3, None, "x", [0.0] * 300 + [1.0], [0.0] * 10**4]
                     ),
                 ),
+                (
+                    "affine",
+                    number(r),
+                    number(r),
+                    False,
+                    r.choice(
+                        [[], [[]], [[0], []], [[0, 0]], [[number(r)], [number(r)]], [[0, 1], [1, 2]], None, "x", [3]]
+                    ),
+                ),
+                ("select", number(r), r.choice([[], [0], [number(r)], [0] * 1000, None, "x", 3, [[0]]])),
+                ("add", r.choice([[], [0], [0, 0], [number(r), number(r)], [0] * 50, None, "x", 3])),
+                ("matmul", *(number(r) for _ in range(5)), r.choice([True, 0, None, "x"]), False),
+                ("matmul", 0, 0, 1, 2, 3),
                 ("affine",),
                 (),
                 None,
@@ -194,20 +236,25 @@ def instructions(r: random.Random) -> list[Any]:
 
 
 def programs(r: random.Random) -> None:
-    listed = instructions(r)
-    p = attempt(_core.Program, number(r) if r.random() < 0.2 else r.choice([1, 2, 3]), listed)
+    width = r.choice([1, 2, 3, 4, 6])
+    listed = instructions(r, width)
+    p = attempt(_core.Program, number(r) if r.random() < 0.1 else width, listed, r.choice(["auto", "forms", "circuit"]))
     if p is None:
         return
     n_params, n_outputs, n_inputs, modulus = p.n_params, p.n_outputs, p.n_inputs, r.choice(MODULI)
     n_monomials = attempt(lambda: p.n_monomials) or 3
     dtype = "u8" if modulus else r.choice(["f8", "c16"])
     theta, coef, X, dY = array(r), array(r), array(r), array(r)
-    if n_params * n_outputs * n_monomials < 10**6 and n_params < 10**5 and n_inputs < 10**4:
+    if max(1, n_params) * n_outputs * n_monomials < 10**6 and n_params < 10**5 and n_inputs < 10**4:
         lead = r.choice([(), (1,), (2,), (9,), (0,), (2, 3)])
         theta, coef = np.ones((*lead, n_params), dtype), np.ones((*lead, n_outputs, n_monomials), dtype)
         X = np.ones((r.choice([0, 1, 5, 200]), n_inputs), dtype)
         dY = np.ones((len(X), n_outputs), dtype)
-    n_constants = sum(len(i[2]) for i in listed if isinstance(i, tuple) and len(i) == 3 and isinstance(i[2], list))
+    n_constants = sum(
+        len(i[2])
+        for i in listed
+        if isinstance(i, tuple) and len(i) == 3 and i[0] == "activation" and isinstance(i[2], list)
+    )
     options: dict[str, Any] = {"modulus": modulus, "n_threads": r.choice([-1, 0, 1, 2])}
     if r.random() < 0.9:
         options["constants"] = nearly(r, np.ones(n_constants, "u8"))
