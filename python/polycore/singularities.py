@@ -368,28 +368,22 @@ def analyze_point(
         raise TypeError(f"`net` must be a polycore network, got {_describe(net)}")
     net.program.require_concrete()
     is_exact = as_flag(exact, "exact")
-    tolerance = None if tol is None else as_real(tol, "tol", 0.0)
-    if tolerance is not None and not 0 < tolerance < 1:
-        raise ValueError(f"`tol` must be between 0 and 1, got {tol}")
     threads = check_threads(n_threads)
     generator, seed = as_rng(rng)
     # Without parameters there is nothing to round.
     point = as_point(theta, net.n_params, is_exact or not net.n_params, real=True)
     numerical = point.dtype == FLOAT64
-    if tolerance is not None and not numerical:
-        raise ValueError("`tol` is for floats; what is exact needs none")
-    used = (DEFAULT_TOLERANCE if tolerance is None else tolerance) if numerical else 0.0
+    used = _as_tolerance(tol, numerical)
 
     generic = dimension(net, rng=seed, n_threads=threads)
     reduction, threshold = reduce(net.program, point, used)
     reduction = exactly(reduction)
     nearby = reduction.take_back().theta if numerical else point
-    if not numerical:
-        jacobian = jacobian_rank(net, point, rng=seed, n_threads=threads)
-    elif _is_near(reduction):
-        jacobian = jacobian_rank(net, nearby.astype(float), rng=seed, n_threads=threads)
-    else:
+    if numerical and not _is_near(reduction):
         jacobian = jacobian_rank(net, point, tol=used, rng=seed, n_threads=threads)
+    else:
+        at = nearby.astype(float) if numerical else point
+        jacobian = jacobian_rank(net, at, rng=seed, n_threads=threads)
     tangents = Tangents(net.program, generic.upper_bound + 2, generator, threads)
     judge = Judge(
         net.program, nearby, reduction, generic, tangents, generator, jacobian.rank if numerical else None, used
@@ -437,6 +431,18 @@ def analyze_point(
         seed=seed,
         network=repr(net),
     )
+
+
+def _as_tolerance(tol: object, numerical: bool) -> float:
+    """Below which part of the largest number a float counts as zero; 0 for what is exact."""
+    if tol is None:
+        return DEFAULT_TOLERANCE if numerical else 0.0
+    tolerance = as_real(tol, "tol", 0.0)
+    if not 0 < tolerance < 1:
+        raise ValueError(f"`tol` must be between 0 and 1, got {tol}")
+    if not numerical:
+        raise ValueError("`tol` is for floats; what is exact needs none")
+    return tolerance
 
 
 def as_network(program: Program) -> Network:
