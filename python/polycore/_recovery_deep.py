@@ -18,10 +18,11 @@ and is a network with one layer less.
 *Last layers.* With at least as many outputs as units before them, the outputs span the powers of what these units are,
 see `polycore._recovery_roots`; the roots are the outputs of a network with one layer less. That takes over where layers
 are wider than those before them, until one hidden layer is left, which is a decomposition into powers of linear forms.
+Where both are possible, either is tried first.
 
-So pyramids are recovered, and bottlenecks with as many derivatives as units; localisation proves that their functions
-have finitely many parameter vectors. Nothing proves that the reflections and powers found are the only ones, so that
-uniqueness remains open.
+So pyramids and bottlenecks are recovered; localisation proves that their functions have finitely many parameter
+vectors. Nothing proves that the reflections and powers found are the only ones, so that uniqueness remains open. Digits
+are lost like cond(W)^degree: forms of high degree whose weights are nearly dependent are left to a random search.
 """
 
 from __future__ import annotations
@@ -46,8 +47,6 @@ Matrix = NDArray[Any]
 _STARTS, _STEPS, _ATTEMPTS = 48, 60, 4
 # Residual of the equations of a reflection, relative to the forms, that is small enough not to go on.
 _REFLECTED = 1e-9
-# And above which there is none.
-_DOUBTFUL = 0.05
 _ZERO = 1e-7
 
 
@@ -66,9 +65,9 @@ def recover_deep(chain: Chain, coef: Matrix, rng: np.random.Generator) -> Iterat
     powers = _absorbed_powers(chain)
     if powers is None:
         return
-    for _ in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
         inner = _Polynomials(coef, chain.basis.n_vars, chain.basis.degree, chain.basis.homogeneous)
-        layers = _solve(inner, chain.stages, [power.degree for power in powers], rng)
+        layers = _solve(inner, chain.stages, [power.degree for power in powers], attempt, rng)
         if layers is None:
             continue
         theta = np.zeros(chain.n_params)
@@ -122,22 +121,28 @@ def _write(chain: Chain, powers: list[_Power], layers: Layers, theta: Matrix) ->
     return bool(np.isfinite(theta).all())
 
 
-def _solve(f: _Polynomials, stages: Sequence[Stage], degrees: list[int], rng: np.random.Generator) -> Layers | None:
-    """Weights and biases of each stage, for plain powers of these degrees."""
+def _solve(
+    f: _Polynomials, stages: Sequence[Stage], degrees: list[int], attempt: int, rng: np.random.Generator
+) -> Layers | None:
+    """Weights and biases of each stage, for plain powers of these degrees.
+
+    Where both are possible, the first layer comes before the last one in every other attempt.
+    """
     if len(degrees) == 1:
         return _one_hidden_layer(f, stages, degrees[0], rng)
-    if stages[0].n_out <= f.n_vars:
-        first = _first_layer(stages[0], degrees[0], f, rng)
-        if first is None:
+    narrow, wide = stages[0].n_out <= f.n_vars, stages[-1].n_in <= len(f.coef)
+    if narrow and (attempt % 2 == 0 or not wide):
+        begun = _first_layer(stages[0], degrees[0], f, rng)
+        if begun is None:
             return None
-        weights, biases, inner = first
-        rest = _solve(inner, stages[1:], degrees[1:], rng)
+        weights, biases, inner = begun
+        rest = _solve(inner, stages[1:], degrees[1:], attempt, rng)
         return None if rest is None else [(weights, biases), *rest]
-    last = _last_layer(stages[-1], degrees[-1], f, rng)
-    if last is None:
+    ended = _last_layer(stages[-1], degrees[-1], f, attempt < _ATTEMPTS // 2, rng)
+    if ended is None:
         return None
-    inner, weights, biases = last
-    rest = _solve(inner, stages[:-1], degrees[:-1], rng)
+    inner, weights, biases = ended
+    rest = _solve(inner, stages[:-1], degrees[:-1], attempt, rng)
     return None if rest is None else [*rest, (weights, biases)]
 
 
@@ -151,7 +156,7 @@ def _one_hidden_layer(f: _Polynomials, stages: Sequence[Stage], degree: int, rng
 
 
 def _last_layer(
-    stage: Stage, r: int, f: _Polynomials, rng: np.random.Generator
+    stage: Stage, r: int, f: _Polynomials, minimal: bool, rng: np.random.Generator
 ) -> tuple[_Polynomials, Matrix, Matrix] | None:
     """The polynomials g, A and b with f = A g^r + b, or None; there must be as many f as g."""
     width, m, degree = stage.n_in, f.form_vars, f.degree
@@ -160,7 +165,7 @@ def _last_layer(
     if len(f.coef) < width:
         return None
     forms = np.vstack([f.coef / np.linalg.norm(f.coef), constant]) if with_bias else f.coef
-    roots = roots_in_space(forms, m, degree, r, width + with_bias, rng)
+    roots = roots_in_space(forms, m, degree, r, width + with_bias, rng, minimal)
     if roots is None:
         return None
     if with_bias:
@@ -302,8 +307,9 @@ class _ReflectionTask:
             best = int(np.argmin(values))
             if values[best] < 1e-13 or (values[best] < _REFLECTED and not better[best]):
                 break
-        # Nearly singular weights leave few digits to the forms in good coordinates: the residual can be large.
-        return unknowns[best] if values[best] < _DOUBTFUL else None
+        # Nearly singular weights leave few digits to the forms in good coordinates: the residual can be large, and only
+        # the coefficients of the whole network tell what it is worth.
+        return unknowns[best] if np.isfinite(values[best]) else None
 
     def _normalised(self, unknowns: Matrix) -> Matrix:
         pairs = unknowns.reshape(len(unknowns), 2, self._n)

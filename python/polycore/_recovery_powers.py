@@ -39,6 +39,8 @@ Matrix = NDArray[Any]
 RANK_TOL = 1e-12
 # A factor matrix with a smaller quotient of singular values is not trusted to be of full rank.
 _FULL_RANK_TOL = 1e-7
+# Imaginary parts of eigenvalues that may be rounding, beside the largest eigenvalue: candidates are improved anyway.
+_REAL = 1e-2
 # Two directions are the same if the sine of their angle is below this.
 _PARALLEL_TOL = 1e-6
 # Steps towards coordinates in which symmetries are orthogonal.
@@ -292,7 +294,7 @@ def simultaneous(tensor: Matrix, k: int, rng: np.random.Generator, real: bool = 
             continue
         values, vectors = np.linalg.eig(np.linalg.solve(pencil[..., 1].T, pencil[..., 0].T).T)
         if real:
-            if np.abs(values.imag).max() > 1e-5 * np.abs(values).max():
+            if np.abs(values.imag).max() > _REAL * np.abs(values).max():
                 continue
             vectors = vectors.real / np.linalg.norm(vectors.real, axis=0)
         condition = float(np.linalg.cond(vectors))

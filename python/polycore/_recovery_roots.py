@@ -1,35 +1,41 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Powers in a linear space of forms that they span: g_1, ..., g_k with span(f_1, f_2, ...) = span(g_1^r, ..., g_k^r).
 
-Where g_i vanishes, g_i^r vanishes of order r: all its partial derivatives of order r − 1 do. So at such a point the
-matrix of these derivatives of k basis elements has a kernel, the coordinates of g_i^r, which are the same for all zeros
-of g_i and real, even if the zero is not. There are enough derivatives if C(m + r − 2, r − 1) >= k. On a complex line
-each g_i has zeros, and Gauss–Newton steps for the point and the kernel vector find some; more derivatives than elements
-of the basis leave no other solutions.
+The condition that g^r is in the space is a system of equations for the few coefficients of one form g, and usually it
+has many more equations than unknowns and no solutions but the g_i. At points x_s it says that the vector of the values
+g(x_s)^r is in the column space of the values of the f_j. Levenberg–Marquardt steps on the sphere of all g, from random
+starts side by side, find one g_i or the other; the residual is divided by the sines of the angles between g^r and the
+powers that are known already, so that the next starts find others.
 
-Legend: ``m`` variables, ``D = r e`` the degree of the f_j and ``e`` that of the g_i.
+Legend: ``m`` variables, ``D = r e`` the degree of the f_j and ``e`` that of the g_i, ``B`` starts, ``S`` points,
+``n = C(m − 1 + e, e)`` unknowns.
 """
 
 from __future__ import annotations
 
-from math import comb
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._recovery_powers import evaluate_forms, minimal_coordinates, multinomials, multiply, substitute, symmetric_tensor
+from ._recovery_powers import minimal_coordinates, multinomials, multiply, power_coefficients, substitute
 
 Matrix = NDArray[Any]
 
-_LINES, _STARTS, _STEPS = 12, 48, 25
-# A kernel vector is real if its imaginary part is below this, and its form a power if it differs by no more.
-_REAL, _POWER = 1e-4, 1e-3
-_ZERO = 1e-9
+# Starts that descend together, their steps, and how often new ones are drawn.
+_STARTS, _STEPS, _ROUNDS = 48, 60, 6
+# Equations beyond twice as many as there are unknowns.
+_MORE_POINTS = 10
+# Solutions have a smaller residual; of forms with few digits left those below the second are the best there are.
+_SOLVED, _DOUBTFUL = 1e-7, 0.05
+# Cosine of the angle between different powers, at most.
+_SAME = 1 - 1e-5
 
 
-def roots_in_space(forms: Matrix, m: int, degree: int, r: int, k: int, rng: np.random.Generator) -> Matrix | None:
-    """The forms g_i (k, N_e) up to factors, or None.
+def roots_in_space(
+    forms: Matrix, m: int, degree: int, r: int, k: int, rng: np.random.Generator, minimal: bool = True
+) -> Matrix | None:
+    """The forms g_i (k, n) up to factors, or None.
 
     Parameters
     ----------
@@ -38,33 +44,32 @@ def roots_in_space(forms: Matrix, m: int, degree: int, r: int, k: int, rng: np.r
     m, degree, r, k : int
         Variables, degree of the forms, exponent >= 2, dimension.
     rng : numpy Generator
-        For lines and starts.
+        For points and starts.
+    minimal : bool, default True
+        Whether to search in the coordinates in which the forms have the least norm: they separate the roots, and cost
+        digits.
+
+    Notes
+    -----
+    O(B S n²) operations for each step.
     """
-    if comb(m + r - 2, r - 1) < k or m < 2:
-        return None
     lengths = np.sqrt(multinomials(m, degree))
     _, sizes, rows = np.linalg.svd(forms / lengths, full_matrices=False)
-    if len(sizes) < k or not sizes[k - 1] > _ZERO * sizes[0]:
+    if len(sizes) < k or not sizes[k - 1] > 0:
         return None
-    space = rows[:k] * lengths
-    change = minimal_coordinates(space, m, degree)
-    back = np.linalg.inv(change)
-    space = substitute(space, m, degree, change)
-    space /= np.linalg.norm(space / lengths)
-    tensor = symmetric_tensor(space / lengths**2, m, (r - 1, degree - r + 1))
-    found: list[Matrix] = []
-    powers: list[Matrix] = []
-    for _ in range(_LINES):
-        for vector in _kernels_on_a_line(tensor, m, degree - r + 1, rng):
-            if any(abs(vector @ power) > 1 - 1e-6 for power in powers):
-                continue
-            root = _root(vector @ space, m, degree, r, rng)
-            if root is not None:
-                found.append(substitute(root[None], m, degree // r, back)[0])
-                powers.append(vector)
-        if len(found) >= k:
-            return np.array(found)
-    return None
+    change = minimal_coordinates(rows[:k] * lengths, m, degree) if minimal else np.eye(m)
+    space = substitute(rows[:k] * lengths, m, degree, change)
+    task = _RootTask(np.linalg.qr((space / lengths).T)[0], m, degree, r, rng)
+    if not task.is_overdetermined:
+        return None
+    found = task.search(k, rng)
+    if len(found) < k:
+        return None
+    inner = np.sqrt(multinomials(m, degree // r))
+    roots = substitute(found * inner, m, degree // r, np.linalg.inv(change)) / inner
+    # The change of coordinates costs digits, which are found again in the old ones.
+    refined, _ = _RootTask(rows[:k].T, m, degree, r, rng).descend(roots, np.zeros((0, 0)))
+    return np.asarray(refined * inner)
 
 
 def power_of(form: Matrix, m: int, degree: int, r: int) -> Matrix:
@@ -75,76 +80,84 @@ def power_of(form: Matrix, m: int, degree: int, r: int) -> Matrix:
     return result
 
 
-def _kernels_on_a_line(tensor: Matrix, m: int, degree: int, rng: np.random.Generator) -> list[Matrix]:
-    """Real unit vectors c (k,) with Σ_j c_j ∂^β f_j(x) = 0 for all β and some x on a random line."""
-    k, n_rows, _ = tensor.shape
-    line = np.linalg.qr(rng.standard_normal((m, 2)))[0]
-    n = degree + 1
-    nodes = np.exp(2j * np.pi * np.arange(n) / n)
-    points = line[:, 0] + nodes[:, None] * line[:, 1]
-    flat = (tensor * np.sqrt(multinomials(m, degree))).reshape(k * n_rows, -1)
-    values = evaluate_forms(flat, m, degree, points).reshape(n, k, n_rows).swapaxes(1, 2)
-    polynomial = np.fft.fft(values, axis=0) / n  # in t, ascending, (n, rows, k)
-    t = rng.standard_normal(_STARTS) + 1j * rng.standard_normal(_STARTS)
-    matrices, slopes = _horner(polynomial, t)
-    vectors = np.linalg.svd(matrices)[2][:, -1].conj()
-    for _ in range(_STEPS):
-        residuals = np.einsum("brk,bk->br", matrices, vectors)
-        jacobian = np.concatenate([np.einsum("brk,bk->br", slopes, vectors)[..., None], matrices], axis=2)
-        # Steps keep the length of the vector to first order.
-        border = np.concatenate([np.zeros((_STARTS, 1)), vectors.conj()], axis=1)[:, None]
-        jacobian = np.concatenate([jacobian, border], axis=1)
-        right = np.concatenate([residuals, np.zeros((_STARTS, 1))], axis=1)
-        steps = (np.linalg.pinv(jacobian) @ right[..., None])[..., 0]
-        far = np.abs(steps[:, :1])
-        steps = steps * np.minimum(1.0, 0.5 / np.where(far > 0, far, 1.0))
-        t, vectors = t - steps[:, 0], vectors - steps[:, 1:]
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        matrices, slopes = _horner(polynomial, t)
-    misfits = np.linalg.norm(np.einsum("brk,bk->br", matrices, vectors), axis=1)
-    misfits /= np.linalg.norm(matrices, axis=(1, 2)) + 1e-300
-    kernels = []
-    for position in np.argsort(misfits):
-        if not misfits[position] < 1e-5:
-            break
-        vector = vectors[position]
-        vector = vector / vector[np.argmax(np.abs(vector))]
-        if np.abs(vector.imag).max() < _REAL:
-            kernels.append(vector.real / np.linalg.norm(vector.real))
-    return kernels
+class _RootTask:
+    """The part of g^r / |g^r| outside a space, at points, as equations for g in orthonormal coordinates."""
+
+    def __init__(self, space: Matrix, m: int, degree: int, r: int, rng: np.random.Generator) -> None:
+        n = multinomials(m, degree // r).size
+        points = rng.standard_normal((2 * (n + space.shape[1]) + _MORE_POINTS, m))
+        points /= np.linalg.norm(points, axis=1, keepdims=True)
+        self.is_overdetermined = len(space) - space.shape[1] >= n - 1
+        self._r = r
+        self._monomials = _orthonormal_monomials(points, m, degree // r)  # (S, n)
+        self._space = np.linalg.qr(_orthonormal_monomials(points, m, degree) @ space)[0]  # (S, k)
+
+    def search(self, k: int, rng: np.random.Generator) -> Matrix:
+        """Up to k different roots (·, n), each round of starts kept away from those that were found before."""
+        n_points, n = self._monomials.shape
+        found, powers, doubtful = np.zeros((0, n)), np.zeros((0, n_points)), 0
+        for _ in range(_ROUNDS):
+            roots, sizes = self.descend(rng.standard_normal((_STARTS, n)), powers[: len(powers) - doubtful])
+            found, powers, doubtful = found[: len(found) - doubtful], powers[: len(powers) - doubtful], 0
+            for b in np.argsort(sizes):
+                power = self._powers(roots[b : b + 1])[0]
+                if len(found) < k and sizes[b] < _DOUBTFUL and (np.abs(powers @ power) < _SAME).all():
+                    found, powers = np.vstack([found, roots[b]]), np.vstack([powers, power])
+                    doubtful += bool(sizes[b] > _SOLVED)
+            if len(found) == k and not doubtful:
+                break
+        return found
+
+    def descend(self, roots: Matrix, known: Matrix) -> tuple[Matrix, Matrix]:
+        """Where starts (B, n) end, and their residuals (B,); away from roots with known powers (·, S)."""
+        roots = self._normalised(roots)
+        residuals, jacobian = self._equations(roots, known)
+        sizes = np.linalg.norm(residuals, axis=1)
+        damping = np.full(len(roots), 1e-2)
+        for _ in range(_STEPS):
+            normal = jacobian.swapaxes(1, 2) @ jacobian
+            gradient = (residuals[:, None] @ jacobian)[:, 0]
+            scale = np.einsum("bpp->bp", normal).max(axis=1) + 1e-300
+            damped = normal + ((damping + 1e-13) * scale)[:, None, None] * np.eye(roots.shape[1])
+            trial = self._normalised(roots - np.linalg.solve(damped, gradient[..., None])[..., 0])
+            trial_residuals, trial_jacobian = self._equations(trial, known)
+            trial_sizes = np.linalg.norm(trial_residuals, axis=1)
+            better = trial_sizes < sizes
+            roots = np.where(better[:, None], trial, roots)
+            residuals = np.where(better[:, None], trial_residuals, residuals)
+            jacobian = np.where(better[:, None, None], trial_jacobian, jacobian)
+            sizes = np.where(better, trial_sizes, sizes)
+            damping = np.clip(damping * np.where(better, 0.2, 4.0), 1e-13, 1e6)
+        return roots, sizes
+
+    def _powers(self, roots: Matrix) -> Matrix:
+        """The values (B, S) of g^r, as vectors of length one."""
+        values = (roots @ self._monomials.T) ** self._r
+        return np.asarray(values / np.linalg.norm(values, axis=1, keepdims=True))
+
+    def _normalised(self, roots: Matrix) -> Matrix:
+        return np.asarray(roots / np.linalg.norm(roots @ self._monomials.T, axis=1, keepdims=True))
+
+    def _equations(self, roots: Matrix, known: Matrix) -> tuple[Matrix, Matrix]:
+        """Residuals (B, S) and their Jacobian (B, S, n), divided by the sines of the angles to known powers."""
+        values = roots @ self._monomials.T
+        powers = values**self._r
+        lengths = np.linalg.norm(powers, axis=1, keepdims=True)
+        powers /= lengths
+        slopes = (self._r * values ** (self._r - 1) / lengths)[..., None] * self._monomials
+        slopes -= powers[..., None] * (powers[:, None] @ slopes)
+        residuals = powers - powers @ self._space @ self._space.T
+        jacobian = slopes - self._space @ (self._space.T @ slopes)
+        if len(known):
+            cosines = powers @ known.T
+            squares = np.maximum(1 - cosines**2, 1e-12)
+            factor = np.prod(squares, axis=1) ** -0.5
+            growth = ((cosines / squares) @ known)[:, None] @ slopes  # of the logarithm of the factor
+            jacobian = factor[:, None, None] * (jacobian + residuals[..., None] * growth)
+            residuals = factor[:, None] * residuals
+        return residuals, jacobian
 
 
-def _horner(polynomial: Matrix, t: Matrix) -> tuple[Matrix, Matrix]:
-    """Values and derivatives of a matrix polynomial (n, rows, k) at points (B,)."""
-    value = np.broadcast_to(polynomial[-1], (len(t), *polynomial.shape[1:])).astype(complex)
-    slope = np.zeros_like(value)
-    for coefficient in polynomial[-2::-1]:
-        slope = slope * t[:, None, None] + value
-        value = value * t[:, None, None] + coefficient
-    return value, slope
-
-
-def _root(form: Matrix, m: int, degree: int, r: int, rng: np.random.Generator) -> Matrix | None:
-    """A form g with ±g^r = form, or None.
-
-    Sorted by degrees in all variables but the first, F = Σ F_d and g = Σ g_d, and Euler's relation for
-    g · (y·∇)F = r F · (y·∇)g determines g_d from the g_j before: r d F_0 g_d = Σ_{j < d} (d − j − r j) F_(d−j) g_j.
-    """
-    rotation = np.linalg.qr(rng.standard_normal((m, m)))[0]
-    turned = substitute(form[None], m, degree, rotation)[0]
-    inner = degree // r
-    ends = [comb(m - 1 + d, d) for d in range(inner + 1)]
-    parts = [turned[end - comb(m - 2 + d, d) : end] for d, end in enumerate(ends)]
-    if not abs(turned[0]) > 1e-12 * np.abs(turned).max():
-        return None
-    roots = [np.array([abs(turned[0]) ** (1 / r)])]
-    for d in range(1, inner + 1):
-        total = np.zeros_like(parts[d])
-        for j in range(d):
-            total += (d - j - r * j) * multiply(parts[d - j], roots[j], m - 1, d - j, j)
-        roots.append(total / (r * d * turned[0]))
-    root = np.concatenate(roots)
-    sign = np.sign(turned[0])
-    if np.linalg.norm(sign * power_of(root, m, inner, r) - turned) > _POWER * np.linalg.norm(turned):
-        return None
-    return np.asarray(substitute(root[None], m, inner, rotation.T)[0])
+def _orthonormal_monomials(points: Matrix, m: int, degree: int) -> Matrix:
+    """Values (S, N) of the monomials of a degree, scaled so that rotations of the variables are orthogonal maps."""
+    return power_coefficients(points, degree) / np.sqrt(multinomials(m, degree))
