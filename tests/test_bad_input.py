@@ -839,6 +839,10 @@ def support() -> pc.MonomialSupport:
     return pc.MonomialSupport(pc.MonomialBasis(2, 3), [(0, 0), (1, 0), (0, 2), (3, 0), (1, 2), (0, 3)])
 
 
+def small_support() -> pc.MonomialSupport:
+    return pc.MonomialSupport(pc.MonomialBasis(2, 2), [(0, 0), (1, 1), (0, 2)])
+
+
 def net() -> pc.MLP:
     return pc.MLP((2, 2, 1), 2)
 
@@ -871,6 +875,10 @@ def form() -> pc.MonomialBasis:
 
 def distance(dense: bool | None = None) -> pc.QDistance:
     return pc.QDistance.from_data(X, Y, form(), dense=dense)
+
+
+def distance_on_support() -> pc.QDistance:
+    return pc.QDistance.from_data(X, Y, net().support)
 
 
 def updated(**arguments: Any) -> Any:
@@ -1048,6 +1056,18 @@ def cases() -> dict[str, Case]:
             },
             {"X": "X|samples"},
         ),
+        "veronese on a support": Case(
+            lambda **a: pc.veronese(degree=small_support(), **a),
+            {
+                "X": Real(X, keeps_float32=True),
+                "homogeneous": Flag(False),
+                "order": Choice("C"),
+                "dtype": DType(),
+                "n_threads": Threads(),
+                "out": Out((8, 3), orders="CF"),
+            },
+            {"X": "X|samples"},
+        ),
         "graded_product": Case(
             lambda **a: pc.graded_product(**a),
             {
@@ -1097,6 +1117,9 @@ def cases() -> dict[str, Case]:
             lambda data: pc.Moments.from_bytes(data).to_bytes(), {"data": Bytes(lambda: moments().to_bytes())}
         ),
         "gram_matrix": Case(lambda **a: pc.gram_matrix(**a), {"moments": Real(range(1, 16)), "basis": Kind(basis)}),
+        "gram_matrix on a support": Case(
+            lambda **a: pc.gram_matrix(**a), {"moments": Real(range(1, 16)), "basis": Kind(small_support)}
+        ),
         "gram_operator": Case(
             lambda **a: pc.gram_operator(**a) @ VECTOR,
             {"moments": Real(range(1, 16)), "basis": Kind(basis), "n_threads": Threads()},
@@ -1128,6 +1151,28 @@ def cases() -> dict[str, Case]:
                 "dense": OptionalFlag(None),
                 "n_threads": Threads(),
             },
+        ),
+        "QDistance.from_data on a support": Case(
+            lambda **a: repr(pc.QDistance.from_data(**a)),
+            {
+                "X": Real(X),
+                "Y": Real(Y, any_width=True),
+                "basis": Kind(small_support),
+                "rank_tol": Tolerance(),
+                "method": Choice("auto"),
+                "n_threads": Threads(),
+            },
+            {"X": "X|Y"},
+        ),
+        "QDistance.from_moments on a support": Case(
+            lambda **a: repr(pc.QDistance.from_moments(**a)),
+            {"moments": Kind(moments), "basis": Kind(small_support), "rank_tol": Tolerance(), "n_threads": Threads()},
+        ),
+        "QDistance.value on a support": Case(
+            lambda coef: distance_on_support().value(coef), {"coef": Real([[1.0, 2.0, 3.0]])}
+        ),
+        "QDistance.compose on a support": Case(
+            lambda net: repr(distance_on_support().compose(net)), {"net": Kind(net)}
         ),
         "QDistance": Case(
             lambda metric: pc.QDistance(metric, None, 1, 1), {"metric": OnlyFactories(None)}, {"metric": "QDistance"}
@@ -1756,6 +1801,7 @@ ABSURD = """
     wide, deep, vast = pc.MLP((784, 10, 10), 9), pc.MLP((20, 20, 20, 1), 10), pc.MLP((10**9, 10**9, 10**9), 3)
     theta = {net: np.zeros(net.n_params) for net in (wide, deep)}
     x = np.ones((2, 784))
+    large = pc.MLP((400, 1, 1), 2).support
     requests = {
         "784 variables, degree 9": lambda: pc.veronese(x, 9),
         "no rows, 784 variables": lambda: pc.veronese(x[:0], 900),
@@ -1797,6 +1843,8 @@ ABSURD = """
         "loss": lambda: pc.QDistance.from_data(x, np.ones((2, 1)), B(784, 9)),
         "dense loss": lambda: pc.QDistance.from_data(x, np.ones((2, 1)), B(784, 3), dense=True),
         "loss of a huge basis": lambda: pc.QDistance.from_data(x[:, :1], np.ones((2, 1)), B(1, 10**5000), dense=True),
+        "loss on a support": lambda: pc.QDistance.from_data(x[:, :400], np.ones((2, 1)), large),
+        "Gram matrix on a support": lambda: pc.gram_matrix(np.ones(3), large),
         "report": lambda: pc.report(x, np.ones((2, 1)), widths=(784, 10, 1), activation=9),
         "widths": lambda: pc.MLP((10**30, 1), None),
         "activation": lambda: pc.MLP((2, 2, 1), 10**9),

@@ -15,10 +15,12 @@ import pytest
 from polycore import _backend, _validation
 from polycore import loss as loss_module
 from polycore.errors import NumericalError
+from polycore.layers import Activation, Affine, Residual
 from polycore.loss import ConditionWarning, NetworkLoss, QDistance
 from polycore.moments import Moments
 from polycore.monomials import MonomialBasis
-from polycore.networks import MLP
+from polycore.networks import CNN, MLP, LightningAttention, Network, Sequential
+from polycore.support import MonomialSupport
 from polycore.veronese import veronese
 
 EPS = np.finfo(np.float64).eps
@@ -515,6 +517,195 @@ def test_symmetric_parameters_have_equal_losses(rng: np.random.Generator) -> Non
     gradient = net.unpack(objective.gradient(theta))
     along = (gradient["W1"] * parts["W1"]).sum(axis=1) - 2 * (gradient["W2"] * parts["W2"]).sum(axis=0)
     np.testing.assert_allclose(along, 0, atol=1e-11 * np.abs(objective.gradient(theta)).max())
+
+
+# -- on a support -----------------------------------------------------------------------------------------------------
+
+SPARSE = {
+    "convolutions": lambda: CNN((2, 2), activation=3, n_inputs=5),
+    "strides and biases": lambda: CNN((2, 2), activation=[0, 1, 1], stride=2, n_inputs=6, bias=True),
+    "attention": lambda: LightningAttention(2, 1, 2, n_tokens=2),
+    "residual": lambda: Sequential(Residual(Affine(3), Activation(3), Affine(2)), Affine(2, bias=True), n_inputs=2),
+    "fully connected": lambda: MLP((2, 3, 2), activation=2),
+    "a constant": lambda: MLP((2, 2, 1), activation=0),
+    "zero": lambda: MLP((2, 2, 1), activation=[0]),
+}
+
+
+@pytest.fixture(params=list(SPARSE))
+def sparse(request: pytest.FixtureRequest) -> Network:
+    built: Network = SPARSE[request.param]()
+    return built
+
+
+def samples(net: Network, n: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(11)
+    return rng.uniform(-1.5, 1.5, size=(n, net.n_inputs)), rng.normal(size=(n, net.n_outputs))
+
+
+@pytest.mark.parametrize("n_samples", [300, 7, 0])
+def test_the_loss_on_a_support_is_that_on_the_basis_restricted(
+    on_backend: str, sparse: Network, make: Make, n_samples: int, rng: np.random.Generator
+) -> None:
+    """Coefficients outside the support are zero: the restriction to the unit vectors of the support."""
+    basis, support = sparse.basis, sparse.support
+    X, Y = samples(sparse, n_samples)
+    loss, dense = make_on_support(make, X, Y, support), make(X, Y, basis)
+    assert (loss.basis, loss.n_monomials, loss.n_outputs, loss.dense) == (support, len(support), Y.shape[1], True)
+    assert loss.gram.shape == (len(support), len(support))
+    A = veronese(X, support)
+    np.testing.assert_array_equal(loss.gram, loss.gram.T)
+    scale = np.abs(dense.gram).max()
+    np.testing.assert_allclose(loss.gram, dense.gram[np.ix_(support.positions, support.positions)], atol=1e-13 * scale)
+    coef = rng.normal(size=(4, Y.shape[1], len(support)))
+    whole = support.scatter(coef)
+    expected = dense.value(whole) + dense.constant
+    # Where the moments are too coarse for the rank, only what lies below their tolerance is lost.
+    np.testing.assert_allclose(loss.value(coef) + loss.constant, expected, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(
+        loss.gradient(coef), support.gather(dense.gradient(whole)), rtol=1e-7, atol=1e-8 * max(1.0, scale)
+    )
+    assert loss.rank == (np.linalg.matrix_rank(A) if A.size else 0)
+    assert loss.kernel.shape == (len(support), len(support) - loss.rank)
+    np.testing.assert_allclose(A @ loss.kernel, 0, atol=1e-5 * max(1.0, np.abs(A).max(initial=0.0)))
+    np.testing.assert_allclose(loss.target.T, np.linalg.pinv(A) @ Y if A.size else 0 * loss.target.T, atol=1e-5)
+    if len(support) and n_samples:
+        same = dense.restrict(np.eye(len(basis))[support.positions])
+        assert loss.rank == same.rank
+        assert loss.constant == pytest.approx(same.constant, rel=1e-9, abs=1e-9)
+        np.testing.assert_allclose(loss.kernel @ loss.kernel.T, same.kernel @ same.kernel.T, atol=1e-5)
+
+
+def make_on_support(make: Make, X: np.ndarray, Y: np.ndarray, support: MonomialSupport) -> QDistance:
+    if make is not by_higher_moments:
+        return make(X, Y, support)
+    for homogeneous in {False, support.homogeneous}:
+        more = 0 if homogeneous else 1
+        m = Moments(support.n_vars, 2 * support.degree + more, Y.shape[1], support.degree + more, homogeneous)
+        m.update(X, Y)
+        loss = QDistance.from_moments(m, support)
+    return loss
+
+
+def test_network_loss_on_the_support_is_the_dense_one(on_backend: str, sparse: Network) -> None:
+    X, Y = samples(sparse)
+    own = QDistance.from_data(X, Y, sparse.support).compose(sparse)
+    dense = QDistance.from_data(X, Y, sparse.basis).compose(sparse)
+    theta = sparse.random_params(rng=1, batch=(2, 3))
+    values, gradients = own.value_and_gradient(theta)
+    errors = ((sparse.evaluate(theta, X) - Y) ** 2).sum(axis=(-2, -1))
+    np.testing.assert_allclose(values + own.constant, errors, rtol=1e-11)
+    np.testing.assert_allclose(own.value(theta) + own.constant, dense.value(theta) + dense.constant, rtol=1e-11)
+    v = np.random.default_rng(2).normal(size=(3, sparse.n_params))
+    for ours, theirs in (
+        (gradients, dense.gradient(theta)),
+        (own.gradient(theta), dense.gradient(theta)),
+        (own.hessian(theta), dense.hessian(theta)),
+        (own.gauss_newton(theta), dense.gauss_newton(theta)),
+        (own.hessian_product(theta, v), dense.hessian_product(theta, v)),
+    ):
+        assert ours.shape == theirs.shape
+        np.testing.assert_allclose(ours, theirs, rtol=1e-8, atol=1e-11 * max(1.0, np.abs(theirs).max()))
+    np.testing.assert_array_equal(own.hessian(theta), own.hessian(theta).swapaxes(-1, -2))
+    value, gradient = own.value_and_gradient(theta[1, 2])  # the short way of an optimiser
+    assert type(value) is float
+    assert value == pytest.approx(values[1, 2], rel=1e-12, abs=1e-12)
+    np.testing.assert_allclose(gradient, gradients[1, 2], rtol=1e-9, atol=1e-11 * max(1.0, np.abs(gradients).max()))
+    copied = pickle.loads(pickle.dumps(own))
+    np.testing.assert_array_equal(copied.gradient(theta), gradients)
+    assert copied.loss.basis == sparse.support
+
+
+def test_hessian_on_the_support_by_complex_step() -> None:
+    """Without the dense loss: the gradient at complex parameters, from the sweeps of the network on its support."""
+    net = CNN((2, 2), activation=2, n_inputs=4)
+    objective = QDistance.from_data(*samples(net), net.support).compose(net)
+    theta, h = net.random_params(rng=3), 1e-30
+
+    def gradient(at: np.ndarray) -> np.ndarray:
+        difference = net.expand(at, support=True) - objective.loss.target
+        return np.asarray(net.vjp(at, 2 * (difference @ objective.loss.gram.astype(complex)), support=True))
+
+    np.testing.assert_allclose(objective.gradient(theta), gradient(theta.astype(complex)).real, rtol=1e-11)
+    expected = np.array([gradient(theta + 1j * h * e).imag / h for e in np.eye(net.n_params)])
+    np.testing.assert_allclose(objective.hessian(theta), expected, rtol=1e-9, atol=1e-10 * np.abs(expected).max())
+
+
+def test_a_network_whose_basis_does_not_fit() -> None:
+    net = CNN((2, 2, 2), activation=3, n_inputs=40, stride=2)
+    assert net.basis.n_monomials > 10**9
+    X, Y = samples(net, 50)
+    objective = QDistance.from_data(X, Y, net.support).compose(net)
+    theta = net.random_params(rng=0)
+    errors = ((net.evaluate(theta, X) - Y) ** 2).sum()
+    assert objective.value(theta) + objective.constant == pytest.approx(errors, rel=1e-9)
+    residual_gradient = 2 * net.program.engine.evaluate_vjp(theta, X, net.evaluate(theta, X) - Y).sum(axis=0)
+    np.testing.assert_allclose(objective.gradient(theta), residual_gradient, rtol=1e-8, atol=1e-8 * errors)
+
+
+def test_rows_of_a_support_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = SPARSE["convolutions"]()
+    X, Y = samples(net)
+    whole = [by_qr(X, Y, net.support), by_moments(X, Y, net.support)]
+    monkeypatch.setattr(loss_module, "_BLOCK_ENTRIES", 300)
+    for loss, method in zip(whole, ("qr", "moments"), strict=True):
+        blocked = QDistance.from_data(X, Y, net.support, method=method)
+        np.testing.assert_allclose(blocked.gram, loss.gram, rtol=1e-12, atol=1e-11)
+        np.testing.assert_allclose(blocked.target, loss.target, rtol=1e-9, atol=1e-12)
+        assert blocked.constant == pytest.approx(loss.constant, rel=1e-12)
+
+
+def test_bad_losses_on_a_support(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = CNN((2, 2), activation=2, n_inputs=4)
+    X, Y = samples(net, 20)
+    loss = QDistance.from_data(X, Y, net.support)
+    with pytest.raises(ValueError, match="loss on a support has no gram_operator"):
+        _ = loss.gram_operator
+    with pytest.raises(ValueError, match="`dense` must not be False on a MonomialSupport"):
+        QDistance.from_data(X, Y, net.support, dense=False)
+    m = Moments(4, 4, 2, homogeneous=True)
+    with pytest.raises(ValueError, match="`dense` must not be False on a MonomialSupport"):
+        QDistance.from_moments(m, net.support, dense=False)
+    for bad, message in (
+        (Moments(4, 3, 2, 2), r"2 \* basis.degree"),
+        (Moments(4, 4, 2, 1), "cross_degree=2"),
+        (Moments(4, 4), "n_targets=0"),
+        (Moments(3, 4, 2), "n_vars=3"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            QDistance.from_moments(bad, net.support)
+    for scale in (1e100, 1e160):  # sums of products, then monomials
+        with pytest.raises(NumericalError, match="overflow"):
+            QDistance.from_data(X * scale, Y, net.support)
+    with pytest.raises(NumericalError, match="overflow"):
+        by_moments(X, Y * 1e200, net.support)
+    with pytest.raises(ValueError, match=f"n_monomials={len(net.support)}"):
+        loss.value(np.ones((2, net.basis.n_monomials)))
+    monkeypatch.setattr(_validation, "_SMALL_REQUEST", 0)
+    monkeypatch.setattr(_validation, "available_memory", lambda: 8 * 5 * len(net.support) ** 2)
+    for dense in (None, True):
+        with pytest.raises(MemoryError, match="no operator mode"):
+            QDistance.from_data(X, Y, net.support, dense=dense)
+
+
+def test_supports_that_are_not_the_networks() -> None:
+    net = CNN((2, 2), activation=2, n_inputs=4)
+    X, Y = samples(net, 20)
+    whole = MonomialSupport(net.basis, net.basis.exponents)  # the basis, but not as a basis
+    others = [
+        whole,
+        MonomialSupport(net.basis, net.support.exponents[1:]),
+        MonomialSupport(MonomialBasis(4, 2), net.support.exponents),
+        MonomialBasis(4, 2),
+    ]
+    for other in others:
+        with pytest.raises(ValueError, match=r"`net` must have the basis.*net\.basis or on net\.support"):
+            QDistance.from_data(X, Y, other).compose(net)
+    with pytest.raises(ValueError, match="n_outputs=1"):
+        QDistance.from_data(X, Y[:, :1], net.support).compose(net)
+    same = MonomialSupport(net.basis, net.support.exponents[::-1])
+    assert QDistance.from_data(X, Y, same).compose(net).value(net.random_params(rng=0)) > 0
+    assert "MonomialSupport(" in repr(QDistance.from_data(X, Y, same))
 
 
 # -- bad input --------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from fractions import Fraction
 from typing import Any
 
@@ -443,3 +444,70 @@ def test_bad_supports():
         net.vjp(net.random_params(), np.zeros((1, 6)), support=True)
     with pytest.raises(ValueError, match="`out`"):
         net.expand(net.random_params(), support=True, out=np.zeros((1, 6)))
+
+
+# -- rows and Gram matrices -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_rows_are_columns_of_the_dense_matrix(on_backend, net, dtype, order):
+    X = np.random.default_rng(3).normal(size=(37, net.n_inputs)).astype(dtype)
+    rows = pc.veronese(X, net.support, order=order)
+    assert rows.dtype == dtype
+    assert rows.flags.c_contiguous if order == "C" else rows.flags.f_contiguous
+    np.testing.assert_array_equal(rows, pc.veronese(X, net.basis)[:, net.support.positions])
+    out = np.full_like(rows, np.nan)
+    assert pc.veronese(X, net.support, out=out) is out
+    np.testing.assert_array_equal(out, rows)
+
+
+def test_rows_in_blocks(monkeypatch):
+    net = NETWORKS["channels"]()
+    X = np.random.default_rng(3).normal(size=(100, net.n_inputs))
+    whole = pc.veronese(X, net.support)
+    monkeypatch.setattr(sys.modules["polycore.veronese"], "_ENTRIES_AT_A_TIME", 3 * len(net.support))
+    np.testing.assert_array_equal(pc.veronese(X, net.support), whole)
+
+
+def test_bad_rows():
+    support = pc.MonomialSupport(pc.MonomialBasis(2, 4), [(0, 1), (4, 0)])
+    X = np.ones((3, 2))
+    with pytest.raises(ValueError, match="n_vars=2"):
+        pc.veronese(np.ones((3, 3)), support)
+    with pytest.raises(ValueError, match="`homogeneous`"):
+        pc.veronese(X, support, True)
+    with pytest.raises(ValueError, match="`out`"):
+        pc.veronese(X, support, out=np.empty((3, 15)))
+    with pytest.raises(ValueError, match=r"`X`.*row 1"):
+        pc.veronese([[1.0, 1.0], [np.nan, 1.0]], support)
+    with pytest.raises(pc.NumericalError, match="overflows float64 at row 2"):
+        pc.veronese(X * [[1.0], [1.0], [1e80]], support)
+
+
+def test_gram_matrix_is_a_block_of_the_dense_one(net):
+    positions = net.support.positions
+    for homogeneous in {False, net.basis.homogeneous}:
+        moments = pc.Moments(net.n_inputs, 2 * net.basis.degree, homogeneous=homogeneous)
+        moments.update(np.random.default_rng(3).normal(size=(20, net.n_inputs)))
+        gram = pc.gram_matrix(moments, net.support)
+        np.testing.assert_array_equal(gram, pc.gram_matrix(moments, net.basis)[np.ix_(positions, positions)])
+
+
+def test_no_gram_operator_on_a_support():
+    support = pc.MonomialSupport(pc.MonomialBasis(2, 1), [(0, 1)])
+    moments = pc.Moments(2, 2)
+    with pytest.raises(TypeError, match=r"`basis`.*MonomialSupport.*gram_matrix"):
+        pc.gram_operator(moments, support)
+    with pytest.raises(ValueError, match="`moments`"):
+        pc.gram_matrix(np.ones(5), support)
+    with pytest.raises(ValueError, match="n_vars=3"):
+        pc.gram_matrix(pc.Moments(3, 2), support)
+
+
+def test_gram_matrix_that_does_not_fit(monkeypatch):
+    support = pc.MonomialSupport(pc.MonomialBasis(2, 20), pc.MonomialBasis(2, 20).exponents)
+    monkeypatch.setattr("polycore._validation._SMALL_REQUEST", 0)
+    monkeypatch.setattr("polycore._validation.available_memory", lambda: 8 * 200**2)
+    with pytest.raises(MemoryError, match="231"):
+        pc.gram_matrix(np.ones(861), support)

@@ -18,13 +18,14 @@ from . import _backend, _validation
 from .errors import NumericalError
 from .moments import Moments
 from .monomials import MonomialBasis, count_monomials
+from .support import MonomialSupport
 
 __all__ = ["GramOperator", "gram_matrix", "gram_operator"]
 
 Vector = NDArray[np.float64]
 
 
-def gram_matrix(moments: Moments | ArrayLike, basis: MonomialBasis) -> Vector:
+def gram_matrix(moments: Moments | ArrayLike, basis: MonomialBasis | MonomialSupport) -> Vector:
     """The dense Gram matrix Q = AᵀA of the Veronese matrix A of ``basis``, from moments: ``Q[α, β] = moments[α + β]``.
 
     Parameters
@@ -32,8 +33,9 @@ def gram_matrix(moments: Moments | ArrayLike, basis: MonomialBasis) -> Vector:
     moments : Moments, or array_like of shape (M,)
         Moments up to a degree of at least 2D. An array holds the moments of all monomials of degree <= some d >= 2D,
         or of degree exactly 2D for a homogeneous basis.
-    basis : MonomialBasis
-        The N monomials that index rows and columns.
+    basis : MonomialBasis or MonomialSupport
+        The N monomials that index rows and columns: all of a basis, or those of a support, where the matrix of its
+        basis is never formed.
 
     Returns
     -------
@@ -50,8 +52,9 @@ def gram_matrix(moments: Moments | ArrayLike, basis: MonomialBasis) -> Vector:
 
     Notes
     -----
-    N² copies, no arithmetic. ``gram_matrix(m, basis)`` of the moments of X and ``A.T @ A`` with ``A = veronese(X,
-    basis)`` are the same up to roundoff (K. Kohn, *Algebraic neural network theory*, slides).
+    N² copies, no arithmetic; on a support the positions of the sums α + β are computed. ``gram_matrix(m, basis)`` of
+    the moments of X and ``A.T @ A`` with ``A = veronese(X, basis)`` are the same up to roundoff (K. Kohn, *Algebraic
+    neural network theory*, slides).
 
     Examples
     --------
@@ -60,6 +63,8 @@ def gram_matrix(moments: Moments | ArrayLike, basis: MonomialBasis) -> Vector:
            [3. , 2. , 1. ],
            [2. , 1. , 0.5]])
     """
+    if isinstance(basis, MonomialSupport):
+        return _gram_on_support(moments, basis)
     _check_basis(basis)
     check_dense_size(basis)
     values = hankel_moments(moments, basis)
@@ -96,6 +101,17 @@ def gram_operator(moments: Moments | ArrayLike, basis: MonomialBasis, n_threads:
     array([8., 5., 3.])
     """
     return GramOperator(moments, basis, n_threads)
+
+
+def _gram_on_support(moments: Moments | ArrayLike, support: MonomialSupport) -> Vector:
+    n = len(support)
+    _validation.check_size(n * n, 8, f"the dense Gram matrix of {n:,} monomials", "use a smaller support")
+    values = hankel_moments(moments, support.basis)
+    products = MonomialBasis(support.n_vars, 2 * support.degree, support.homogeneous)
+    exponents, out = support.exponents, np.empty((n, n))
+    for i, exponent in enumerate(exponents):
+        out[i, i:] = out[i:, i] = values[products.index(exponents[i:] + exponent)]
+    return out
 
 
 class GramOperator(LinearOperator):
@@ -261,6 +277,10 @@ def _is_count(n: int, n_vars: int, degree: int) -> bool:
 
 
 def _check_basis(basis: object) -> None:
+    if isinstance(basis, MonomialSupport):
+        raise TypeError(
+            "`basis` must be a MonomialBasis, got a MonomialSupport, which has no operator: use gram_matrix"
+        )
     if not isinstance(basis, MonomialBasis):
         raise TypeError(f"`basis` must be a MonomialBasis, got {type(basis).__name__}")
 

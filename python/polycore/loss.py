@@ -2,7 +2,7 @@
 """The least-squares loss in coefficient space, and composed with a network.
 
 Legend: ``n_samples`` samples x_s with targets b_s, the rows of B (n_samples, O = n_outputs); ``N = n_monomials`` of
-the basis; A (n_samples, N) the Veronese matrix; Q = AᵀA; coefficients c (..., O, N); parameters θ (..., P =
+the basis or support; A (n_samples, N) the Veronese matrix; Q = AᵀA; coefficients c (..., O, N); parameters θ (..., P =
 n_params).
 
 Σ_s ‖f(x_s) − b_s‖² = Σ_o (c_o − t_o)ᵀ Q (c_o − t_o) + constant, with t = A⁺B the minimum-norm fit. All losses are
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -24,6 +25,7 @@ from .errors import NumericalError
 from .gram import GramOperator, gram_matrix, gram_operator, select_degrees
 from .moments import Moments
 from .monomials import MonomialBasis
+from .support import MonomialSupport
 from .veronese import veronese
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ class QDistance:
 
     Attributes
     ----------
-    basis : MonomialBasis or None
+    basis : MonomialBasis, MonomialSupport or None
         The N monomials; None after `restrict`, which has coordinates instead.
     n_outputs, n_monomials : int
     gram : ndarray, shape (N, N)
@@ -95,6 +97,10 @@ class QDistance:
     error is of the order of ε (cᵀ|Q||c| + ‖B‖²) however small the value. ``target``, ``rank``, ``kernel`` and
     ``condition`` raise.
 
+    *On a support*, such as ``net.support``, coefficients are those of its N monomials alone, and so are A, Q and t: the
+    loss is that of the whole basis restricted to polynomials with these monomials, and what cannot occur costs nothing.
+    There is no operator mode, since Q is no Hankel matrix.
+
     Source: K. Kohn, *Algebraic neural network theory* (lecture slides), for the identity; Å. Björck, *Numerical
     Methods for Least Squares Problems* (1996), for its numerics.
 
@@ -110,7 +116,9 @@ class QDistance:
     (0.3, 1.0)
     """
 
-    def __init__(self, metric: _Metric, basis: MonomialBasis | None, n_outputs: int, n_monomials: int) -> None:
+    def __init__(
+        self, metric: _Metric, basis: MonomialBasis | MonomialSupport | None, n_outputs: int, n_monomials: int
+    ) -> None:
         if not isinstance(metric, (_DenseMetric, _OperatorMetric)):
             raise TypeError("make a QDistance with QDistance.from_data or QDistance.from_moments")
         self._metric = metric
@@ -125,7 +133,7 @@ class QDistance:
         cls,
         X: ArrayLike,
         Y: ArrayLike,
-        basis: MonomialBasis,
+        basis: MonomialBasis | MonomialSupport,
         rank_tol: float | None = None,
         *,
         dense: bool | None = None,
@@ -138,11 +146,13 @@ class QDistance:
         ----------
         X : array_like, shape (n_samples, n_vars)
         Y : array_like, shape (n_samples, n_outputs)
-        basis : MonomialBasis
+        basis : MonomialBasis or MonomialSupport
+            ``net.basis``, or ``net.support`` where that is much smaller.
         rank_tol : float, optional
             See the class notes; 0 <= rank_tol < 1.
         dense : bool, optional
-            False for operator mode, True to insist on the dense matrices; by default dense if they fit in memory.
+            False for operator mode, True to insist on the dense matrices; by default dense if they fit in memory, and
+            always on a support.
         method : {"auto", "qr", "moments"}
             "qr" factorises A, a block of rows at a time, in 2 n_samples N² operations; "moments" forms Q and AᵀB
             only, which is much faster for many samples and squares the condition number; "auto" is "qr" when A would
@@ -174,12 +184,14 @@ class QDistance:
         if not is_dense or method == "moments" or (method == "auto" and not _fits(len(x) * (len(basis) + y.shape[1]))):
             if is_dense is False and method == "qr":
                 raise ValueError("`method` must not be 'qr' in operator mode (dense=False)")
+            if isinstance(basis, MonomialSupport):
+                metric = _metric_of_sums(*_sums_of_rows(x, y, basis), tolerance, len(x))
+                _warn_if_ill_conditioned(metric.solved, metric.solved.condition)
+                return cls(metric, basis, y.shape[1], len(basis))
             moments = Moments(basis.n_vars, 2 * basis.degree, y.shape[1], basis.degree, basis.homogeneous)
             moments.update(x, y, n_threads)
             return cls.from_moments(moments, basis, rank_tol, dense=is_dense, n_threads=n_threads)
-        moments = Moments(basis.n_vars, 2 * basis.degree, homogeneous=basis.homogeneous)
-        moments.update(x, n_threads=n_threads)
-        gram = gram_matrix(moments, basis)
+        gram = _gram_of_samples(x, basis, n_threads)
         n = basis.n_monomials
         triangle = _triangular_factor(x, y, basis, n_threads)
         if tolerance is None:
@@ -194,7 +206,7 @@ class QDistance:
     def from_moments(
         cls,
         moments: Moments,
-        basis: MonomialBasis,
+        basis: MonomialBasis | MonomialSupport,
         rank_tol: float | None = None,
         *,
         dense: bool | None = None,
@@ -228,21 +240,19 @@ class QDistance:
         n_threads = _validation.check_threads(n_threads)
         tolerance = _as_tolerance(rank_tol)
         cross, square = _cross_moments(moments, basis), float(np.trace(moments.targets_gram))
-        if not _choose_dense(dense, basis):
+        is_dense = _choose_dense(dense, basis)
+        if isinstance(basis, MonomialBasis) and not is_dense:
             operator = gram_operator(moments, basis, n_threads)
             return cls(_OperatorMetric(operator, cross, square), basis, *cross.shape)
-        gram = gram_matrix(moments, basis)
-        if tolerance is None:
-            tolerance = (16 * _EPS * basis.n_monomials) ** 0.5
-        solved = _least_squares.solve_gram(gram, cross, tolerance, moments.count)
-        _warn_if_ill_conditioned(solved, solved.condition)
-        return cls(_DenseMetric(gram, solved, max(0.0, square - solved.explained)), basis, *cross.shape)
+        metric = _metric_of_sums(gram_matrix(moments, basis), cross, square, tolerance, moments.count)
+        _warn_if_ill_conditioned(metric.solved, metric.solved.condition)
+        return cls(metric, basis, *cross.shape)
 
     # -- what it is ---------------------------------------------------------------------------------------------------
 
     @property
-    def basis(self) -> MonomialBasis | None:
-        """The monomials; None for a restriction."""
+    def basis(self) -> MonomialBasis | MonomialSupport | None:
+        """The monomials, all of a basis or those of a support; None for a restriction."""
         return self._basis
 
     @property
@@ -267,11 +277,12 @@ class QDistance:
 
     @property
     def gram_operator(self) -> GramOperator:
-        """Q as an operator; ValueError for a restriction, whose Q is not a Hankel matrix."""
+        """Q as an operator; ValueError for a restriction and on a support, where Q is not a Hankel matrix."""
         if isinstance(self._metric, _OperatorMetric):
             return self._metric.operator
-        if self._basis is None:
-            raise ValueError("a restricted loss has no gram_operator; use loss.gram")
+        if not isinstance(self._basis, MonomialBasis):
+            kind = "restricted loss" if self._basis is None else "loss on a support"
+            raise ValueError(f"a {kind} has no gram_operator; use loss.gram")
         # Every moment is an entry of Q: a monomial of degree 2D is a product of two of degree D.
         return gram_operator(_moments_of(self.gram, self._basis), self._basis)
 
@@ -424,7 +435,7 @@ class QDistance:
         Parameters
         ----------
         net : Network
-            With the basis and the number of outputs of this loss.
+            With the number of outputs of this loss, and its basis, or its support where the loss is on one.
 
         Returns
         -------
@@ -435,7 +446,8 @@ class QDistance:
         TypeError
             If ``net`` is not a network.
         ValueError
-            If its basis or number of outputs is not that of the loss, or this loss is a restriction.
+            If the basis of the loss is neither ``net.basis`` nor ``net.support``, its number of outputs is not that of
+            the network, or this loss is a restriction.
         """
         return NetworkLoss(self, net)
 
@@ -457,9 +469,10 @@ class NetworkLoss:
     Notes
     -----
     With J the Jacobian of θ ↦ c: gradient = Jᵀ·2Q(c − t), by one reverse sweep; Gauss–Newton = 2JᵀQJ; the Hessian
-    adds the second derivatives of c, by the tangent of the reverse sweep. In operator mode everything goes through
-    Q·c. Otherwise values are (c − t)ᵀQ(c − t), with a rounding error of order ε ‖Q‖ ‖c − t‖²: where Q is
-    ill-conditioned, ``loss.value(net.expand(theta))``, which goes through a factor of Q, is more accurate.
+    adds the second derivatives of c, by the tangent of the reverse sweep. On a support, c, J and the sweeps have its
+    monomials only. In operator mode everything goes through Q·c. Otherwise values are (c − t)ᵀQ(c − t), with a rounding
+    error of order ε ‖Q‖ ‖c − t‖²: where Q is ill-conditioned, ``loss.value(net.expand(theta))``, which goes through a
+    factor of Q, is more accurate.
     """
 
     def __init__(self, loss: QDistance, net: Network) -> None:
@@ -470,10 +483,12 @@ class NetworkLoss:
             raise TypeError(f"`net` must be a polycore network, got {type(net).__name__}")
         if loss.basis is None:
             raise ValueError("`net` cannot be composed with a restricted loss; compose the loss it was restricted from")
-        if net.basis != loss.basis or net.n_outputs != loss.n_outputs:
+        self._on_support = isinstance(loss.basis, MonomialSupport)
+        own = net.support if isinstance(loss.basis, MonomialSupport) and loss.basis.basis == net.basis else net.basis
+        if own != loss.basis or net.n_outputs != loss.n_outputs:
             raise ValueError(
                 f"`net` must have the basis and outputs of the loss, {loss.basis} and n_outputs={loss.n_outputs}; "
-                f"got {net.basis} and n_outputs={net.n_outputs}"
+                f"got {own} and n_outputs={net.n_outputs}: make the loss on net.basis or on net.support"
             )
         self.loss = loss
         self.net = net
@@ -481,6 +496,9 @@ class NetworkLoss:
         self.n_params = int(net.n_params)
         self._engine = program.engine
         self._theta_shape = (self.n_params,)
+        self._loss_gradient = self._engine.loss_gradient
+        if self._on_support:
+            self._loss_gradient = partial(self._engine.loss_gradient, support=True)
         dense = loss._metric if isinstance(loss._metric, _DenseMetric) else None
         self._gram = None if dense is None else dense.gram
         self._target = None if dense is None else dense.solved.solution
@@ -569,13 +587,13 @@ class NetworkLoss:
             and n_threads == 0
         ):
             return self._value_and_gradient(theta, n_threads)
-        value, gradient = self._engine.loss_gradient(theta, self._gram, self._target)
+        value, gradient = self._loss_gradient(theta, self._gram, self._target)
         return max(float(value), 0.0), gradient
 
     def _value_and_gradient(self, theta: ArrayLike, n_threads: int) -> tuple[Any, Vector]:
         points, n_threads = self._as_theta(theta), _validation.check_threads(n_threads)
         if self._gram is not None:
-            value, gradient = self._engine.loss_gradient(points, self._gram, self._target, n_threads)
+            value, gradient = self._loss_gradient(points, self._gram, self._target, n_threads)
             return _as_scalar(np.maximum(value, 0.0)), gradient
         coef = self._expand(points, n_threads)
         gradient = self._engine.vjp(points, self.loss.gradient(coef), None, 0, None, n_threads)
@@ -672,10 +690,10 @@ class NetworkLoss:
         _validation.check_size(
             self._n_coef * self.n_params, 8, "the Jacobian", "use hessian_product, which never forms it"
         )
-        step = max(1, _BLOCK_ENTRIES // (self._n_coef * self.n_params))
+        step = max(1, _BLOCK_ENTRIES // max(1, self._n_coef * self.n_params))
         for start in range(0, len(flat), step):
             at = flat[start : start + step]
-            jacobian = self._engine.jacobian(np.ascontiguousarray(at), None, 0, None, n_threads)
+            jacobian = self._engine.jacobian(np.ascontiguousarray(at), None, 0, None, n_threads, self._on_support)
             rows = jacobian.reshape(len(at), self.loss.n_outputs, self.loss.n_monomials, self.n_params)
             with np.errstate(over="ignore", invalid="ignore"):
                 result[start : start + step] = self.loss._metric.pull_back(rows)
@@ -690,11 +708,11 @@ class NetworkLoss:
     def _hessian_product(self, theta: Vector, v: Vector, dcoef: Vector, n_threads: int) -> Vector:
         """Tangent of θ ↦ vjp(θ, 2Q(μ(θ) − t)) along v, where ``dcoef`` is that cotangent at θ."""
         theta, v = np.ascontiguousarray(theta), np.ascontiguousarray(v)
-        tangent = self._engine.jvp(theta, v, None, 0, None, n_threads)
+        tangent = self._engine.jvp(theta, v, None, 0, None, n_threads, self._on_support)
         with np.errstate(over="ignore", invalid="ignore"):
             ddcoef = _checked(2.0 * self.loss._metric.apply(tangent))
         dcoef = np.ascontiguousarray(np.broadcast_to(dcoef, ddcoef.shape))
-        product: Vector = self._engine.vjp_tangent(theta, v, dcoef, ddcoef, None, n_threads)
+        product: Vector = self._engine.vjp_tangent(theta, v, dcoef, ddcoef, None, n_threads, self._on_support)
         return product
 
     def _as_result(self, matrices: Vector, points: Vector) -> Vector:
@@ -708,7 +726,7 @@ class NetworkLoss:
         return self.loss.n_outputs * self.loss.n_monomials
 
     def _expand(self, theta: Vector, n_threads: int) -> Vector:
-        coef: Vector = self._engine.expand(theta, None, 0, None, n_threads)
+        coef: Vector = self._engine.expand(theta, None, 0, None, n_threads, self._on_support)
         return coef
 
     def _as_theta(self, theta: ArrayLike) -> Vector:
@@ -722,8 +740,9 @@ class NetworkLoss:
 
     def _blocks(self, batch: int) -> list[tuple[slice, slice]]:
         """Slices of the batch and of the directions whose coefficient vectors together stay small."""
-        n_directions = min(self.n_params, max(1, _BLOCK_ENTRIES // self._n_coef))
-        n_batch = max(1, _BLOCK_ENTRIES // (self._n_coef * n_directions))
+        n_coef = max(1, self._n_coef)  # no monomial at all: the zero polynomial
+        n_directions = min(self.n_params, max(1, _BLOCK_ENTRIES // n_coef))
+        n_batch = max(1, _BLOCK_ENTRIES // (n_coef * n_directions))
         return [
             (slice(i, min(i + n_batch, batch)), slice(j, min(j + n_directions, self.n_params)))
             for i in range(0, batch, n_batch)
@@ -846,7 +865,37 @@ class _OperatorMetric:
 # -- helpers ----------------------------------------------------------------------------------------------------------
 
 
-def _triangular_factor(x: Vector, y: Vector, basis: MonomialBasis, n_threads: int) -> Vector:
+def _metric_of_sums(gram: Vector, cross: Vector, square: float, rank_tol: float | None, max_rank: int) -> _DenseMetric:
+    """The loss with these AᵀA, AᵀB transposed and ‖B‖²; the rank is at most the number of samples."""
+    tolerance = (16 * _EPS * len(gram)) ** 0.5 if rank_tol is None else rank_tol
+    solved = _least_squares.solve_gram(gram, cross, tolerance, max_rank)
+    return _DenseMetric(gram, solved, max(0.0, square - solved.explained))
+
+
+def _gram_of_samples(x: Vector, basis: MonomialBasis | MonomialSupport, n_threads: int) -> Vector:
+    """Q; on a support from the rows, since the moments would be those of all sums of exponents in the basis."""
+    if isinstance(basis, MonomialSupport):
+        return _sums_of_rows(x, x[:, :0], basis)[0]
+    moments = Moments(basis.n_vars, 2 * basis.degree, homogeneous=basis.homogeneous)
+    moments.update(x, n_threads=n_threads)
+    return gram_matrix(moments, basis)
+
+
+def _sums_of_rows(x: Vector, y: Vector, support: MonomialSupport) -> tuple[Vector, Vector, float]:
+    """AᵀA, shape (N, N), AᵀB transposed, (O, N), and ‖B‖², from blocks of rows."""
+    n = len(support)
+    gram, cross = np.zeros((n, n)), np.zeros((y.shape[1], n))
+    step = max(1, _BLOCK_ENTRIES // max(1, n))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(x), step):
+            rows = veronese(x[start : start + step], support)
+            gram += rows.T @ rows
+            cross += y[start : start + step].T @ rows
+        square = _checked(np.asarray(np.sum(y**2)))
+    return _checked(_symmetric(gram)), _checked(cross), square
+
+
+def _triangular_factor(x: Vector, y: Vector, basis: MonomialBasis | MonomialSupport, n_threads: int) -> Vector:
     """R of the QR factorisation of [A B], shape (min(n_samples, N + O), N + O), made from blocks of rows of A.
 
     Each block is stacked under the R so far and factorised again, so A is never held as a whole; as stable as a QR of
@@ -863,8 +912,10 @@ def _triangular_factor(x: Vector, y: Vector, basis: MonomialBasis, n_threads: in
     return triangle
 
 
-def _cross_moments(moments: Moments, basis: MonomialBasis) -> Vector:
+def _cross_moments(moments: Moments, basis: MonomialBasis | MonomialSupport) -> Vector:
     """AᵀB transposed, shape (O, N)."""
+    if isinstance(basis, MonomialSupport):
+        return basis.gather(_cross_moments(moments, basis.basis))
     held = moments.cross_basis
     if not moments.n_targets:
         raise ValueError("`moments` must have targets, got n_targets=0")
@@ -886,15 +937,19 @@ def _moments_of(gram: Vector, basis: MonomialBasis) -> Vector:
     return moments
 
 
-def _choose_dense(dense: bool | None, basis: MonomialBasis) -> bool:
+def _choose_dense(dense: bool | None, basis: MonomialBasis | MonomialSupport) -> bool:
     """Whether to hold dense matrices; MemoryError or OverflowError when they are insisted on and would not fit."""
-    if dense is None:
+    on_support = isinstance(basis, MonomialSupport)
+    if dense is None and not on_support:
         return _fits(_DENSE_MATRICES * basis.n_monomials**2)
-    if _validation.as_flag(dense, "dense"):
+    if dense is None or _validation.as_flag(dense, "dense"):
         n = basis.n_monomials
         what = f"dense matrices for {_validation._format_count(n)} monomials"
-        _validation.check_size(_DENSE_MATRICES * n * n, 8, what, "use dense=False, the operator mode")
+        remedy = "a support has no operator mode" if on_support else "use dense=False, the operator mode"
+        _validation.check_size(_DENSE_MATRICES * n * n, 8, what, remedy)
         return True
+    if on_support:
+        raise ValueError("`dense` must not be False on a MonomialSupport: it has no operator mode, use its basis")
     return False
 
 
@@ -918,8 +973,8 @@ def _warn_if_ill_conditioned(solved: LeastSquares, amplification: float) -> None
 
 
 def _check_basis(basis: object) -> None:
-    if not isinstance(basis, MonomialBasis):
-        raise TypeError(f"`basis` must be a MonomialBasis, got {type(basis).__name__}")
+    if not isinstance(basis, (MonomialBasis, MonomialSupport)):
+        raise TypeError(f"`basis` must be a MonomialBasis or a MonomialSupport, got {type(basis).__name__}")
 
 
 def _as_targets(Y: ArrayLike, n_samples: int) -> Vector:

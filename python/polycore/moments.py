@@ -24,6 +24,7 @@ from .veronese import largest_magnitude, power_bound
 
 if TYPE_CHECKING:
     from .gram import GramOperator
+    from .support import MonomialSupport
 
 __all__ = ["Moments"]
 
@@ -332,12 +333,12 @@ class Moments:
         """The Gram matrix BᵀB of the targets, ``Σ_s y_st y_su``: a new array of shape (n_targets, n_targets)."""
         return self._finalized()[2]
 
-    def gram(self, basis: MonomialBasis) -> Vector:
+    def gram(self, basis: MonomialBasis | MonomialSupport) -> Vector:
         """The dense Gram matrix Q = AᵀA of the Veronese matrix A of a basis, Q_{αβ} = m_{α+β}.
 
         Parameters
         ----------
-        basis : MonomialBasis
+        basis : MonomialBasis or MonomialSupport
             Of degree at most ``degree // 2``.
 
         Returns

@@ -456,10 +456,10 @@ class MonomialSupport:
         return _join_terms(terms, len(nonzero) - len(shown), latex)
 
     def _rows(self, points: NDArray[Any]) -> NDArray[Any]:
-        """The monomials at points, (n_samples, n)."""
+        """The monomials at points, (n_samples, n); the bits are those of `veronese` on the basis."""
         factors = np.concatenate([np.ones_like(points[:, :1]), points], axis=1)
         rows = np.ones((len(points), len(self)), dtype=points.dtype)
-        for letters in self._letters.T:
+        for letters in self._letters.T[::-1]:  # from the last variable to the first
             rows *= factors[:, letters]
         return rows
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The Veronese embedding: rows of monomials.
 
-Legend: ``n_samples`` points in ``n_vars`` variables; ``n_monomials`` monomials of degree <= D (or exactly D), in
-ascending graded lex order.
+Legend: ``n_samples`` points in ``n_vars`` variables; ``n_monomials`` monomials of degree <= D (or exactly D), or some
+of them, in ascending graded lex order.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from . import _backend, _validation
 from .errors import NumericalError
 from .monomials import MonomialBasis, count_monomials
+from .support import MonomialSupport
 
 __all__ = ["veronese"]
 
@@ -25,7 +26,7 @@ _ENTRIES_AT_A_TIME = 2**20
 
 def veronese(
     X: ArrayLike,
-    degree: int | MonomialBasis,
+    degree: int | MonomialBasis | MonomialSupport,
     homogeneous: bool = False,
     *,
     order: str = "C",
@@ -39,10 +40,11 @@ def veronese(
     ----------
     X : array_like, shape (n_samples, n_vars)
         Points, one per row; finite.
-    degree : int or MonomialBasis
-        Largest degree D, or the basis itself.
+    degree : int, MonomialBasis or MonomialSupport
+        Largest degree D, or the basis itself, or a support such as ``net.support``: the columns of its monomials, and
+        no others are computed.
     homogeneous : bool
-        Only the monomials of degree exactly D. With a basis, the basis decides.
+        Only the monomials of degree exactly D. With a basis or support, that decides.
     order : {"C", "F"}
         Memory order of a new result; an ``out`` keeps its own.
     out : ndarray, optional
@@ -73,7 +75,8 @@ def veronese(
     Notes
     -----
     ``veronese(X, basis) @ coef`` and ``basis.evaluate(coef, X)`` are the same up to roundoff. The cost is
-    one multiplication and one store per entry, so large results are bound by memory bandwidth.
+    one multiplication and one store per entry, so large results are bound by memory bandwidth; on a support it is
+    D multiplications per entry.
 
     Examples
     --------
@@ -81,13 +84,15 @@ def veronese(
     array([[1., 2., 3., 4., 6., 9.]])
     >>> veronese([[2.0, 3.0]], 2, homogeneous=True)
     array([[4., 6., 9.]])
+    >>> veronese([[2.0, 3.0]], MonomialSupport(MonomialBasis(2, 2), [(0, 0), (1, 1)]))
+    array([[1., 6.]])
     """
     _validation.check_choice(order, "order", ("C", "F"))
     points, basis = _points_and_basis(X, degree, homogeneous, dtype)
     n_threads = _validation.check_threads(n_threads)
     largest = largest_magnitude(points, "X")
     shape = (len(points), basis.n_monomials)
-    if basis.homogeneous:
+    if isinstance(basis, MonomialBasis) and basis.homogeneous:
         # The monomials of degree D are made from all those of lower degree, for a few samples at a time.
         lower = count_monomials(basis.n_vars, basis.degree)
         what = f"the work space for degree {_validation._format_int(basis.degree)}"
@@ -102,12 +107,16 @@ def veronese(
         )
     else:
         _validation.check_out(out, shape, points.dtype, inputs=(points,), orders="CF")
-    _validation.check_forms(basis.form_vars, basis.degree, "degree")
+    if isinstance(basis, MonomialBasis):
+        _validation.check_forms(basis.form_vars, basis.degree, "degree")
     if out is None:
         out = np.empty(shape, dtype=points.dtype, order="F" if order == "F" else "C")
     if out.size:
-        with np.errstate(over="ignore"):
-            _backend.kernels().veronese(points, basis.degree, basis.homogeneous, out, n_threads)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if isinstance(basis, MonomialBasis):
+                _backend.kernels().veronese(points, basis.degree, basis.homogeneous, out, n_threads)
+            else:
+                _fill_on_support(points, basis, out)
     # Half the largest number leaves room for the rounding of the bound itself.
     if power_bound(largest, basis.degree) > float(np.finfo(points.dtype).max) / 2 and not _validation.all_finite(out):
         row = next(i for i, values in enumerate(out) if not np.isfinite(values).all())
@@ -115,6 +124,12 @@ def veronese(
             f"a monomial of degree {basis.degree} overflows {points.dtype} at row {row}; shift and scale `X`"
         )
     return out
+
+
+def _fill_on_support(points: NDArray[Any], support: MonomialSupport, out: NDArray[Any]) -> None:
+    step = max(1, _ENTRIES_AT_A_TIME // len(support))
+    for start in range(0, len(points), step):  # in steps, between which an interrupt is seen
+        out[start : start + step] = support._rows(points[start : start + step])
 
 
 def largest_magnitude(array: NDArray[Any], name: str) -> float:
@@ -140,13 +155,13 @@ def power_bound(largest: float, degree: int) -> float:
 
 
 def _points_and_basis(
-    X: ArrayLike, degree: int | MonomialBasis, homogeneous: bool, dtype: DTypeLike | None
-) -> tuple[NDArray[Any], MonomialBasis]:
-    """Checked C-contiguous samples (not yet known to be finite) and the basis of their monomials."""
+    X: ArrayLike, degree: int | MonomialBasis | MonomialSupport, homogeneous: bool, dtype: DTypeLike | None
+) -> tuple[NDArray[Any], MonomialBasis | MonomialSupport]:
+    """Checked C-contiguous samples (not yet known to be finite) and the basis or support of their monomials."""
     wanted = np.dtype(np.float64) if dtype is None else _validation.as_dtype(dtype, _DTYPES)
     points = _validation.as_real_array(X, "X", finite=False, dtype=wanted, keep_float32=dtype is None)
     homogeneous = _validation.as_flag(homogeneous, "homogeneous")
-    if isinstance(degree, MonomialBasis):
+    if isinstance(degree, (MonomialBasis, MonomialSupport)):
         if homogeneous and not degree.homogeneous:
             raise ValueError("`homogeneous` must agree with the basis, got True for a basis that is not homogeneous")
         _validation.check_samples_shape(points, degree.n_vars)
