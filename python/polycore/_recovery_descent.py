@@ -40,7 +40,7 @@ _CANCELLATION = 1e5
 # Numbers in the Jacobians of the starts that descend together.
 _BATCH = 2**21
 # Starts that have not become this much better after so many steps are given up.
-_PATIENCE, _PROGRESS = 15, 0.7
+_PATIENCE, _PROGRESS = 30, 0.9
 
 
 @dataclass(frozen=True, eq=False)
