@@ -269,9 +269,9 @@ class Builder {
   }
 
  private:
-  static constexpr std::size_t kMaxSearched = std::size_t{1} << 24;  // words looked at, with all or without gates
+  static constexpr std::size_t kMaxSearched = std::size_t{1} << 22;  // words looked at, with all or without gates
   static constexpr std::size_t kMaxLetters = std::size_t{1} << 26;   // in one polynomial
-  static constexpr std::size_t kPolled = std::size_t{1} << 16;
+  static constexpr std::size_t kPolled = std::size_t{1} << 13;
   static constexpr Index kSame = ~Index{0};  // the variables of an operand are those of the result
 
   Index first_constant() const { return static_cast<Index>(plan_.n_params); }
@@ -613,7 +613,7 @@ MonomialSupport find_support(const ProgramPlan& plan) {
     Builder builder(plan, false, 0);
     return builder.collect(builder.run()).first;
   } catch (const TooMuch&) {
-    throw std::overflow_error("the monomials that can occur are too many to be listed");
+    throw std::overflow_error("the monomials that can occur are too many to be listed: more than 2^22 candidates");
   }
 }
 
