@@ -549,27 +549,27 @@ TEST(sums_of_the_largest_residues_do_not_overflow) {
     });
 }
 
+/// All values of a program with one constant gradient, where everything that goes in is -1 modulo p.
+void check_at_minus_one(const Program& program, std::uint64_t p, std::uint64_t value, std::uint64_t gradient) {
+  const auto n_inputs = static_cast<std::size_t>(program.n_inputs()), n_outputs = Runner<double>(program).outputs();
+  const std::vector<std::uint64_t> theta(program.n_params(), p - 1), X(11 * n_inputs, p - 1), dY(11 * n_outputs, p - 1);
+  std::vector<std::uint64_t> values(dY.size()), rows(11 * theta.size());
+  program.evaluate({p, {}}, theta, X, values);
+  program.evaluate_vjp({p, {}}, theta, X, dY, rows);
+  for (const std::uint64_t x : values) CHECK_EQUAL(x, value);
+  for (const std::uint64_t x : rows) CHECK_EQUAL(x, gradient);
+}
+
 TEST(sums_of_products_of_the_largest_residues_do_not_overflow) {
-  // Everything is -1: f = -n for the product of n pairs of inputs; a filter of length n on 7 windows, whose gradients
-  // are sums of 7 products.
+  // f = -n for the product of n pairs of inputs; a filter of length n on 7 windows, whose gradients are sums of 7
+  // products.
   for (const std::uint64_t p :
        std::array<std::uint64_t, 6>{2, 3, 65537, (1ULL << 30) + 3, (1ULL << 31) - 1, reference::kPrime61})
     check::for_each_isa([&] {
       for (const int n : {1, 2, 3, 64, 257}) {
-        const auto N = static_cast<std::size_t>(n);
-        const auto minus = [&](std::uint64_t x) { return (p - x % p) % p; };
-        const auto check_rows = [&](const Program& program, std::uint64_t value, std::uint64_t gradient) {
-          const std::vector<std::uint64_t> theta(program.n_params(), p - 1),
-              X(11 * static_cast<std::size_t>(program.n_inputs()), p - 1),
-              dY(11 * Runner<double>(program).outputs(), p - 1);
-          std::vector<std::uint64_t> values(dY.size()), rows(11 * theta.size());
-          program.evaluate({p, {}}, theta, X, values);
-          program.evaluate_vjp({p, {}}, theta, X, dY, rows);
-          CHECK(values == std::vector<std::uint64_t>(values.size(), value));
-          CHECK(rows == std::vector<std::uint64_t>(rows.size(), gradient));
-        };
-        check_rows(Program(n, {MatMul{0, 0, 1, n, 1}, Affine{1, 1, false}}), minus(N), minus(N));
-        check_rows(cnn(std::array{n}, 1, {.n_positions = n + 6}), N % p, 7 % p);
+        const std::uint64_t N = static_cast<std::uint64_t>(n) % p, minus = (p - N) % p;
+        check_at_minus_one(Program(n, {MatMul{0, 0, 1, n, 1}, Affine{1, 1, false}}), p, minus, minus);
+        check_at_minus_one(cnn(std::array{n}, 1, {.n_positions = n + 6}), p, N, 7 % p);
       }
     });
 }
