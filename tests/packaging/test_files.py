@@ -30,6 +30,7 @@ HEADERS = [
     "product",
     "program",
     "rank",
+    "support",
     "veronese",
     "version",
 ]
