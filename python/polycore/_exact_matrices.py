@@ -80,16 +80,28 @@ def integer_kernel(rows: Sequence[Sequence[int]], n: int) -> list[list[int]]:
     """A basis of all integer vectors that the rows annihilate, by unimodular operations on columns."""
     basis = [[int(i == j) for j in range(n)] for i in range(n)]
     for row in rows:
-        values = [sum(x * y for x, y in zip(row, vector)) for vector in basis]
-        while sum(map(bool, values)) > 1:
-            least = min((i for i, value in enumerate(values) if value), key=lambda i: abs(values[i]))
-            for i, value in enumerate(values):
-                if i != least and value:
-                    quotient = value // values[least]
-                    basis[i] = [x - quotient * y for x, y in zip(basis[i], basis[least])]
-                    values[i] -= quotient * values[least]
-        basis = [vector for vector, value in zip(basis, values) if not value]
+        _, _, basis = with_one_weight(basis, row)
     return basis
+
+
+def with_one_weight(basis: Sequence[Sequence[int]], weights: Sequence[int]) -> tuple[list[int], int, list[list[int]]]:
+    """The same lattice by a vector that has the gcd of all weights, and a basis of those without weight.
+
+    The vector is [] and its weight 0 if none has a weight.
+    """
+    lattice = [list(vector) for vector in basis]
+    values = [sum(x * w for x, w in zip(vector, weights)) for vector in lattice]
+    while sum(map(bool, values)) > 1:
+        least = min((i for i, value in enumerate(values) if value), key=lambda i: abs(values[i]))
+        for i, value in enumerate(values):
+            if i != least and value:
+                quotient = value // values[least]
+                lattice[i] = [x - quotient * y for x, y in zip(lattice[i], lattice[least])]
+                values[i] -= quotient * values[least]
+    at = next((i for i, value in enumerate(values) if value), None)
+    if at is None:
+        return [], 0, lattice
+    return lattice[at], values[at], lattice[:at] + lattice[at + 1 :]
 
 
 def inverse(matrix: Matrix) -> Matrix | None:

@@ -29,7 +29,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -83,12 +82,8 @@ def _absorbed_powers(chain: Chain) -> list[_Power] | None:
         if found is None or (found[2] and not before.has_constant) or (found[3] and not after.has_constant):
             return None
         degree, factor, shift, constant = found
-        powers.append(_Power(degree, *map(_as_float, (factor, shift, constant))))
+        powers.append(_Power(degree, *map(float, (factor, shift, constant))))
     return powers
-
-
-def _as_float(value: Fraction) -> float:
-    return float(value)
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,7 +34,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._alignment import Search
 from ._coordinate_changes import Array, Linear, Monomial, fractions
-from ._exact_matrices import echelon, kernel
+from ._exact_matrices import echelon, kernel, with_one_weight
 from ._frames import Block, Branches, Component
 from ._validation import _to_array, as_exact_array, as_theta
 from .errors import NumericalError
@@ -558,7 +558,7 @@ class _Canonical:
 
     def _use_scalar(self, block: Block, size: Any) -> None:
         grows = [self._exponent(powers, self.known.scalar_forms, block) for powers in self.known.scalars]
-        pivot, weight, rest = _with_one_weight(self.scalars, grows)
+        pivot, weight, rest = with_one_weight(self.scalars, grows)
         if not weight:
             return
         t = self._root(1 / size, weight)
@@ -700,23 +700,6 @@ def _integer_root(n: int, k: int) -> int | None:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if middle**k <= n else (low, middle - 1)
     return low if low**k == n else None
-
-
-def _with_one_weight(basis: list[list[int]], weights: Sequence[int]) -> tuple[list[int], int, list[list[int]]]:
-    """The same lattice by a vector that has the gcd of all weights, and a basis of those without weight."""
-    basis = [list(vector) for vector in basis]
-    values = [sum(a * w for a, w in zip(vector, weights)) for vector in basis]
-    while sum(map(bool, values)) > 1:
-        least = min((i for i, value in enumerate(values) if value), key=lambda i: abs(values[i]))
-        for i, value in enumerate(values):
-            if i != least and value:
-                quotient = value // values[least]
-                basis[i] = [x - quotient * y for x, y in zip(basis[i], basis[least])]
-                values[i] -= quotient * values[least]
-    at = next((i for i, value in enumerate(values) if value), None)
-    if at is None:
-        return [], 0, basis
-    return basis[at], values[at], basis[:at] + basis[at + 1 :]
 
 
 def _inverse(matrix: Array, exact: bool) -> Array:
