@@ -20,39 +20,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _linalg
-from ._validation import _describe, as_flag, as_index, as_real, as_real_array, as_rng, check_size
+from ._rows import (
+    ARRAYS,
+    MAX_VANDERMONDE_ENTRIES,
+    Matrix,
+    Rows,
+    Variable,
+    as_variables,
+    load_arrays,
+    load_file,
+    loss_of_rows,
+    means,
+    scales,
+    standardise,
+)
+from ._validation import _describe, as_flag, as_index, as_real, as_rng, check_size
 from .activations import ActivationPolynomial
 from .dimension import DimensionResult, dimension
 from .fitting import MAX_DENSE_PARAMS, Descent, Fit, hessian_signature, scaled_starts
 from .loss import QDistance
-from .moments import Moments
 from .monomials import MonomialBasis, count_monomials
 from .networks import MLP, Network
 from .symmetries import expected_dimension, orbit_dimension
-from .tables import Columns, iterate_rows, open_table
 from .veronese import veronese
-
-Matrix = NDArray[np.float64]
 
 SCHEMA = "polycore-report/1"
 # Decompositions of the Gram matrix take seconds at this size, and grow with its cube.
 MAX_MONOMIALS = 2000
 # Elimination of an n_params × n_params matrix over GF(p): a second or two at this size.
 MAX_RANK_PARAMS = 2000
-# Rows × monomials up to which the polynomial fit is made from the rows when Q is badly conditioned.
-MAX_VANDERMONDE_ENTRIES = 3 * 10**7
-_ROWS_PER_BLOCK = 8192
-ARRAYS = "arrays"  # the source of data that does not come from a file
-
-
-@dataclass(frozen=True)
-class Variable:
-    """A column: its name, the mean and standard deviation over the training rows, and its number of distinct values."""
-
-    name: str
-    mean: float
-    scale: float
-    n_distinct: int
 
 
 @dataclass(frozen=True)
@@ -330,14 +326,14 @@ def report(
         require_report_packages()
         check_writable(Path(out))
 
-    rows = _load_file(data, x, y, drop_missing, delimiter) if data is not None else _load_arrays(x, y)
+    rows = load_file(data, x, y, drop_missing, delimiter) if data is not None else load_arrays(x, y)
     check_columns(network, len(rows.x_names), len(rows.y_names))
     train, test = _split(len(rows.X), held_out, generator)
     inputs, outputs = (
-        _variables(rows.X[train], rows.x_names, "input", constants=not isinstance(network, MLP)),
-        _variables(rows.Y[train], rows.y_names, "output"),
+        as_variables(rows.X[train], rows.x_names, "input", constants=not isinstance(network, MLP)),
+        as_variables(rows.Y[train], rows.y_names, "output"),
     )
-    X, Y = _standardise(rows.X, inputs), _standardise(rows.Y, outputs)
+    X, Y = standardise(rows.X, inputs), standardise(rows.Y, outputs)
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -345,7 +341,7 @@ def report(
     training, theta = _train(network, loss, X[train], Y[train], n_starts, max_steps, generator, progress)
     standardised = {"network": np.asarray(network.evaluate(theta, X))}
     standardised.update(_regressions(network, loss, X, Y, train))
-    predictions = {key: values * _scales(outputs) + _means(outputs) for key, values in standardised.items()}
+    predictions = {key: values * scales(outputs) + means(outputs) for key, values in standardised.items()}
 
     linear_size = network.n_outputs * (network.n_inputs + 1)
     names = _model_names(network)
@@ -432,62 +428,7 @@ def check_report_size(network: Network) -> None:
     )
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The data in memory, with names."""
-
-    X: Matrix
-    Y: Matrix
-    x_names: tuple[str, ...]
-    y_names: tuple[str, ...]
-    source: str
-    n_dropped: int
-
-
-def _load_file(
-    path: str | os.PathLike[str], x: Columns, y: Columns, drop_missing: bool, delimiter: str | None
-) -> _Rows:
-    table = open_table(path, delimiter)
-    x_indices, y_indices = table.resolve(x, "x"), table.resolve(y, "y")
-    blocks = list(iterate_rows(table, x_indices, y_indices, drop_missing=drop_missing))
-    X = np.concatenate([np.empty((0, len(x_indices)))] + [block[0] for block in blocks])
-    Y = np.concatenate([np.empty((0, len(y_indices)))] + [block[1] for block in blocks])
-    n_dropped = sum(block[2] for block in blocks)
-    if not len(X):
-        raise ValueError(
-            f"{table.path.name} has no rows" + (f" but {n_dropped} with missing values" if n_dropped else "")
-        )
-    names = [[table.columns[index] for index in indices] for indices in (x_indices, y_indices)]
-    return _Rows(X, Y, tuple(names[0]), tuple(names[1]), table.path.name, n_dropped)
-
-
-def _load_arrays(x: Any, y: Any) -> _Rows:
-    if isinstance(x, (str, bytes)) or isinstance(y, (str, bytes)):
-        raise TypeError("`x` and `y` must be arrays; to choose columns of a file by name, pass data=FILE as well")
-    X, Y = as_real_array(x, "x"), as_real_array(y, "y")
-    if Y.ndim == 1:
-        Y = Y[:, None]
-    if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y):
-        raise ValueError(
-            "`x` and `y` must have shapes (n_samples, n_inputs) and (n_samples, n_outputs), "
-            f"got {X.shape} and {np.shape(y)}"
-        )
-    x_names = _names_of(x, X.shape[1], "x")
-    y_names = _names_of(y, Y.shape[1], "y")
-    return _Rows(X, Y, x_names, y_names, ARRAYS, 0)
-
-
-def _names_of(value: Any, n_columns: int, letter: str) -> tuple[str, ...]:
-    """Column names of a data frame, the name of a series, or x1, x2, …"""
-    columns = getattr(value, "columns", None)
-    if columns is None and isinstance(getattr(value, "name", None), str):
-        columns = [value.name]
-    if columns is not None and len(columns) == n_columns:
-        return tuple(str(name) for name in columns)
-    return (letter,) if n_columns == 1 else tuple(f"{letter}{index + 1}" for index in range(n_columns))
-
-
-def _title(rows: _Rows) -> str:
+def _title(rows: Rows) -> str:
     outputs = rows.y_names[0] if len(rows.y_names) == 1 else f"{len(rows.y_names)} outputs"
     inputs = rows.x_names[0] if len(rows.x_names) == 1 else f"{len(rows.x_names)} inputs"
     return f"{outputs} from {inputs}" if rows.source == ARRAYS else f"{rows.source}: {outputs} from {inputs}"
@@ -504,69 +445,11 @@ def _split(n_rows: int, held_out: float, rng: np.random.Generator) -> tuple[NDAr
     return np.sort(order[n_test:]), np.sort(order[:n_test])
 
 
-def _variables(values: Matrix, names: Sequence[str], role: str, constants: bool = False) -> tuple[Variable, ...]:
-    """The columns. With ``constants`` those that do not vary are kept: some networks know columns by their place."""
-    variables = []
-    for name, column in zip(names, values.T, strict=True):
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean, scale = float(np.mean(column)), float(np.std(column))
-        if not np.isfinite(scale):
-            largest = abs(column).max()
-            raise ValueError(f"{role} column {name!r} has values too large to standardise (up to {largest:g})")
-        # The standard deviation of equal numbers is the rounding of their mean, not always zero.
-        if column.min() == column.max() or scale == 0:
-            if constants:
-                variables.append(Variable(name, float(column[0]), 1.0, 1))
-                continue
-            raise ValueError(
-                f"{role} column {name!r} is constant ({column[0]:g}) on the {len(column)} training rows, "
-                "so it cannot be standardised and says nothing; leave it out"
-            )
-        variables.append(Variable(name, mean, scale, len(np.unique(column))))
-    return tuple(variables)
-
-
-def _means(variables: Sequence[Variable]) -> Matrix:
-    return np.array([variable.mean for variable in variables])
-
-
-def _scales(variables: Sequence[Variable]) -> Matrix:
-    return np.array([variable.scale for variable in variables])
-
-
-def _standardise(values: Matrix, variables: Sequence[Variable]) -> Matrix:
-    return (values - _means(variables)) / _scales(variables)
-
-
 def _quadratic_loss(network: Network, X: Matrix, Y: Matrix) -> tuple[QDistance, GramSummary]:
-    """The Q-distance of the training rows, and what there is to say about Q.
-
-    Moments first: one pass, and the rows are no longer needed. They square the condition number, so where that costs
-    more than half the digits, or leaves the rank in doubt, the fit is made from the matrix of all monomials at all
-    rows, if that fits in memory.
-    """
+    """The Q-distance of the training rows, and what there is to say about Q."""
     basis = network.basis
-    moments = Moments(
-        network.n_inputs,
-        2 * network.degree,
-        n_targets=network.n_outputs,
-        cross_degree=network.degree,
-        homogeneous=basis.homogeneous,
-    )
-    for start in range(0, len(X), _ROWS_PER_BLOCK):
-        moments.update(X[start : start + _ROWS_PER_BLOCK], Y[start : start + _ROWS_PER_BLOCK])
-    rows_fit = len(X) * len(basis) <= MAX_VANDERMONDE_ENTRIES
-    from_rows = rows_fit and len(X) < len(basis)
-    if not from_rows:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            loss = QDistance.from_moments(moments, basis)
-        doubtful = loss.rank < len(basis) or not loss.condition < 1 / np.sqrt(np.finfo(np.float64).eps)
-        from_rows = rows_fit and doubtful
-        for warning in [] if from_rows else caught:
-            warnings.warn(str(warning.message), warning.category, stacklevel=2)
-    if from_rows:
-        loss = QDistance.from_data(X, Y, basis)
+    loss, fitted_from = loss_of_rows(X, Y, basis)
+    if fitted_from == "rows":
         singular_values = _linalg.singular_values(veronese(X, basis))
         eigenvalues = np.zeros(len(basis))
         eigenvalues[: len(singular_values)] = singular_values**2
@@ -574,12 +457,12 @@ def _quadratic_loss(network: Network, X: Matrix, Y: Matrix) -> tuple[QDistance, 
         eigenvalues = _linalg.eigenvalues(np.asarray(loss.gram))[::-1]
     summary = GramSummary(
         n_monomials=len(basis),
-        n_moments=len(np.asarray(moments.moments)),
+        n_moments=MonomialBasis(basis.n_vars, 2 * basis.degree, basis.homogeneous).n_monomials,
         rank=int(loss.rank),
         condition=float(loss.condition),
         rank_tol=float(loss.rank_tol),
         eigenvalues=eigenvalues,
-        fitted_from="rows" if from_rows else "moments",
+        fitted_from=fitted_from,
     )
     return loss, summary
 
