@@ -12,28 +12,34 @@ import html
 import io
 import re
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from ._plot_style import (
+    ACCENT,
+    INK,
+    LINE,
+    MUTED,
+    SECOND,
+    LegendEntry,
+    integer_axis,
+    legend,
+    new_figure,
+    plain_log_labels,
+    power_of_ten_labels,
+    style,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LegendEntry: TypeAlias = tuple[str, str, Literal["-", "--", "o"]]  # label, colour, line style or "o" for points
-
-# Each role has a colour that looks right on white; `to_svg` replaces it by the CSS variable of the same name.
-INK = "#1b1f24"
-MUTED = "#6b7480"
-LINE = "#d9dde2"
-ACCENT = "#1d5fc2"
-SECOND = "#c2571d"
+# `to_svg` replaces the colour of each role by the CSS variable of the same name.
 _CSS_VARIABLES = {INK: "--ink", MUTED: "--muted", LINE: "--line", ACCENT: "--accent", SECOND: "--second"}
 
 MAX_POINTS = 1500
-_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def plot_spectrum(eigenvalues: ArrayLike, rank: int) -> Figure:
@@ -51,19 +57,19 @@ def plot_spectrum(eigenvalues: ArrayLike, rank: int) -> Figure:
     # Zeros have no place on a logarithmic axis; what rounding makes of them is drawn on its lower edge.
     shown = np.maximum(relative, 1e-18)
     number = np.arange(1, values.size + 1)
-    with _style("spectrum"):
-        figure, axes = _figure()
+    with style("spectrum"):
+        figure, axes = new_figure()
         size = 4.5 if values.size <= 120 else 2.5
         axes.plot(number[:rank], shown[:rank], "o", color=ACCENT, markersize=size, markeredgewidth=0)
         axes.plot(number[rank:], shown[rank:], "o", color=SECOND, markersize=size, markeredgewidth=0)
         axes.set_yscale("log")
         axes.set_ylim(shown.min(initial=0.1) / 3, 3)
-        _integer_axis(axes, values.size)
+        integer_axis(axes, values.size)
         axes.set_xlabel("eigenvalue number, largest first")
         axes.set_ylabel("eigenvalue of Q / the largest")
-        _power_of_ten_labels(axes)
+        power_of_ten_labels(axes)
         if rank < values.size:
-            _legend(axes, [("determined by the data", ACCENT, "o"), ("zero up to rounding", SECOND, "o")])
+            legend(axes, [("determined by the data", ACCENT, "o"), ("zero up to rounding", SECOND, "o")])
     return figure
 
 
@@ -82,8 +88,8 @@ def plot_loss_histories(histories: Sequence[ArrayLike], floor: float | None = No
     lines = [np.asarray(history, dtype=np.float64) for history in histories]
     if best is None:
         best = int(np.argmin([line[-1] for line in lines]))
-    with _style("loss"):
-        figure, axes = _figure()
+    with style("loss"):
+        figure, axes = new_figure()
         smallest = min(line[line > 0].min(initial=1.0) for line in lines)
         for index, line in enumerate(lines):
             chosen = index == best
@@ -105,13 +111,13 @@ def plot_loss_histories(histories: Sequence[ArrayLike], floor: float | None = No
         _step_axis(axes, max(line.size - 1 for line in lines))
         axes.set_xlabel("optimiser step")
         axes.set_ylabel("loss / total sum of squares")
-        _plain_log_labels(axes)
-        entries: list[_LegendEntry] = [("best start", ACCENT, "-")]
+        plain_log_labels(axes)
+        entries: list[LegendEntry] = [("best start", ACCENT, "-")]
         if len(lines) > 1:
             entries.append(("other starts", MUTED, "-"))
         if floor is not None and floor > 0:
             entries.append(("least of any polynomial", SECOND, "--"))
-        _legend(axes, entries)
+        legend(axes, entries)
     return figure
 
 
@@ -135,8 +141,8 @@ def plot_residuals(
         Chooses which rows are drawn when there are more than `MAX_POINTS` of a kind.
     """
     generator = np.random.default_rng(rng)
-    with _style("residuals" + name):
-        figure, axes = _figure()
+    with style("residuals" + name):
+        figure, axes = new_figure()
         axes.axhline(0, color=MUTED, linewidth=1)
         for p, r, color in ((predicted, residual, MUTED), (held_out_predicted, held_out_residual, ACCENT)):
             x, y = np.asarray(p, dtype=np.float64), np.asarray(r, dtype=np.float64)
@@ -147,7 +153,7 @@ def plot_residuals(
             axes.plot(x, y, "o", color=color, markersize=3.2, markeredgewidth=0, alpha=alpha)
         axes.set_xlabel(f"predicted {name}")
         axes.set_ylabel("observed − predicted")
-        _legend(axes, [("training rows", MUTED, "o"), ("held-out rows", ACCENT, "o")])
+        legend(axes, [("training rows", MUTED, "o"), ("held-out rows", ACCENT, "o")])
     return figure
 
 
@@ -165,7 +171,7 @@ def to_svg(figure: Figure, title: str) -> str:
         What the plot shows, for readers who cannot see it.
     """
     # matplotlib names clip paths and markers by a salted hash: one salt a figure keeps them apart on a page.
-    with _style(title):
+    with style(title):
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
@@ -183,62 +189,12 @@ def to_svg(figure: Figure, title: str) -> str:
     return f'<svg viewBox="{view_box.group(1)}" role="img" aria-label="{label}"><title>{label}</title>{body.rstrip()}'
 
 
-def _style(salt: str) -> AbstractContextManager[Any]:
-    try:
-        import matplotlib
-    except ImportError:
-        raise ImportError("plots need matplotlib: pip install polycore[report]") from None
-
-    return matplotlib.rc_context(
-        {
-            "font.size": 10.5,
-            "font.family": "sans-serif",
-            "text.color": INK,
-            "axes.edgecolor": LINE,
-            "axes.labelcolor": INK,
-            "axes.grid": True,
-            "axes.axisbelow": True,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.spines.left": False,
-            "axes.unicode_minus": True,
-            "grid.color": LINE,
-            "grid.linewidth": 0.7,
-            "xtick.color": LINE,
-            "xtick.labelcolor": MUTED,
-            "ytick.color": LINE,
-            "ytick.labelcolor": MUTED,
-            "ytick.major.size": 0,
-            "ytick.minor.size": 0,
-            "svg.fonttype": "none",
-            "svg.hashsalt": salt,
-        }
-    )
-
-
-def _figure() -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.0, 3.6), layout="constrained")
-    axes = figure.add_subplot()
-    axes.tick_params(which="minor", labelbottom=False)
-    return figure, axes
-
-
-def _integer_axis(axes: Axes, last: int, first: int = 1) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
-    margin = max(0.5, 0.02 * (last - first))
-    axes.set_xlim(first - margin, last + margin)
-
-
 def _step_axis(axes: Axes, last: int) -> None:
     """Steps from 0; after the first ten on a logarithmic scale when there are many, since most happens early."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     if last <= 60:
-        _integer_axis(axes, last, first=0)
+        integer_axis(axes, last, first=0)
         return
     axes.set_xscale("symlog", linthresh=10, linscale=1.0)
     ticks = [0, 5, *(m * 10**k for k in range(1, 7) for m in (1, 2, 5) if m * 10**k <= last)]
@@ -246,61 +202,3 @@ def _step_axis(axes: Axes, last: int) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlim(-0.5, last * 1.08)
-
-
-def _power_of_ten_labels(axes: Axes) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axes.yaxis.set_major_locator(LogLocator(numticks=8))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _power_of_ten(value)))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _plain_log_labels(axes: Axes) -> None:
-    """Decimal labels when the axis spans little more than a decade, powers of ten beyond."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    low, high = axes.get_ylim()
-    if high / low > 30:
-        _power_of_ten_labels(axes)
-        return
-    fine = high / low < 3
-    axes.yaxis.set_major_locator(LogLocator(subs=tuple(range(1, 10)) if fine else (1, 2, 5), numticks=20))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _power_of_ten(value: float) -> str:
-    exponent = round(float(np.log10(value))) if value > 0 else 0
-    return "1" if exponent == 0 else "10" + str(exponent).translate(_SUPERSCRIPTS)
-
-
-def _legend(axes: Axes, entries: Sequence[_LegendEntry]) -> None:
-    """A legend above the axes, so that it never covers data."""
-    from matplotlib.lines import Line2D
-
-    handles = []
-    for label, colour, style in entries:
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color=colour,
-                label=label,
-                marker="o" if style == "o" else "",
-                markersize=5,
-                markeredgewidth=0,
-                linestyle="" if style == "o" else style,
-            )
-        )
-    axes.legend(
-        handles=handles,
-        loc="lower left",
-        bbox_to_anchor=(0, 1.0),
-        ncols=len(entries),
-        frameon=False,
-        borderaxespad=0.2,
-        borderpad=0.1,
-        handlelength=1.6,
-        columnspacing=1.6,
-    )
