@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +18,9 @@ _ACTIVATION_HELP = (
     "a power (2), one power a hidden layer (2,3), coefficients low to high ([0,0,1,1]), a generic polynomial "
     "(generic:3), or the best polynomial approximation of a function, name:degree (tanh:5); default 2"
 )
+COLUMNS_HELP = "column names, indices from 0, ranges (a-c, 0-9, 0:10) or *, separated by commas"
+DATA_HELP = "CSV (.csv, .tsv, .txt), Parquet (.parquet), .npy or .npz file"
+_PLAIN = str.maketrans({"−": "-", "–": "-", "…": "..."})
 # Of a depth or a width.
 _MAX_RANGE = 2**16
 
@@ -40,7 +44,9 @@ def add_layers(parser: argparse.ArgumentParser) -> None:
 def add_network(parser: argparse.ArgumentParser, widths: str, **more: Any) -> None:
     """The options that say which network: ``widths`` is the name of the argument for those of an MLP."""
     choice = parser.add_mutually_exclusive_group(required=True)
-    choice.add_argument(widths, type=parse_widths, help="layer widths: 2,3,4,5,4,6,4,1", **more)
+    # As an option they may be written with spaces, too.
+    how = {"action": _Widths, "nargs": "+"} if widths.startswith("-") else {"type": parse_widths}
+    choice.add_argument(widths, help="layer widths: 2,3,4,5,4,6,4,1", **how, **more)
     choice.add_argument("--network", metavar="FILE", help="a network of any family: JSON as net.spec() gives it")
     choice.add_argument(
         "--cnn",
@@ -136,6 +142,16 @@ def parse_widths(text: str) -> tuple[int, ...]:
             f"{text!r} must be at least two positive integers: inputs, hidden layers, outputs"
         )
     return tuple(widths)
+
+
+class _Widths(argparse.Action):
+    """Widths in one word, ``2,3,1``, or several, ``2 3 1``."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        try:
+            setattr(namespace, self.dest, parse_widths(",".join(word.strip(",") for word in values)))
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentError(self, str(error)) from None
 
 
 def size(text: str) -> Any:
@@ -244,6 +260,22 @@ def activation(text: str | None, interval: tuple[float, float] | None, n_hidden:
         return parse_activation("2" if text is None else text, n_hidden, interval or (-3.0, 3.0))
     except ValueError as error:
         raise ValueError(f"--activation: {error}") from None
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """The options that say how a data file is read."""
+    parser.add_argument("--delimiter", metavar="C", help="between the cells of a text file; default: guessed")
+    parser.add_argument("--drop-missing", action="store_true", help="leave out rows with missing values")
+
+
+def say(text: object, flush: bool = False) -> None:
+    """Print, in plain characters where the encoding of the output lacks others."""
+    encoding, line = sys.stdout.encoding or "utf-8", str(text)
+    try:
+        line.encode(encoding)
+    except UnicodeEncodeError:
+        line = line.translate(_PLAIN).encode(encoding, "replace").decode(encoding)
+    print(line, flush=flush)
 
 
 def one_line(error: BaseException) -> str:

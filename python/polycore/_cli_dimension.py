@@ -13,12 +13,11 @@ from dataclasses import asdict
 from typing import Any
 
 from . import _cli_arguments as _read
-from ._cli_arguments import UsageError, one_line
+from ._cli_arguments import UsageError, one_line, say
 
 _LINE = 100
 _MAX_DEPTH = 2**16
 _RANGES = ("inputs", "outputs", "depth", "width")
-_PLAIN = str.maketrans({"−": "-", "–": "-", "…": "..."})
 _LEVEL = "an error bound above this is lowered by more primes; default 1e-9"
 
 
@@ -35,16 +34,6 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         "--primes", type=_read.positive, default=2, metavar="N", help="primes to try at least; default 2"
     )
     parser.add_argument("--max-error", type=_read.probability, default=1e-9, metavar="P", help=_LEVEL)
-
-
-def _say(text: object, flush: bool = False) -> None:
-    """Print, in plain characters where the encoding of the output lacks others."""
-    encoding, line = sys.stdout.encoding or "utf-8", str(text)
-    try:
-        line.encode(encoding)
-    except UnicodeEncodeError:
-        line = line.translate(_PLAIN).encode(encoding, "replace").decode(encoding)
-    print(line, flush=flush)
 
 
 # --- polycore dim -----------------------------------------------------------------------------------------------------
@@ -85,14 +74,14 @@ def _dim(options: argparse.Namespace, _: Sequence[str]) -> None:
         print(json.dumps(answer, allow_nan=False))
         return
     for line in repr(result).splitlines():
-        _say(_folded(line))
-    _say(_folded(f"  bound       at most {result.upper_bound}: {result.reason}"))
+        say(_folded(line))
+    say(_folded(f"  bound       at most {result.upper_bound}: {result.reason}"))
     if not result.proved:
         vanishes, divides = format_bound(result.schwartz_zippel), format_bound(result.bad_prime)
         parts = f"Schwartz–Zippel {vanishes}, bad prime {divides} for each prime"
-        _say(_folded(f"  error       < {format_bound(result.error_bound)}: {parts}"))
-    _say(_folded(f"  primes      {', '.join(map(str, result.primes)) or 'none needed'}; seed {result.seed}"))
-    _say(_folded(f"  weights     {identified.verdict}: {identified.reason}"))
+        say(_folded(f"  error       < {format_bound(result.error_bound)}: {parts}"))
+    say(_folded(f"  primes      {', '.join(map(str, result.primes)) or 'none needed'}; seed {result.seed}"))
+    say(_folded(f"  weights     {identified.verdict}: {identified.reason}"))
 
 
 def _folded(line: str) -> str:
@@ -154,7 +143,7 @@ def _sweep(options: argparse.Namespace, _: Sequence[str]) -> None:
         _print_rows(family, how, options.json)
         return
     result = sweep(family, options.out, **how)
-    _say(json.dumps(result.to_dict()) if options.json else result)
+    say(json.dumps(result.to_dict()) if options.json else result)
 
 
 def _networks_in_ranges(options: argparse.Namespace) -> Any:
@@ -194,10 +183,10 @@ def _print_rows(family: Any, how: dict[str, Any], as_json: bool) -> None:
     from .sweep import COLUMNS, csv_line, sweep_rows
 
     if not as_json:
-        _say(csv_line(COLUMNS), flush=True)
+        say(csv_line(COLUMNS), flush=True)
     with closing(sweep_rows(family, **how, progress=not sys.stdout.isatty())) as rows:
         for row in rows:
-            _say(json.dumps(row) if as_json else csv_line(row.values()), flush=True)
+            say(json.dumps(row) if as_json else csv_line(row.values()), flush=True)
 
 
 # --- polycore fill ----------------------------------------------------------------------------------------------------
@@ -245,4 +234,4 @@ def _fill(options: argparse.Namespace, _: Sequence[str]) -> None:
         primes=options.primes,
         max_error=options.max_error,
     )
-    _say(json.dumps(result.to_dict()) if options.json else result)
+    say(json.dumps(result.to_dict()) if options.json else result)

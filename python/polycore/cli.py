@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 OK, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
-_COLUMNS_HELP = "column names, indices from 0, ranges (a-c, 0-9, 0:10) or *, separated by commas"
-_DATA_HELP = "CSV (.csv, .tsv, .txt), Parquet (.parquet), .npy or .npz file"
-
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -125,8 +122,8 @@ def _add_report(commands: Any) -> None:
         "the network as a polynomial, what the data determine, training, and errors beside linear and polynomial "
         "regression. Inputs and outputs are standardised.",
     )
-    parser.add_argument("--data", required=True, metavar="FILE", help=_DATA_HELP)
-    parser.add_argument("--x", required=True, metavar="COLS", help="input columns: " + _COLUMNS_HELP)
+    parser.add_argument("--data", required=True, metavar="FILE", help=_read.DATA_HELP)
+    parser.add_argument("--x", required=True, metavar="COLS", help="input columns: " + _read.COLUMNS_HELP)
     parser.add_argument("--y", required=True, metavar="COLS", help="output columns")
     _read.add_network(parser, "--widths", metavar="N,N,…")
     parser.add_argument("--out", required=True, metavar="DIR", help="directory for index.html and report.json")
@@ -141,7 +138,7 @@ def _add_report(commands: Any) -> None:
         "--seed", type=_read.seed, default=0, metavar="N", help="for the split and the starts; default 0"
     )
     parser.add_argument("--title", help="title of the page; default the file's name")
-    _add_reading(parser)
+    _read.add_reading(parser)
     parser.set_defaults(run=_report)
 
 
@@ -208,8 +205,8 @@ def _add_moments(commands: Any) -> None:
         description="Read a file block by block, in memory that does not grow with its rows, and save the sums over "
         "rows of all monomials up to a degree (raw sums, columns as they are). `polycore merge` adds state files.",
     )
-    parser.add_argument("--data", required=True, metavar="FILE", help=_DATA_HELP)
-    parser.add_argument("--x", required=True, metavar="COLS", help="variables: " + _COLUMNS_HELP)
+    parser.add_argument("--data", required=True, metavar="FILE", help=_read.DATA_HELP)
+    parser.add_argument("--x", required=True, metavar="COLS", help="variables: " + _read.COLUMNS_HELP)
     parser.add_argument("--y", metavar="COLS", help="targets, for cross moments")
     parser.add_argument(
         "--degree", required=True, type=_read.count, metavar="N", help="degree of the moments (twice that of a fit)"
@@ -219,7 +216,7 @@ def _add_moments(commands: Any) -> None:
     )
     parser.add_argument("--homogeneous", action="store_true", help="only monomials of exactly that degree")
     parser.add_argument("--out", required=True, metavar="STATE", help="state file to write (.npz)")
-    _add_reading(parser)
+    _read.add_reading(parser)
     parser.set_defaults(run=_moments)
 
 
@@ -337,14 +334,6 @@ class _Progress:
     def update(self, n_rows: int) -> None:
         if self._bar is not None:
             self._bar.update(n_rows)
-
-
-# --- reading arguments ------------------------------------------------------------------------------------------------
-
-
-def _add_reading(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--delimiter", metavar="C", help="between the cells of a text file; default: guessed")
-    parser.add_argument("--drop-missing", action="store_true", help="leave out rows with missing values")
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------
