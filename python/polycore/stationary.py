@@ -1,0 +1,509 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Stationary points of a function of the parameters from many starts at once.
+
+Legend: ``B`` starts; ``P = n_params``; g the gradient and H = VΛVᵀ the Hessian at θ, eigenvalues λ ascending; κ a
+damping.
+
+All searches take steps δ = −V φ(Λ) Vᵀg and differ in φ alone:
+
+============  ==========================================  =========================================================
+"descent"     1 / (|λ| + κ)                               down in every direction, away from saddles: to minima
+"stationary"  λ / (λ² + κ²)                               Levenberg–Marquardt on ½‖g‖²: to points of any index
+"index"       −1 / (|λ| + κ), then 1 / (|λ| + κ)          up along the lowest eigenvectors, down along the others
+"newton"      1 / λ where |λ| > τ, else 0                 Newton steps of least norm
+============  ==========================================  =========================================================
+
+The symmetries of a network make every stationary point one of a fibre of positive dimension, and H singular there.
+Near a fibre the eigenvalues along it are of order ‖g‖/‖θ‖: for a symmetry with generator X, differentiating ⟨g, Xθ⟩ = 0
+gives H Xθ = −Xᵀg. With κ and τ of that order, and τ never below what rounding makes of a zero eigenvalue, steps are
+across the fibre, and convergence is quadratic although H is singular: Levenberg–Marquardt converges so under a local
+error bound (N. Yamashita, M. Fukushima, Computing Suppl. 15 (2001) 239–249; J. Fan, Y. Yuan, Computing 74 (2005)
+23–39). Every search ends with Newton steps of least norm, taken as long as they help.
+
+Sources: Y. Dauphin et al., *Identifying and attacking the saddle point problem*, NeurIPS 2014, arXiv:1406.2572, for
+|H|; C. J. Cerjan, W. H. Miller, J. Chem. Phys. 75 (1981) 2800–2806, for following eigenvectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _validation
+from .errors import NumericalError
+
+__all__ = ["Objective", "Search", "search"]
+
+Vector = NDArray[np.float64]
+
+METHODS = ("descent", "stationary", "index", "newton")
+
+_EPS = float(np.finfo(np.float64).eps)
+# Rows that go through the reference together, and starts between two looks at should_stop().
+_CHUNK, _STARTS_BETWEEN_LOOKS = 64, 512
+# An eigenvalue below this fraction of the largest is not told from zero: rounding, with room for the accumulated sums.
+_ZERO = 1e-12
+# Newton steps are tried where the gradient is this small relative to its scale, later (times _LATER) if one fails.
+_NEAR, _LATER = 1e-2, 1e-2
+# A step of a Newton search that is this many times shorter than the full one and no better is the last.
+_SHORTEST = 1e-4
+# Steps between two looks at whether a search gets anywhere, and what that means for gradient and value.
+_PATIENCE, _PROGRESS, _VALUE_PROGRESS = 24, 0.5, 1e-4
+# Steps after the tolerance is met, each of which must at least halve the gradient.
+_FINISHING = 12
+# Sizes of θ relative to the start at which it is taken to diverge or to vanish.
+_FAR, _VANISHED = 1e8, 1e-8
+# The longest step of an "index" search, relative to θ.
+_LONGEST = 0.3
+
+
+class Objective(Protocol):
+    """A function of parameters θ (..., P) whose stationary points can be searched; a `NetworkLoss` is one."""
+
+    @property
+    def n_params(self) -> int:
+        """P."""
+
+    def value_and_gradient(self, theta: Vector) -> tuple[Any, Vector]:
+        """Values (...) and gradients (..., P); NumericalError where one overflows."""
+
+    def hessian(self, theta: Vector) -> Vector:
+        """Hessians (..., P, P)."""
+
+    def gradient_scale(self, theta: Vector) -> Any:
+        """The sizes (...) that gradients are small or large against: of the terms that cancel in them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """Where the searches of one call ended.
+
+    Attributes
+    ----------
+    method : str
+    tol : float
+    theta : (B, P) array
+        The last points, those of least gradient for members that have converged.
+    value, gradient_norm, scale : (B,) arrays
+        There; NaN for members that were not begun or started where the objective is not finite.
+    converged : (B,) bool array
+        ``gradient_norm <= tol * scale``, and the parameters were not on their way to infinity.
+    n_steps : (B,) int array
+        Steps tried.
+    stopped : bool
+        Whether ``should_stop`` ended the search early: then some members are where they started.
+    """
+
+    method: str
+    tol: float
+    theta: Vector = field(repr=False)
+    value: Vector = field(repr=False)
+    gradient_norm: Vector = field(repr=False)
+    scale: Vector = field(repr=False)
+    converged: NDArray[np.bool_] = field(repr=False)
+    n_steps: NDArray[np.int64] = field(repr=False)
+    stopped: bool = False
+
+    def __len__(self) -> int:
+        return len(self.theta)
+
+    def __repr__(self) -> str:
+        state = f"{int(self.converged.sum()):,} of {len(self):,} converged"
+        steps = f", {int(self.n_steps.sum()):,} steps" if len(self) else ""
+        return f"Search({self.method!r}, tol={self.tol:g}): {state}{steps}{', stopped early' if self.stopped else ''}"
+
+
+def search(
+    objective: Objective,
+    starts: ArrayLike,
+    method: str,
+    *,
+    tol: float = 1e-10,
+    max_steps: int = 200,
+    n_threads: int = 0,
+    index: ArrayLike | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Search:
+    """Search stationary points from many starts, each on its own.
+
+    Parameters
+    ----------
+    objective : Objective
+        A `NetworkLoss`, or any object with ``n_params``, ``value_and_gradient``, ``hessian`` and ``gradient_scale``
+        that are batched over leading axes of θ.
+    starts : array_like, shape (B, P)
+    method : {"descent", "stationary", "index", "newton"}
+        See the module notes. "descent" needs a function that is bounded below to be sure to end somewhere; "newton" is
+        for points that are nearly stationary already.
+    tol : float
+        Positive. A member has converged when ‖g‖ ≤ tol · ``gradient_scale(θ)``; it then takes further Newton steps as
+        long as they halve ‖g‖, which goes down to rounding level where convergence is quadratic.
+    max_steps : int
+        Steps tried per member, those after the tolerance is met not counted.
+    n_threads : int
+        0 means the default. Results do not depend on it, nor on which starts are searched together.
+    index : int or array_like of int, shape (B,)
+        For "index": how many of the lowest eigenvectors are followed upwards, from 0 to P.
+    should_stop : callable, optional
+        Asked between blocks of starts; what is done is returned when it says True.
+
+    Returns
+    -------
+    Search
+        Members that diverge, overflow or get stuck have ``converged`` False.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, shape or value.
+    MemoryError, OverflowError
+        If a dense Hessian would not fit.
+
+    Notes
+    -----
+    A step costs a value and gradient, and where it is accepted a Hessian and its eigenvalue decomposition, O(P³).
+    Convergence is quadratic at points where H is nonsingular across the fibre, linear or none at others: at θ = 0 for
+    instance, where the derivatives of higher order vanish too, the ratio of gradient and scale does not fall, and the
+    search stops. Such points have to be tried exactly.
+
+    Examples
+    --------
+    >>> import polycore as pc
+    >>> net = pc.MLP((2, 1, 1), activation=2)
+    >>> loss = pc.QDistance.from_data([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], [[1.0], [2.0], [3.0]], net.basis)
+    >>> found = search(loss.compose(net), net.random_params(rng=0, batch=(8,)), "descent")
+    >>> int(found.converged.sum()), found.value[found.converged].round(6)  # one went to θ = 0
+    (7, array([0.714286, 0.714286, 0.714286, 0.714286, 0.714286, 0.714286,
+           0.714286]))
+    """
+    points = _validation.as_real_array(starts, "starts", shape=("B", ("n_params", int(objective.n_params))))
+    _validation.check_choice(method, "method", METHODS)
+    tol = _validation.as_real(tol, "tol")
+    if tol <= 0:
+        raise ValueError(f"`tol` must be positive, got {tol}")
+    max_steps = _validation.as_index(max_steps, "max_steps", minimum=0)
+    n_threads = _validation.check_threads(n_threads)
+    upwards = _as_index(index, method, *points.shape)
+    _validation.check_size(_CHUNK * points.shape[1] ** 2, 8, "dense Hessians", "search with products instead")
+
+    result = _untouched(points)
+    stopped = False
+    for first in range(0, len(points), _STARTS_BETWEEN_LOOKS):
+        if should_stop is not None and should_stop():
+            stopped = True
+            break
+        rows = slice(first, first + _STARTS_BETWEEN_LOOKS)
+        _search_reference(objective, method, tol, max_steps, upwards[rows], _rows(result, rows))
+    return Search(method, tol, *result, stopped=stopped)
+
+
+def _as_index(index: ArrayLike | None, method: str, n_starts: int, n_params: int) -> NDArray[np.int64]:
+    if method != "index":
+        if index is not None:
+            raise ValueError(f"`index` is for method 'index' alone, got {index!r} with method {method!r}")
+        return np.zeros(n_starts, dtype=np.int64)
+    if index is None:
+        raise ValueError("`index` must be given with method 'index', got None")
+    entries = np.asarray(index)
+    if entries.ndim == 0:
+        return np.full(n_starts, _validation.as_index(index, "index", minimum=0, maximum=n_params))
+    if entries.dtype.kind not in "iu" or entries.shape != (n_starts,):
+        raise ValueError(
+            f"`index` must be an integer or integers of shape (B={n_starts},), got {entries.dtype} of shape "
+            f"{entries.shape}"
+        )
+    if entries.size and not 0 <= entries.min() <= entries.max() <= n_params:
+        raise ValueError(f"`index` must be from 0 to n_params={n_params}, got {entries.min()} to {entries.max()}")
+    return entries.astype(np.int64)
+
+
+# -- the reference ----------------------------------------------------------------------------------------------------
+
+_Arrays = tuple[Vector, Vector, Vector, Vector, NDArray[np.bool_], NDArray[np.int64]]
+
+
+def _untouched(starts: Vector) -> _Arrays:
+    """θ, value, gradient_norm, scale, converged and n_steps of members that have not begun."""
+    n = len(starts)
+    nowhere = [np.full(n, np.nan) for _ in range(3)]
+    return starts.copy(), *nowhere, np.zeros(n, dtype=bool), np.zeros(n, dtype=np.int64)  # type: ignore[return-value]
+
+
+def _rows(arrays: _Arrays, rows: slice) -> _Arrays:
+    return tuple(array[rows] for array in arrays)  # type: ignore[return-value]
+
+
+def _search_reference(
+    objective: Objective, method: str, tol: float, max_steps: int, index: NDArray[np.int64], result: _Arrays
+) -> None:
+    """Search from ``result``'s θ and write there: the readable definition, for any objective."""
+    for first in range(0, len(index), _CHUNK):
+        rows = slice(first, first + _CHUNK)
+        _Members(objective, method, tol, max_steps, index[rows], _rows(result, rows)).run()
+
+
+class _Members:
+    """Some members that advance together; those that are done leave.
+
+    A member is at θ with value f, gradient g, decomposed Hessian and scale of the gradient. In each round it tries one
+    step. If the step is accepted, the member moves, else it will try a shorter one.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        method: str,
+        tol: float,
+        max_steps: int,
+        index: NDArray[np.int64],
+        result: _Arrays,
+    ) -> None:
+        self._objective = objective
+        self._method = method
+        self._tol = tol
+        self._max_steps = max_steps
+        self._result = result
+        n = len(index)
+        self.id = np.arange(n)
+        self.index = index
+        self.theta = result[0].copy()
+        self.value, self.gradient = self._evaluate(self.theta)
+        self.norm = np.linalg.norm(self.gradient, axis=1)
+        self.start = np.linalg.norm(self.theta, axis=1)
+        self.damping = np.ones(n)  # of the method's own steps, in units of ‖g‖/‖θ‖
+        self.fraction = np.ones(n)  # of Newton steps
+        self.near = np.full(n, np.inf if method == "newton" else _NEAR)
+        self.finishing = np.zeros(n, dtype=np.int64)
+        self.steps = np.zeros(n, dtype=np.int64)
+        self.length = np.zeros(n)  # relative, signed, of the last step that was taken: negative towards 0
+        self.mark_ratio = np.full(n, np.inf)
+        self.mark_value = np.full(n, np.finfo(np.float64).max)
+        self.gain = np.zeros(n)
+        self.finite = np.isfinite(self.norm)
+        self.scale = np.full(n, np.nan)
+        self.eigenvalues, self.along = np.zeros_like(self.theta), np.zeros_like(self.theta)
+        self.vectors = np.zeros((n, *self.theta.shape[1:] * 2))
+        self._leave(~self.finite)
+        self._decompose(np.arange(len(self.id)))
+
+    def run(self) -> None:
+        """Steps until all members have left."""
+        self._leave(self._is_done())
+        while len(self.id):
+            newton = self._tries_newton()
+            step = np.where(newton[:, None], self._newton_step(), self._own_step(newton))
+            trial = self.theta + step
+            value, gradient = self._evaluate(trial)
+            norm = np.linalg.norm(gradient, axis=1)
+            accepted = np.where(newton, self._helps(norm), self._is_better(step, value, gradient, norm, newton))
+            self._adapt(newton, accepted, step)
+            self._move(np.flatnonzero(accepted), trial, value, gradient, norm)
+            self._leave(self._is_done())
+
+    # -- steps --------------------------------------------------------------------------------------------------------
+
+    def _tries_newton(self) -> NDArray[np.bool_]:
+        """Where the next step is a Newton step: nearly stationary, and for a descent nearly a minimum."""
+        near = (self.norm <= self.near * self.scale) | self._meets()
+        if self._method == "descent":
+            near &= (self.eigenvalues[:, 0] >= -self._threshold()) | self._meets()
+        return np.asarray(near)
+
+    def _unit(self) -> Vector:
+        """‖g‖/‖θ‖, the order of the eigenvalues along fibres."""
+        size = np.linalg.norm(self.theta, axis=1)
+        return np.asarray(self.norm / np.where(size > 0, size, 1.0))
+
+    def _threshold(self) -> Vector:
+        """τ: eigenvalues up to here belong to the fibre, but never the larger half of them."""
+        largest = self._largest()
+        return np.asarray(np.maximum(_ZERO * largest, np.minimum(self._unit(), 1e-3 * largest)))
+
+    def _largest(self) -> Vector:
+        return np.asarray(np.abs(self.eigenvalues[:, [0, -1]]).max(axis=1))
+
+    def _newton_step(self) -> Vector:
+        kept = np.abs(self.eigenvalues) > self._threshold()[:, None]
+        inverse = np.where(kept, 1.0 / np.where(kept, self.eigenvalues, 1.0), 0.0)
+        return -self.fraction[:, None] * self._combine(inverse * self.along)
+
+    def _own_step(self, newton: NDArray[np.bool_]) -> Vector:
+        if self._method == "newton":
+            return np.zeros_like(self.theta)
+        damping = (self.damping * self._unit())[:, None]
+        damping = np.maximum(damping, _ZERO * self._largest()[:, None] + np.finfo(float).tiny)
+        if self._method == "stationary":
+            # Scaled, so that squares neither overflow nor underflow.
+            ratio = self.eigenvalues / damping
+            return -self._combine(ratio / (ratio**2 + 1.0) / damping * self.along)
+        factor = 1.0 / (np.abs(self.eigenvalues) + damping)
+        if self._method == "index":
+            factor[np.arange(factor.shape[1]) < self.index[:, None]] *= -1.0
+        step = -self._combine(factor * self.along)
+        if self._method == "index":
+            length = np.linalg.norm(step, axis=1)
+            size = np.linalg.norm(self.theta, axis=1)
+            longest = _LONGEST * np.where(size > 0, size, 1.0)
+            step *= np.minimum(1.0, longest / np.where(length > 0, length, 1.0))[:, None]
+        return step
+
+    def _combine(self, coordinates: Vector) -> Vector:
+        return np.asarray((self.vectors @ coordinates[..., None])[..., 0])
+
+    # -- acceptance ---------------------------------------------------------------------------------------------------
+
+    def _helps(self, norm: Vector) -> NDArray[np.bool_]:
+        """Whether a Newton step is taken: the gradient falls, and once it is small enough by half."""
+        wanted = np.where(self._meets(), 0.5, 1.0 - 0.25 * self.fraction)
+        with np.errstate(invalid="ignore"):
+            return np.asarray((norm <= wanted * self.norm) & (norm < self.norm))
+
+    def _is_better(
+        self, step: Vector, value: Vector, gradient: Vector, norm: Vector, newton: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Whether a step of the method is taken; its damping follows how well it was predicted."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            if self._method == "index":
+                self.gain = np.where(norm <= 4.0 * self.norm, 1.0, 0.0)
+            elif self._method == "stationary":
+                predicted = self.norm**2 - np.linalg.norm(self._model_gradient(step), axis=1) ** 2
+                self.gain = (self.norm**2 - norm**2) / np.where(predicted > 0, predicted, 1.0)
+            else:
+                predicted = -((self.gradient + 0.5 * (self._model_gradient(step) - self.gradient)) * step).sum(axis=1)
+                actual = self.value - value
+                # Where values differ by rounding alone, the gradients at both ends tell the difference.
+                close = np.abs(predicted) <= 1e-9 * np.abs(self.value)
+                actual = np.where(close, -0.5 * ((self.gradient + gradient) * step).sum(axis=1), actual)
+                self.gain = actual / np.where(predicted > 0, predicted, 1.0)
+            return np.asarray((self.gain > 1e-4) & np.isfinite(norm))
+
+    def _model_gradient(self, step: Vector) -> Vector:
+        """g + Hδ."""
+        coordinates = (step[:, None, :] @ self.vectors)[:, 0]
+        return self.gradient + self._combine(self.eigenvalues * coordinates)
+
+    def _adapt(self, newton: NDArray[np.bool_], accepted: NDArray[np.bool_], step: Vector) -> None:
+        """Damping, fraction and counts after a step was tried."""
+        self.steps += 1
+        meets = self._meets()
+        self.finishing += meets
+        own = ~newton
+        self.damping[own & accepted & (self.gain > 0.75)] *= 0.25
+        self.damping[own & accepted & ~(self.gain > 0.25)] *= 2.0
+        self.damping[own & ~accepted] *= 6.0
+        np.clip(self.damping, 1e-3, 1e12, out=self.damping)
+        failed = newton & ~accepted
+        if self._method == "newton":
+            self.fraction[failed] *= 0.25
+            self.fraction[newton & accepted] = np.minimum(1.0, 4.0 * self.fraction[newton & accepted])
+        else:
+            self.near[failed] = _LATER * self.norm[failed] / self.scale[failed]
+        self.finishing[failed & meets] = _FINISHING  # it was the last attempt
+        size = np.linalg.norm(self.theta, axis=1)
+        outward = np.sign((self.theta * step).sum(axis=1))
+        relative = outward * np.linalg.norm(step, axis=1) / np.where(size > 0, size, 1.0)
+        self.length = np.where(accepted, relative, self.length)
+
+    def _move(self, rows: NDArray[np.intp], theta: Vector, value: Vector, gradient: Vector, norm: Vector) -> None:
+        self.theta[rows], self.value[rows] = theta[rows], value[rows]
+        self.gradient[rows], self.norm[rows] = gradient[rows], norm[rows]
+        self._decompose(rows)
+
+    # -- ends ---------------------------------------------------------------------------------------------------------
+
+    def _meets(self) -> NDArray[np.bool_]:
+        return np.asarray(self.norm <= self._tol * self.scale)
+
+    def _is_done(self) -> NDArray[np.bool_]:
+        size = np.linalg.norm(self.theta, axis=1)
+        lost = (size > _FAR * np.maximum(self.start, 1.0)) | (size < _VANISHED * self.start) | ~self.finite
+        finished = (self.norm == 0) | (self._meets() & (self.finishing >= _FINISHING))
+        stuck = ~self._meets() & ((self.steps >= self._max_steps) | self._is_stuck())
+        return np.asarray(lost | finished | stuck)
+
+    def _is_stuck(self) -> NDArray[np.bool_]:
+        """Whether steps are so short, or so many without effect, that nothing will come of it."""
+        stuck = (self.fraction < _SHORTEST) | (self.damping >= 1e12)
+        if self._method == "stationary":
+            # A minimum of ‖g‖ that is not zero: its gradient Hg vanishes and g does not.
+            pull = np.linalg.norm(self.eigenvalues * self.along, axis=1)
+            stuck |= pull <= 1e-8 * self._largest() * self.norm
+        due = (self.steps > 0) & (self.steps % _PATIENCE == 0)
+        ratio = self.norm / np.where(self.scale > 0, self.scale, 1.0)
+        better = ratio < _PROGRESS * self.mark_ratio
+        if self._method == "descent":
+            better |= self.value < self.mark_value - _VALUE_PROGRESS * np.abs(self.mark_value)
+        stuck |= due & ~better
+        self.mark_ratio[due] = np.minimum(self.mark_ratio, ratio)[due]
+        self.mark_value[due] = self.value[due]
+        return np.asarray(stuck)
+
+    def _leave(self, done: NDArray[np.bool_]) -> None:
+        """Write members that are done into the result, and go on with the others."""
+        theta, value, norms, scales, converged, n_steps = self._result
+        at = self.id[done]
+        theta[at], value[at], norms[at], n_steps[at] = (
+            self.theta[done],
+            self.value[done],
+            self.norm[done],
+            self.steps[done],
+        )
+        scales[at] = self.scale[done]
+        # Where an infimum is not attained, Newton steps go outwards and are as long as θ.
+        settled = self.length[done] < 1e-2
+        converged[at] = ((self._meets()[done] & settled) | (self.norm[done] == 0)) & self.finite[done]
+        staying = ~done
+        for name, array in vars(self).items():
+            if isinstance(array, np.ndarray) and name != "_result":
+                setattr(self, name, array[staying])
+
+    # -- the objective ------------------------------------------------------------------------------------------------
+
+    def _decompose(self, rows: NDArray[np.intp]) -> None:
+        """Eigenvalues and eigenvectors of the Hessian, and the scale of the gradient, at these members."""
+        at = self.theta[rows]
+        hessians, scales = self._hessians(at)
+        finite = np.isfinite(hessians).all(axis=(1, 2)) & np.isfinite(scales)
+        eigenvalues, vectors = np.linalg.eigh(np.where(finite[:, None, None], hessians, 0.0))
+        along = (self.gradient[rows][:, None, :] @ vectors)[:, 0]
+        self.scale[rows], self.finite[rows] = scales, finite
+        self.eigenvalues[rows], self.vectors[rows], self.along[rows] = eigenvalues, vectors, along
+
+    def _hessians(self, theta: Vector) -> tuple[Vector, Vector]:
+        n, n_params = theta.shape
+        if not n:
+            return np.empty((0, n_params, n_params)), np.empty(0)
+        try:
+            return np.asarray(self._objective.hessian(theta)), np.asarray(_gradient_scale(self._objective, theta))
+        except NumericalError:
+            if n == 1:
+                return np.full((1, n_params, n_params), np.nan), np.full(1, np.nan)
+            halves = [self._hessians(half) for half in np.array_split(theta, 2)]
+            return np.concatenate([h for h, _ in halves]), np.concatenate([s for _, s in halves])
+
+    def _evaluate(self, theta: Vector) -> tuple[Vector, Vector]:
+        """Values and gradients; NaN where they, or the parameters, are not finite."""
+        value, gradient = np.full(len(theta), np.nan), np.full(theta.shape, np.nan)
+        possible = np.flatnonzero(np.isfinite(theta).all(axis=1))
+        pending = [possible] if len(possible) else []
+        while pending:
+            rows = pending.pop()
+            try:
+                value[rows], gradient[rows] = self._objective.value_and_gradient(theta[rows])
+            except NumericalError:
+                pending += [half for half in np.array_split(rows, 2) if len(rows) > 1]
+        return value, gradient
+
+
+def _gradient_scale(objective: Any, theta: Vector) -> Any:
+    if hasattr(objective, "gradient_scale"):
+        return objective.gradient_scale(theta)
+    # A NetworkLoss: (‖Q‖ ‖c‖ + ‖Q t‖) ‖J‖.
+    loss, net = objective.loss, objective.net
+    sizes = np.linalg.norm(np.asarray(net.expand(theta)).reshape(len(theta), -1), axis=1)
+    jacobians = np.linalg.norm(np.asarray(net.jacobian(theta)), axis=(1, 2))
+    return (np.linalg.norm(loss.gram, 2) * sizes + np.linalg.norm(loss.target @ loss.gram)) * jacobians
