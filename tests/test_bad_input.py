@@ -1332,6 +1332,13 @@ def cases() -> dict[str, Case]:
             lambda **a: [s.sizes for s in pc.subnetworks(**a)],
             {"net": Kind(net), "max_count": Count(3, 1), "rng": Rng(0)},
         ),
+        "conserved_quantities": Case(lambda **a: [q.formula for q in pc.conserved_quantities(**a)], {"net": Kind(net)}),
+        "ConservedQuantity.value": Case(
+            lambda theta: pc.conserved_quantities(net())[0].value(theta), {"theta": Numbers(THETA)}
+        ),
+        "ConservedQuantity.size": Case(
+            lambda theta: pc.conserved_quantities(net())[0].size(theta), {"theta": Numbers(THETA)}
+        ),
         "Stratum.embed": Case(lambda **a: pc.subnetworks(net())[0].embed(**a), {"theta": Numbers([1, 2, 3])}),
         "linear_independence": Case(
             lambda **a: pc.linear_independence(**a),
@@ -1658,7 +1665,7 @@ RESULTS |= {"Part", "Part.choice", "Part.includes", "Stratum", "Stratum.includes
 RESULTS |= {"AttentionRanks", "FilterEnds", "Hypothesis", "PointAnalysis", "RedundantUnit"}
 RESULTS |= {"IndependenceBound", "JacobianRank", "LinearIndependence"}
 RESULTS |= {"Equations", "LinearSpan", "Membership"}
-RESULTS |= {"Alignment", "Symmetry", "SymmetryFactor"}
+RESULTS |= {"Alignment", "ConservedQuantity", "Symmetry", "SymmetryFactor"}
 RESULTS |= {"PolynomialActivation", "Recovery", "Report", "Report.model", "Report.save"}
 
 

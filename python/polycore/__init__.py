@@ -13,6 +13,7 @@ from .activations import GenericActivation, PolynomialActivation, polynomial_act
 from .architectures import Architectures, architectures
 from .canonical import Alignment
 from .config import get_cmake_dir, get_config, get_include, show_config
+from .conserved import ConservedQuantity, conserved_quantities
 from .dimension import DimensionResult, dimension
 from .equations import Equations, equations
 from .errors import NumericalError
@@ -55,6 +56,7 @@ __all__ = [
     "Attention",
     "AttentionRanks",
     "ConditionWarning",
+    "ConservedQuantity",
     "Conv",
     "Decrement",
     "DimensionResult",
@@ -101,6 +103,7 @@ __all__ = [
     "activation_threshold",
     "analyze_point",
     "architectures",
+    "conserved_quantities",
     "correlation",
     "count_monomials",
     "dimension",
