@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from polycore import _backend, _validation
+from polycore import _backend, _validation, network_loss
 from polycore import loss as loss_module
 from polycore.errors import NumericalError
 from polycore.layers import Activation, Affine, Residual
@@ -487,7 +487,7 @@ def test_hessians_in_small_blocks_are_the_same(rng: np.random.Generator, monkeyp
     theta = net.random_params(rng=2, batch=(5,))
     hessian, gauss_newton = objective.hessian(theta), objective.gauss_newton(theta)
     for entries in (1, 30, 400):
-        monkeypatch.setattr(loss_module, "_BLOCK_ENTRIES", entries)
+        monkeypatch.setattr(network_loss, "_BLOCK_ENTRIES", entries)
         np.testing.assert_allclose(objective.hessian(theta), hessian, rtol=1e-12, atol=1e-11)
         np.testing.assert_allclose(objective.gauss_newton(theta), gauss_newton, rtol=1e-12, atol=1e-11)
 

@@ -9,6 +9,7 @@ array([[10., 28., 20.]])
 
 from importlib.metadata import version as _version
 
+from . import metrics
 from .activations import GenericActivation, PolynomialActivation, polynomial_activation
 from .architectures import Architectures, architectures
 from .canonical import Alignment
@@ -16,14 +17,14 @@ from .config import get_cmake_dir, get_config, get_include, show_config
 from .conserved import ConservedQuantity, conserved_quantities
 from .dimension import DimensionResult, dimension
 from .equations import Equations, equations
-from .errors import NumericalError
+from .errors import ConditionWarning, NumericalError
 from .filling import Decrement, FillingWidths, MinimalFilling, minimal_filling
 from .gram import GramOperator, gram_matrix, gram_operator
 from .identifiability import Identifiability, identifiability
 from .independence import IndependenceBound, LinearIndependence, linear_independence
 from .jacobian_rank import JacobianRank, jacobian_rank
 from .layers import Activation, Affine, Attention, Conv, Residual, Select
-from .loss import ConditionWarning, NetworkLoss, QDistance
+from .loss import CoefficientLoss, NetworkLoss, QDistance
 from .membership import Membership
 from .moments import Moments
 from .monomials import MonomialBasis, count_monomials
@@ -55,6 +56,7 @@ __all__ = [
     "Architectures",
     "Attention",
     "AttentionRanks",
+    "CoefficientLoss",
     "ConditionWarning",
     "ConservedQuantity",
     "Conv",
@@ -117,6 +119,7 @@ __all__ = [
     "identifiability",
     "jacobian_rank",
     "linear_independence",
+    "metrics",
     "minimal_filling",
     "modular_kernel",
     "modular_rank",

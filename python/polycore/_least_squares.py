@@ -54,7 +54,7 @@ class LeastSquares:
 def solve_factor(factor: Matrix, right: Matrix, rank_tol: float) -> LeastSquares:
     """From a factor F (k, N) and g (k, O), by singular values of F."""
     k, n = factor.shape
-    lengths = _positive(np.sqrt(np.einsum("ki,ki->i", factor, factor)))
+    lengths = positive(np.sqrt(np.einsum("ki,ki->i", factor, factor)))
     u, s, vt = _svd(factor / lengths, full=k < n)
     rank = int(np.count_nonzero(s > rank_tol * s.max(initial=0.0)))
     scaled = vt[:rank].T @ ((u[:, :rank].T @ right) / s[:rank, None])
@@ -64,9 +64,9 @@ def solve_factor(factor: Matrix, right: Matrix, rank_tol: float) -> LeastSquares
     return LeastSquares(factor, solution, explained, rank, kernel, condition, rank_tol)
 
 
-def solve_gram(gram: Matrix, right: Matrix, rank_tol: float, max_rank: int) -> LeastSquares:
+def solve_gram(gram: Matrix, right: Matrix, rank_tol: float, max_rank: int, scaled: bool = True) -> LeastSquares:
     """From Q = FᵀF (N, N) and the rows of ``right`` = Fᵀg (O, N), by eigenvalues of Q; of rank at most ``max_rank``."""
-    lengths = _positive(np.sqrt(np.maximum(gram.diagonal(), 0.0)))
+    lengths = positive(np.sqrt(np.maximum(gram.diagonal(), 0.0))) if scaled else np.ones(len(gram))
     values, vectors = _linalg.eigh(gram / lengths / lengths[:, None])
     values, vectors = values[::-1], vectors[:, ::-1]
     rank = int(np.count_nonzero(values > rank_tol**2 * values.max(initial=0.0)))
@@ -106,5 +106,6 @@ def _svd(a: Matrix, full: bool) -> tuple[Matrix, Matrix, Matrix]:
     return _linalg.svd(a, full)
 
 
-def _positive(lengths: Matrix) -> Matrix:
+def positive(lengths: Matrix) -> Matrix:
+    """Lengths to divide by: 1 where they are 0."""
     return np.where(lengths > 0, lengths, 1.0)

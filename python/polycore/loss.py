@@ -5,71 +5,78 @@ Legend: ``n_samples`` samples x_s with targets b_s, the rows of B (n_samples, O 
 the basis or support; A (n_samples, N) the Veronese matrix; Q = AᵀA; coefficients c (..., O, N); parameters θ (..., P =
 n_params).
 
-Σ_s ‖f(x_s) − b_s‖² = Σ_o (c_o − t_o)ᵀ Q (c_o − t_o) + constant, with t = A⁺B the minimum-norm fit. All losses are
-sums over samples.
+Σ_s ‖f(x_s) − b_s‖² = Σ_o (c_o − t_o)ᵀ Q (c_o − t_o) + constant, with t = A⁺B the minimum-norm fit. Losses made from
+samples or their moments are sums over samples; a loss made from a metric is what that metric says.
 """
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _least_squares, _linalg, _validation
+from . import _least_squares, _linalg, _validation, metrics
 from ._least_squares import LeastSquares
-from .errors import NumericalError
+from ._quadratic import (
+    EPS,
+    DenseMetric,
+    JointMetric,
+    Metric,
+    OperatorMetric,
+    checked,
+    metric_of_gram,
+    metric_of_sums,
+    symmetric,
+    warn_if_ill_conditioned,
+)
+from .errors import ConditionWarning
 from .gram import GramOperator, gram_matrix, gram_operator, select_degrees
 from .moments import Moments
 from .monomials import MonomialBasis
+from .network_loss import CoefficientLoss, NetworkLoss
 from .support import MonomialSupport
 from .veronese import veronese
 
 if TYPE_CHECKING:
     from .networks import Network
 
-__all__ = ["ConditionWarning", "NetworkLoss", "QDistance"]
+__all__ = ["CoefficientLoss", "ConditionWarning", "NetworkLoss", "QDistance"]
 
 Vector = NDArray[np.float64]
 
-_EPS = float(np.finfo(np.float64).eps)
-# Past this condition number of what is solved, fewer than half of the digits of the target can be trusted.
-_TRUSTED = _EPS**-0.5
 # Dense mode holds Q, a factor, its decomposition and the kernel.
 _DENSE_MATRICES = 6
-# Rows of A are made and orthogonalised for about this many numbers at a time; Hessians likewise.
+# Rows of A are made and orthogonalised for about this many numbers at a time.
 _BLOCK_ENTRIES = 2**21
 _BLOCK_OPERATIONS = 2**29
-
-
-class ConditionWarning(UserWarning):
-    """The Gram matrix is so ill-conditioned that the fitted target has lost more than half of its digits."""
 
 
 class QDistance:
     """The sum of squared errors of a polynomial as a squared distance between coefficients, ``‖c − t‖²_Q``, and more.
 
-    Made by `from_data` or `from_moments`. With fewer samples than monomials, or samples on an algebraic variety, Q is
-    singular and the distance a pseudometric: it is zero along ``kernel``. That is normal.
+    Made by `from_data` or `from_moments`, which sum over samples, or by `from_metric` from any Q and t. With fewer
+    samples than monomials, or samples on an algebraic variety, Q is singular and the distance a pseudometric: it is
+    zero along ``kernel``. That is normal.
 
     Attributes
     ----------
     basis : MonomialBasis, MonomialSupport or None
-        The N monomials; None after `restrict`, which has coordinates instead.
+        The N monomials; None after `restrict`, which has coordinates instead, and from a metric without a basis.
     n_outputs, n_monomials : int
     gram : ndarray, shape (N, N)
-        Q = AᵀA, a sum over samples.
+        Q = AᵀA, a sum over samples, or the metric as given. A *joint* metric has one matrix over all outputs, and then
+        it is (O·N, O·N), rows and columns output by output; ``factor``, ``kernel`` and ``rank`` likewise.
     gram_operator : GramOperator
         Q without forming it.
     factor : ndarray, shape (k, N)
         F with FᵀF = Q up to ``rank_tol``: ``value(c)`` is ‖F (c − t)ᵀ‖².
     target : ndarray, shape (n_outputs, N)
-        t = A⁺B, the least-squares fit of minimum norm.
+        t = A⁺B, the least-squares fit of minimum norm; from a metric, as given.
     constant : float
         Its sum of squared errors: ``value(c) + constant`` is the sum of squared errors of c.
+    lower_bound : float
+        0, which `value` never goes below.
     rank : int
         Numerical rank of Q.
     rank_tol : float
@@ -80,6 +87,10 @@ class QDistance:
         Largest over smallest nonzero eigenvalue of Q: the square of the condition number of A.
     dense : bool
         False in operator mode, where Q is never formed.
+    joint : bool
+        Whether Q is one matrix over all outputs, (O·N, O·N).
+    restricted : bool
+        Whether this loss is the result of `restrict`, on coordinates; it composes with no network.
 
     Notes
     -----
@@ -117,11 +128,17 @@ class QDistance:
     """
 
     def __init__(
-        self, metric: _Metric, basis: MonomialBasis | MonomialSupport | None, n_outputs: int, n_monomials: int
+        self,
+        metric: Metric,
+        basis: MonomialBasis | MonomialSupport | None,
+        n_outputs: int,
+        n_monomials: int,
+        origin: str = "samples",
     ) -> None:
-        if not isinstance(metric, (_DenseMetric, _OperatorMetric)):
-            raise TypeError("make a QDistance with QDistance.from_data or QDistance.from_moments")
+        if not isinstance(metric, (DenseMetric, JointMetric, OperatorMetric)):
+            raise TypeError("make a QDistance with QDistance.from_data, from_moments or from_metric")
         self._metric = metric
+        self._origin = origin  # "samples", "metric" or "restriction"
         self._basis = basis
         self._n_outputs = n_outputs
         self._n_monomials = n_monomials
@@ -185,8 +202,8 @@ class QDistance:
             if is_dense is False and method == "qr":
                 raise ValueError("`method` must not be 'qr' in operator mode (dense=False)")
             if isinstance(basis, MonomialSupport):
-                metric = _metric_of_sums(*_sums_of_rows(x, y, basis), tolerance, len(x))
-                _warn_if_ill_conditioned(metric.solved, metric.solved.condition)
+                metric = metric_of_sums(*_sums_of_rows(x, y, basis), tolerance, len(x))
+                warn_if_ill_conditioned(metric.solved, metric.solved.condition)
                 return cls(metric, basis, y.shape[1], len(basis))
             moments = Moments(basis.n_vars, 2 * basis.degree, y.shape[1], basis.degree, basis.homogeneous)
             moments.update(x, y, n_threads)
@@ -195,12 +212,12 @@ class QDistance:
         n = basis.n_monomials
         triangle = _triangular_factor(x, y, basis, n_threads)
         if tolerance is None:
-            tolerance = 8 * _EPS * max(n, len(x) ** 0.5)
+            tolerance = 8 * EPS * max(n, len(x) ** 0.5)
         solved = _least_squares.solve_factor(triangle[:n, :n], triangle[:n, n:], tolerance)
         misfit = triangle[:n, n:] - solved.factor @ solved.solution.T
         constant = float(np.sum(misfit**2) + np.sum(triangle[n:, n:] ** 2))
-        _warn_if_ill_conditioned(solved, solved.condition**0.5)
-        return cls(_DenseMetric(gram, solved, constant), basis, y.shape[1], n)
+        warn_if_ill_conditioned(solved, solved.condition**0.5)
+        return cls(DenseMetric(gram, solved, constant), basis, y.shape[1], n)
 
     @classmethod
     def from_moments(
@@ -243,16 +260,91 @@ class QDistance:
         is_dense = _choose_dense(dense, basis)
         if isinstance(basis, MonomialBasis) and not is_dense:
             operator = gram_operator(moments, basis, n_threads)
-            return cls(_OperatorMetric(operator, cross, square), basis, *cross.shape)
-        metric = _metric_of_sums(gram_matrix(moments, basis), cross, square, tolerance, moments.count)
-        _warn_if_ill_conditioned(metric.solved, metric.solved.condition)
+            return cls(OperatorMetric(operator, cross, square), basis, *cross.shape)
+        metric = metric_of_sums(gram_matrix(moments, basis), cross, square, tolerance, moments.count)
+        warn_if_ill_conditioned(metric.solved, metric.solved.condition)
         return cls(metric, basis, *cross.shape)
+
+    @classmethod
+    def from_metric(
+        cls,
+        metric: ArrayLike | str,
+        target: ArrayLike,
+        basis: MonomialBasis | MonomialSupport | None = None,
+        *,
+        constant: float = 0.0,
+        rank_tol: float | None = None,
+    ) -> QDistance:
+        """The squared distance ‖c − t‖²_Q to a target in any metric, without samples.
+
+        Parameters
+        ----------
+        metric : array_like, shape (N, N) or (n_outputs · N, n_outputs · N), or str
+            Q, symmetric positive semidefinite: one for every output, or a *joint* one over all outputs, rows and
+            columns output by output. Or the name of one in `polycore.metrics`: "identity", "bombieri_weyl", "gaussian"
+            (standard normal inputs) or "uniform" (on [−1, 1]); the last two are expectations, not sums over samples.
+        target : array_like, shape (n_outputs, N), or (N,) for one output
+            t. It is kept as given, also where Q is singular and other targets have the same distances.
+        basis : MonomialBasis or MonomialSupport, optional
+            The N monomials; needed for a name. Without it the loss can be composed with every network of the right
+            sizes.
+        constant : float
+            Added to a value to get the total that is reported, such as the squared error that no polynomial avoids.
+        rank_tol : float, optional
+            As for `from_moments`: √(16 ε N) by default. Its square, relative to the largest, is also how far entries
+            may be from symmetric, and eigenvalues below zero, but never less than 16 ε N.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong kind or shape or not finite, the metric is not symmetric (with the largest
+            asymmetry) or not positive semidefinite (with the most negative eigenvalue), or a name comes without a
+            basis.
+        MemoryError, OverflowError
+            If the dense matrices would not fit.
+        NumericalError
+            If the metric times the target overflows.
+
+        Notes
+        -----
+        One eigenvalue decomposition, O(N³), or O((n_outputs · N)³) for a joint metric.
+
+        Examples
+        --------
+        >>> loss = QDistance.from_metric("bombieri_weyl", [1.0, 0.0, 2.0], MonomialBasis(2, 2, homogeneous=True))
+        >>> loss.value([[0.0, 2.0, 0.0]])  # squared Frobenius norm of [[1, -1], [-1, 2]]
+        7.0
+        >>> QDistance.from_metric([[2.0, 1.0], [1.0, 2.0]], [1.0, 0.0])
+        QDistance(2 coefficients, n_outputs=1): rank 2 of 2, condition 3, constant 0
+        """
+        goal = _validation.as_real_array(target, "target")
+        if basis is not None:
+            _check_basis(basis)
+            n = basis.n_monomials
+            allowed = goal.shape == (n,) or (goal.ndim == 2 and goal.shape[1] == n and len(goal) > 0)
+            if not allowed:
+                raise ValueError(
+                    f"`target` must have shape (n_outputs, n_monomials={n}), or ({n},) for one output, got {goal.shape}"
+                )
+        elif goal.ndim not in (1, 2) or not goal.size:
+            raise ValueError(
+                f"`target` must have shape (n_outputs, n_monomials), or (n_monomials,) for one output, got {goal.shape}"
+            )
+        goal = np.array(goal, dtype=np.float64, ndmin=2)
+        tolerance, shift = _as_tolerance(rank_tol), _validation.as_real(constant, "constant")
+        gram = _as_metric(metric, goal, basis, tolerance)
+        with np.errstate(over="ignore", invalid="ignore"):
+            checked(gram @ goal.reshape(-1, len(gram)).T)
+        if len(gram) == goal.shape[1]:
+            return cls(metric_of_gram(gram, goal, shift, tolerance), basis, len(goal), goal.shape[1], "metric")
+        flat = metric_of_gram(gram, goal.reshape(1, -1), shift, tolerance)
+        return cls(JointMetric(flat, len(goal)), basis, len(goal), goal.shape[1], "metric")
 
     # -- what it is ---------------------------------------------------------------------------------------------------
 
     @property
     def basis(self) -> MonomialBasis | MonomialSupport | None:
-        """The monomials, all of a basis or those of a support; None for a restriction."""
+        """The monomials, all of a basis or those of a support; None for a restriction, or a metric without a basis."""
         return self._basis
 
     @property
@@ -268,27 +360,42 @@ class QDistance:
     @property
     def dense(self) -> bool:
         """Whether Q is held as a matrix; False in operator mode."""
-        return isinstance(self._metric, _DenseMetric)
+        return not isinstance(self._metric, OperatorMetric)
+
+    @property
+    def joint(self) -> bool:
+        """Whether Q is one matrix over all outputs, of shape (n_outputs · N, n_outputs · N)."""
+        return isinstance(self._metric, JointMetric)
+
+    @property
+    def restricted(self) -> bool:
+        """Whether this loss is the result of `restrict`, on coordinates instead of coefficients."""
+        return self._origin == "restriction"
+
+    @property
+    def lower_bound(self) -> float:
+        """0, which `value` never goes below; what data leave over is ``constant``."""
+        return 0.0
 
     @property
     def gram(self) -> Vector:
-        """Q, shape (N, N), read-only; in operator mode formed now, if it fits (MemoryError if not)."""
+        """Q, shape (N, N), or (O·N, O·N) if joint, read-only; in operator mode formed now, if it fits."""
         return self._metric.gram
 
     @property
     def gram_operator(self) -> GramOperator:
-        """Q as an operator; ValueError for a restriction and on a support, where Q is not a Hankel matrix."""
-        if isinstance(self._metric, _OperatorMetric):
+        """Q as an operator; ValueError unless it is made from samples on a basis, where Q is a Hankel matrix."""
+        if isinstance(self._metric, OperatorMetric):
             return self._metric.operator
-        if not isinstance(self._basis, MonomialBasis):
-            kind = "restricted loss" if self._basis is None else "loss on a support"
+        if not isinstance(self._basis, MonomialBasis) or self._origin != "samples":
+            kind = {"samples": "loss on a support", "metric": "loss from a metric"}.get(self._origin, "restricted loss")
             raise ValueError(f"a {kind} has no gram_operator; use loss.gram")
         # Every moment is an entry of Q: a monomial of degree 2D is a product of two of degree D.
         return gram_operator(_moments_of(self.gram, self._basis), self._basis)
 
     @property
     def factor(self) -> Vector:
-        """F with k ≤ N rows and FᵀF = Q up to ``rank_tol``, shape (k, N), read-only; MemoryError in operator mode.
+        """F with FᵀF = Q up to ``rank_tol``, (k, N), or (k, O·N) if joint, read-only; MemoryError in operator mode.
 
         From data it is the R of A, whose condition number is the square root of that of Q.
         """
@@ -296,8 +403,11 @@ class QDistance:
 
     @property
     def target(self) -> Vector:
-        """The least-squares fit A⁺B of minimum norm, shape (n_outputs, N), read-only; MemoryError in operator mode."""
-        return self._solved("target").solution
+        """The least-squares fit A⁺B of minimum norm, shape (n_outputs, N), read-only; MemoryError in operator mode.
+
+        From a metric, the target as given.
+        """
+        return self._solved("target").solution.reshape(self._n_outputs, self._n_monomials)
 
     @property
     def constant(self) -> float:
@@ -316,7 +426,10 @@ class QDistance:
 
     @property
     def kernel(self) -> Vector:
-        """Orthonormal basis of the kernel of Q, shape (N, N − rank), read-only; MemoryError in operator mode."""
+        """Orthonormal basis of the kernel of Q, shape (N, N − rank), read-only; MemoryError in operator mode.
+
+        For a joint metric, (O·N, O·N − rank).
+        """
         return self._solved("kernel").kernel
 
     @property
@@ -325,7 +438,7 @@ class QDistance:
         return self._solved("condition").condition
 
     def _solved(self, name: str) -> LeastSquares:
-        if isinstance(self._metric, _DenseMetric):
+        if isinstance(self._metric, (DenseMetric, JointMetric)):
             return self._metric.solved
         n = self._n_monomials
         raise MemoryError(
@@ -334,13 +447,16 @@ class QDistance:
         )
 
     def __repr__(self) -> str:
-        where = f"restricted to {self._n_monomials} coordinates" if self._basis is None else repr(self._basis)
-        if isinstance(self._metric, _OperatorMetric):
-            about = "operator mode"
-        else:
+        where = repr(self._basis)
+        if self._basis is None:
+            where = f"restricted to {self._n_monomials} coordinates" if self.restricted else ""
+            where = where or f"{self._n_monomials} coefficient{'s' * (self._n_monomials != 1)}"
+        if isinstance(self._metric, (DenseMetric, JointMetric)):
             solved = self._metric.solved
-            about = f"rank {solved.rank} of {self._n_monomials}, condition {solved.condition:.3g}"
-            about += f", constant {self._metric.constant:.6g}"
+            about = f"rank {solved.rank} of {len(self._metric.gram)}{' (joint)' * self.joint}"
+            about += f", condition {solved.condition:.3g}, constant {self._metric.constant:.6g}"
+        else:
+            about = "operator mode"
         return f"QDistance({where}, n_outputs={self._n_outputs}): {about}"
 
     # -- what it does -------------------------------------------------------------------------------------------------
@@ -364,7 +480,7 @@ class QDistance:
             If the value overflows.
         """
         with np.errstate(over="ignore", invalid="ignore"):
-            return _checked(self._metric.value(self._as_coef(coef)))
+            return checked(self._metric.value(self._as_coef(coef)))
 
     def gradient(self, coef: ArrayLike) -> Vector:
         """Gradient of `value` with respect to the coefficients, 2Q(c − t).
@@ -383,12 +499,56 @@ class QDistance:
             As `value`.
         """
         with np.errstate(over="ignore", invalid="ignore"):
-            gradient: Vector = _checked(self._metric.gradient(self._as_coef(coef)))
+            gradient: Vector = checked(self._metric.gradient(self._as_coef(coef)))
         return gradient
 
-    def _as_coef(self, coef: ArrayLike) -> Vector:
+    def hessian_product(self, coef: ArrayLike, dcoef: ArrayLike) -> Vector:
+        """Derivative of `gradient` along a direction, 2Q times ``dcoef``, the same wherever it is taken.
+
+        Parameters
+        ----------
+        coef, dcoef : array_like, shape (..., n_outputs, N)
+            Points and directions; their leading axes broadcast.
+
+        Returns
+        -------
+        ndarray, shape (..., n_outputs, N)
+
+        Raises
+        ------
+        TypeError, ValueError, NumericalError
+            As `value`; ValueError also if the leading axes do not broadcast.
+        """
+        at, along = self._as_coef(coef), self._as_coef(dcoef, "dcoef")
+        shape = _broadcast(at, along)
+        with np.errstate(over="ignore", invalid="ignore"):
+            product: Vector = checked(self._metric.hessian_product(at, along))
+        return np.array(np.broadcast_to(product, shape))
+
+    def gradient_scale(self, coef: ArrayLike) -> Any:
+        """The size that rounding errors of `gradient` are measured against, ‖Q‖ ‖c‖ + ‖Qt‖.
+
+        Parameters
+        ----------
+        coef : array_like, shape (..., n_outputs, N)
+
+        Returns
+        -------
+        float, or ndarray of shape (...)
+            With the spectral norm of Q (in operator mode a lower bound from a few power steps, close to it) and the
+            Euclidean norm of all coefficients; Qt is AᵀB for samples.
+
+        Raises
+        ------
+        TypeError, ValueError, NumericalError
+            As `value`.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            return checked(self._metric.gradient_scale(self._as_coef(coef)))
+
+    def _as_coef(self, coef: ArrayLike, name: str = "coef") -> Vector:
         shape = (..., ("n_outputs", self._n_outputs), ("n_monomials", self._n_monomials))
-        return _validation.as_real_array(coef, "coef", shape=shape)
+        return _validation.as_real_array(coef, name, shape=shape)
 
     def restrict(self, span: ArrayLike, rank_tol: float | None = None) -> QDistance:
         """The same loss on a linear subspace of the coefficients, in coordinates.
@@ -427,7 +587,8 @@ class QDistance:
         tolerance = _as_tolerance(rank_tol)
         with np.errstate(over="ignore", invalid="ignore"):
             metric = self._metric.restrict(vectors, tolerance)
-        return QDistance(metric, None, self._n_outputs if vectors.ndim == 2 else 1, len(vectors))
+        n_outputs = self._n_outputs if vectors.ndim == 2 else 1
+        return QDistance(metric, None, n_outputs, len(vectors), "restriction")
 
     def compose(self, net: Network) -> NetworkLoss:
         """The loss as a function of a network's parameters.
@@ -435,7 +596,8 @@ class QDistance:
         Parameters
         ----------
         net : Network
-            With the number of outputs of this loss, and its basis, or its support where the loss is on one.
+            With the number of outputs of this loss, and its basis, or its support where the loss is on one. A loss from
+            a metric without a basis takes every network whose ``basis``, or else ``support``, has N monomials.
 
         Returns
         -------
@@ -452,424 +614,7 @@ class QDistance:
         return NetworkLoss(self, net)
 
 
-class NetworkLoss:
-    """The loss of a network as a function of its parameters, θ ↦ ‖μ(θ) − t‖²_Q; the samples are no longer needed.
-
-    Made by `QDistance.compose`. Every method takes θ of shape (..., n_params) and is batched over the leading axes. Add
-    ``constant`` to a value to get the sum of squared errors on the samples.
-
-    Attributes
-    ----------
-    loss : QDistance
-    net : Network
-    n_params : int
-    constant : float
-        That of the loss.
-
-    Notes
-    -----
-    With J the Jacobian of θ ↦ c: gradient = Jᵀ·2Q(c − t), by one reverse sweep; Gauss–Newton = 2JᵀQJ; the Hessian
-    adds the second derivatives of c, by the tangent of the reverse sweep. On a support, c, J and the sweeps have its
-    monomials only. In operator mode everything goes through Q·c. Otherwise values are (c − t)ᵀQ(c − t), with a rounding
-    error of order ε ‖Q‖ ‖c − t‖²: where Q is ill-conditioned, ``loss.value(net.expand(theta))``, which goes through a
-    factor of Q, is more accurate.
-    """
-
-    def __init__(self, loss: QDistance, net: Network) -> None:
-        if not isinstance(loss, QDistance):
-            raise TypeError(f"`loss` must be a QDistance, got {type(loss).__name__}")
-        program = getattr(net, "program", None)
-        if program is None or not isinstance(getattr(net, "basis", None), MonomialBasis):
-            raise TypeError(f"`net` must be a polycore network, got {type(net).__name__}")
-        if loss.basis is None:
-            raise ValueError("`net` cannot be composed with a restricted loss; compose the loss it was restricted from")
-        self._on_support = isinstance(loss.basis, MonomialSupport)
-        own = net.support if isinstance(loss.basis, MonomialSupport) and loss.basis.basis == net.basis else net.basis
-        if own != loss.basis or net.n_outputs != loss.n_outputs:
-            raise ValueError(
-                f"`net` must have the basis and outputs of the loss, {loss.basis} and n_outputs={loss.n_outputs}; "
-                f"got {own} and n_outputs={net.n_outputs}: make the loss on net.basis or on net.support"
-            )
-        self.loss = loss
-        self.net = net
-        program.require_concrete()
-        self.n_params = int(net.n_params)
-        self._engine = program.engine
-        self._theta_shape = (self.n_params,)
-        self._loss_gradient = self._engine.loss_gradient
-        if self._on_support:
-            self._loss_gradient = partial(self._engine.loss_gradient, support=True)
-        dense = loss._metric if isinstance(loss._metric, _DenseMetric) else None
-        self._gram = None if dense is None else dense.gram
-        self._target = None if dense is None else dense.solved.solution
-
-    @property
-    def constant(self) -> float:
-        """``value(theta) + constant`` is the sum of squared errors on the samples."""
-        return self.loss.constant
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return NetworkLoss, (self.loss, self.net)  # the compiled program is made again
-
-    def __repr__(self) -> str:
-        return f"NetworkLoss({self.net!r}, {self.loss!r})"
-
-    def value(self, theta: ArrayLike, n_threads: int = 0) -> Any:
-        """Squared Q-distance of the network's coefficients to the target, without ``constant``.
-
-        Parameters
-        ----------
-        theta : array_like, shape (..., n_params)
-        n_threads : int
-            0 means the default. The result does not depend on it.
-
-        Returns
-        -------
-        float, or ndarray of shape (...)
-            Never negative.
-
-        Raises
-        ------
-        TypeError, ValueError, NumericalError
-            As `value_and_gradient`.
-        """
-        return self.value_and_gradient(theta, n_threads)[0]
-
-    def gradient(self, theta: ArrayLike, n_threads: int = 0) -> Vector:
-        """Gradient of `value` in θ, Jᵀ·2Q(c − t).
-
-        Parameters
-        ----------
-        theta : array_like, shape (..., n_params)
-        n_threads : int
-            0 means the default. The result does not depend on it.
-
-        Returns
-        -------
-        ndarray, shape (..., n_params)
-
-        Raises
-        ------
-        TypeError, ValueError, NumericalError
-            As `value_and_gradient`.
-        """
-        return self.value_and_gradient(theta, n_threads)[1]
-
-    def value_and_gradient(self, theta: ArrayLike, n_threads: int = 0) -> tuple[Any, Vector]:
-        """Value and gradient from one forward and one reverse sweep.
-
-        Parameters
-        ----------
-        theta : array_like, shape (..., n_params)
-        n_threads : int
-            0 means the default. The result does not depend on it.
-
-        Returns
-        -------
-        value : float, or ndarray of shape (...)
-            Never negative.
-        gradient : ndarray, shape (..., n_params)
-
-        Raises
-        ------
-        TypeError, ValueError
-            If theta is not an array of finite real numbers of this shape.
-        NumericalError
-            If a result overflows.
-        """
-        # One contiguous float64 θ is what an optimiser passes in its inner loop: it needs no conversion.
-        if not (
-            self._gram is not None
-            and type(theta) is np.ndarray
-            and theta.shape == self._theta_shape
-            and theta.dtype == np.float64
-            and theta.flags.carray
-            and n_threads == 0
-        ):
-            return self._value_and_gradient(theta, n_threads)
-        value, gradient = self._loss_gradient(theta, self._gram, self._target)
-        return max(float(value), 0.0), gradient
-
-    def _value_and_gradient(self, theta: ArrayLike, n_threads: int) -> tuple[Any, Vector]:
-        points, n_threads = self._as_theta(theta), _validation.check_threads(n_threads)
-        if self._gram is not None:
-            value, gradient = self._loss_gradient(points, self._gram, self._target, n_threads)
-            return _as_scalar(np.maximum(value, 0.0)), gradient
-        coef = self._expand(points, n_threads)
-        gradient = self._engine.vjp(points, self.loss.gradient(coef), None, 0, None, n_threads)
-        return self.loss.value(coef), gradient
-
-    def hessian(self, theta: ArrayLike, n_threads: int = 0) -> Vector:
-        """Hessian of `value` in θ, by n_params tangents of the reverse sweep.
-
-        Parameters
-        ----------
-        theta : array_like, shape (..., n_params)
-        n_threads : int
-            0 means the default. The result does not depend on it.
-
-        Returns
-        -------
-        ndarray, shape (..., n_params, n_params)
-            Symmetric bit for bit.
-
-        Raises
-        ------
-        TypeError, ValueError, NumericalError
-            As `value_and_gradient`.
-        MemoryError, OverflowError
-            If it would not fit; `hessian_product` never forms it.
-        """
-        points, n_threads = self._as_theta(theta), _validation.check_threads(n_threads)
-        flat = points.reshape(-1, self.n_params)
-        result = self._new_matrices(len(flat))
-        for batch, directions in self._blocks(len(flat)):
-            at = flat[batch]
-            shape = (len(at), directions.stop - directions.start, self.n_params)
-            along = np.broadcast_to(np.eye(self.n_params)[directions], shape)
-            dcoef = self._coef_gradient(at, n_threads)[:, None]
-            result[batch, directions] = self._hessian_product(
-                np.broadcast_to(at[:, None], shape), along, dcoef, n_threads
-            )
-        return self._as_result(result, points)
-
-    def hessian_product(self, theta: ArrayLike, v: ArrayLike, n_threads: int = 0) -> Vector:
-        """Hessian times vectors, without forming it.
-
-        Parameters
-        ----------
-        theta, v : array_like, shape (..., n_params)
-            Parameters and directions; their leading axes broadcast.
-        n_threads : int
-            0 means the default.
-
-        Returns
-        -------
-        ndarray, shape (..., n_params)
-
-        Raises
-        ------
-        TypeError, ValueError, NumericalError
-            As `value_and_gradient`; ValueError also if the leading axes do not broadcast.
-        """
-        points, n_threads = self._as_theta(theta), _validation.check_threads(n_threads)
-        along = _validation.as_theta(v, self.n_params, "v", finite=True)
-        try:
-            shape = np.broadcast_shapes(points.shape, along.shape)
-        except ValueError:
-            raise ValueError(
-                f"`theta` and `v` must broadcast to (..., n_params={self.n_params}), "
-                f"got {points.shape} and {along.shape}"
-            ) from None
-        dcoef = self._coef_gradient(points, n_threads)
-        return self._hessian_product(np.broadcast_to(points, shape), np.broadcast_to(along, shape), dcoef, n_threads)
-
-    def gauss_newton(self, theta: ArrayLike, n_threads: int = 0) -> Vector:
-        """The Gauss–Newton matrix 2JᵀQJ, the Hessian without the second derivatives of the coefficients.
-
-        Parameters
-        ----------
-        theta : array_like, shape (..., n_params)
-        n_threads : int
-            0 means the default. The result does not depend on it.
-
-        Returns
-        -------
-        ndarray, shape (..., n_params, n_params)
-            Symmetric bit for bit, positive semidefinite. J (n_outputs · N, n_params) is the Jacobian of θ ↦ c, and Q
-            acts on each output.
-
-        Raises
-        ------
-        TypeError, ValueError, NumericalError, MemoryError, OverflowError
-            As `hessian`.
-        """
-        points, n_threads = self._as_theta(theta), _validation.check_threads(n_threads)
-        flat = points.reshape(-1, self.n_params)
-        result = self._new_matrices(len(flat))
-        _validation.check_size(
-            self._n_coef * self.n_params, 8, "the Jacobian", "use hessian_product, which never forms it"
-        )
-        step = max(1, _BLOCK_ENTRIES // max(1, self._n_coef * self.n_params))
-        for start in range(0, len(flat), step):
-            at = flat[start : start + step]
-            jacobian = self._engine.jacobian(np.ascontiguousarray(at), None, 0, None, n_threads, self._on_support)
-            rows = jacobian.reshape(len(at), self.loss.n_outputs, self.loss.n_monomials, self.n_params)
-            with np.errstate(over="ignore", invalid="ignore"):
-                result[start : start + step] = self.loss._metric.pull_back(rows)
-        return self._as_result(result, points)
-
-    def _coef_gradient(self, theta: Vector, n_threads: int) -> Vector:
-        """Gradient in the coefficients, 2Q(μ(θ) − t), shape (..., O, N)."""
-        coef = self._expand(np.ascontiguousarray(theta), n_threads)
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray(_checked(self.loss._metric.gradient(coef)))
-
-    def _hessian_product(self, theta: Vector, v: Vector, dcoef: Vector, n_threads: int) -> Vector:
-        """Tangent of θ ↦ vjp(θ, 2Q(μ(θ) − t)) along v, where ``dcoef`` is that cotangent at θ."""
-        theta, v = np.ascontiguousarray(theta), np.ascontiguousarray(v)
-        tangent = self._engine.jvp(theta, v, None, 0, None, n_threads, self._on_support)
-        with np.errstate(over="ignore", invalid="ignore"):
-            ddcoef = _checked(2.0 * self.loss._metric.apply(tangent))
-        dcoef = np.ascontiguousarray(np.broadcast_to(dcoef, ddcoef.shape))
-        product: Vector = self._engine.vjp_tangent(theta, v, dcoef, ddcoef, None, n_threads, self._on_support)
-        return product
-
-    def _as_result(self, matrices: Vector, points: Vector) -> Vector:
-        """Symmetric bit for bit, finite, with the batch axes of the parameters."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            result: Vector = _checked(_symmetric(matrices))
-        return result.reshape(*points.shape, self.n_params)
-
-    @property
-    def _n_coef(self) -> int:
-        return self.loss.n_outputs * self.loss.n_monomials
-
-    def _expand(self, theta: Vector, n_threads: int) -> Vector:
-        coef: Vector = self._engine.expand(theta, None, 0, None, n_threads, self._on_support)
-        return coef
-
-    def _as_theta(self, theta: ArrayLike) -> Vector:
-        return _validation.as_theta(theta, self.n_params)
-
-    def _new_matrices(self, batch: int) -> Vector:
-        _validation.check_size(
-            batch * self.n_params**2, 8, "the matrix in the parameters", "use hessian_product, or a smaller batch"
-        )
-        return np.empty((batch, self.n_params, self.n_params))
-
-    def _blocks(self, batch: int) -> list[tuple[slice, slice]]:
-        """Slices of the batch and of the directions whose coefficient vectors together stay small."""
-        n_coef = max(1, self._n_coef)  # no monomial at all: the zero polynomial
-        n_directions = min(self.n_params, max(1, _BLOCK_ENTRIES // n_coef))
-        n_batch = max(1, _BLOCK_ENTRIES // (n_coef * n_directions))
-        return [
-            (slice(i, min(i + n_batch, batch)), slice(j, min(j + n_directions, self.n_params)))
-            for i in range(0, batch, n_batch)
-            for j in range(0, self.n_params, n_directions)
-        ]
-
-
-# -- metrics: how Q is held -------------------------------------------------------------------------------------------
-
-
-class _Metric(Protocol):
-    """A quadratic function of coefficients (..., O, N); arguments are checked, results are not."""
-
-    @property
-    def gram(self) -> Vector: ...
-    @property
-    def constant(self) -> float: ...
-    def apply(self, coef: Vector) -> Vector:
-        """Q times the coefficients."""
-
-    def value(self, coef: Vector) -> Vector: ...
-    def gradient(self, coef: Vector) -> Vector: ...
-    def pull_back(self, jacobian: Vector) -> Vector:
-        """2JᵀQJ for Jacobians (batch, O, N, P)."""
-
-    def restrict(self, span: Vector, rank_tol: float | None) -> _DenseMetric: ...
-
-
-@dataclass(frozen=True, eq=False)
-class _DenseMetric:
-    """‖c − t‖²_Q with Q, a factor F of it, and t at hand."""
-
-    gram: Vector
-    solved: LeastSquares
-    constant: float
-
-    def __post_init__(self) -> None:
-        for array in (self.gram, self.solved.solution, self.solved.kernel, self.solved.factor):
-            array.flags.writeable = False
-
-    def apply(self, coef: Vector) -> Vector:
-        return np.asarray(coef @ self.gram)
-
-    def value(self, coef: Vector) -> Vector:
-        # Through the factor: a sum of squares, which is never negative and does not square the condition number.
-        images = (coef - self.solved.solution) @ self.solved.factor.T
-        return np.asarray((images**2).sum(axis=(-2, -1)))
-
-    def gradient(self, coef: Vector) -> Vector:
-        return 2.0 * self.apply(coef - self.solved.solution)
-
-    def pull_back(self, jacobian: Vector) -> Vector:
-        images = self.solved.factor @ jacobian
-        columns = images.reshape(len(images), -1, images.shape[-1])
-        return np.asarray(2.0 * (columns.swapaxes(-1, -2) @ columns))
-
-    def restrict(self, span: Vector, rank_tol: float | None) -> _DenseMetric:
-        tolerance = self.solved.rank_tol if rank_tol is None else rank_tol
-        images, goal = span @ self.solved.factor.T, self.solved.solution @ self.solved.factor.T
-        if span.ndim == 3:  # outputs share coordinates: one long column
-            images, goal = images.reshape(len(span), -1), goal.reshape(1, -1)
-        gram = _checked(_symmetric(images @ images.T))
-        columns, right = images.T, goal.T
-        if len(columns) > len(span):
-            # As for data: orthogonalise once, then work on a small triangle.
-            triangle = _linalg.triangle(np.hstack([columns, right]))
-            columns, right = triangle[: len(span), : len(span)], triangle[: len(span), len(span) :]
-        solved = _least_squares.solve_factor(np.ascontiguousarray(columns), right, tolerance)
-        misfit = goal - solved.solution @ images
-        return _DenseMetric(gram, solved, self.constant + float(np.sum(misfit**2)))
-
-
-@dataclass(frozen=True, eq=False)
-class _OperatorMetric:
-    """cᵀQc − 2⟨c, AᵀB⟩ + ‖B‖² with Q as an operator, AᵀB (O, N) and ‖B‖²."""
-
-    operator: GramOperator
-    cross: Vector
-    square: float
-
-    @property
-    def gram(self) -> Vector:
-        return self.operator.to_dense()
-
-    @property
-    def constant(self) -> float:
-        return 0.0
-
-    def apply(self, coef: Vector) -> Vector:
-        return self.operator.apply(coef)
-
-    def value(self, coef: Vector) -> Vector:
-        quadratic = (coef * (self.apply(coef) - 2.0 * self.cross)).sum(axis=(-2, -1))
-        value = quadratic + self.square
-        # NOTE: not np.maximum alone, which would turn the NaN of an overflow into one silently kept, and is checked
-        # later.
-        return np.asarray(np.where(value < 0.0, 0.0, value))
-
-    def gradient(self, coef: Vector) -> Vector:
-        return 2.0 * (self.apply(coef) - self.cross)
-
-    def pull_back(self, jacobian: Vector) -> Vector:
-        rows = np.ascontiguousarray(jacobian.transpose(0, 3, 1, 2))  # (batch, P, O, N)
-        images = self.apply(rows)
-        batch, n_params = rows.shape[:2]
-        left, right = rows.reshape(batch, n_params, -1), images.reshape(batch, n_params, -1)
-        return np.asarray(2.0 * (left @ right.swapaxes(-1, -2)))
-
-    def restrict(self, span: Vector, rank_tol: float | None) -> _DenseMetric:
-        k, images = len(span), self.apply(span)
-        gram = _checked(_symmetric(span.reshape(k, -1) @ images.reshape(k, -1).T))
-        joint = span.ndim == 3
-        right = _checked((span.reshape(k, -1) @ self.cross.reshape(-1, 1)).T if joint else self.cross @ span.T)
-        tolerance = (16 * _EPS * k) ** 0.5 if rank_tol is None else rank_tol
-        solved = _least_squares.solve_gram(gram, right, tolerance, k)
-        _warn_if_ill_conditioned(solved, solved.condition)
-        return _DenseMetric(gram, solved, max(0.0, self.square - solved.explained))
-
-
 # -- helpers ----------------------------------------------------------------------------------------------------------
-
-
-def _metric_of_sums(gram: Vector, cross: Vector, square: float, rank_tol: float | None, max_rank: int) -> _DenseMetric:
-    """The loss with these AᵀA, AᵀB transposed and ‖B‖²; the rank is at most the number of samples."""
-    tolerance = (16 * _EPS * len(gram)) ** 0.5 if rank_tol is None else rank_tol
-    solved = _least_squares.solve_gram(gram, cross, tolerance, max_rank)
-    return _DenseMetric(gram, solved, max(0.0, square - solved.explained))
 
 
 def _gram_of_samples(x: Vector, basis: MonomialBasis | MonomialSupport, n_threads: int) -> Vector:
@@ -891,8 +636,8 @@ def _sums_of_rows(x: Vector, y: Vector, support: MonomialSupport) -> tuple[Vecto
             rows = veronese(x[start : start + step], support)
             gram += rows.T @ rows
             cross += y[start : start + step].T @ rows
-        square = _checked(np.asarray(np.sum(y**2)))
-    return _checked(_symmetric(gram)), _checked(cross), square
+        square = checked(np.asarray(np.sum(y**2)))
+    return checked(symmetric(gram)), checked(cross), square
 
 
 def _triangular_factor(x: Vector, y: Vector, basis: MonomialBasis | MonomialSupport, n_threads: int) -> Vector:
@@ -937,6 +682,38 @@ def _moments_of(gram: Vector, basis: MonomialBasis) -> Vector:
     return moments
 
 
+def _as_metric(
+    metric: ArrayLike | str, target: Vector, basis: MonomialBasis | MonomialSupport | None, rank_tol: float | None
+) -> Vector:
+    """Q, of the size N of a target (O, N) or of size O·N, symmetric bit for bit and positive semidefinite."""
+    if isinstance(metric, str):
+        _validation.check_choice(metric, "metric", tuple(metrics.NAMED))
+        if basis is None:
+            raise ValueError(f"`basis` must be given for the metric {metric!r}, which depends on the monomials")
+        return metrics.NAMED[metric](basis)
+    gram = _validation.as_real_array(metric, "metric", finite=False)
+    n_outputs, n = target.shape
+    if gram.shape not in ((n, n), (n_outputs * n, n_outputs * n)):
+        joint = f", or ({n_outputs * n}, {n_outputs * n}) over all outputs" if n_outputs > 1 else ""
+        raise ValueError(
+            f"`metric` must have shape (n_monomials={n}, n_monomials={n}){joint}, like `target` of shape "
+            f"{target.shape}, got {gram.shape}"
+        )
+    _validation.check_size(_DENSE_MATRICES * gram.size, 8, f"dense matrices of {len(gram):,} x {len(gram):,} numbers")
+    _validation.check_finite(gram, "metric")
+    tolerance = max(16 * EPS * len(gram), 0.0 if rank_tol is None else rank_tol**2)
+    return metrics.as_semidefinite(gram, "metric", tolerance)
+
+
+def _broadcast(at: Vector, along: Vector) -> tuple[int, ...]:
+    try:
+        return np.broadcast_shapes(at.shape, along.shape)
+    except ValueError:
+        raise ValueError(
+            f"`coef` and `dcoef` must broadcast to (..., n_outputs, n_monomials), got {at.shape} and {along.shape}"
+        ) from None
+
+
 def _choose_dense(dense: bool | None, basis: MonomialBasis | MonomialSupport) -> bool:
     """Whether to hold dense matrices; MemoryError or OverflowError when they are insisted on and would not fit."""
     on_support = isinstance(basis, MonomialSupport)
@@ -961,17 +738,6 @@ def _fits(n_numbers: int) -> bool:
     return True
 
 
-def _warn_if_ill_conditioned(solved: LeastSquares, amplification: float) -> None:
-    if amplification > _TRUSTED:
-        warnings.warn(
-            f"the Gram matrix has condition number {solved.condition:.2g}: more than half of the digits of `target` "
-            "are lost. Shift and scale the columns of X (standardise them), use another basis, or fit from the data by "
-            "QR (QDistance.from_data)",
-            ConditionWarning,
-            stacklevel=3,
-        )
-
-
 def _check_basis(basis: object) -> None:
     if not isinstance(basis, (MonomialBasis, MonomialSupport)):
         raise TypeError(f"`basis` must be a MonomialBasis or a MonomialSupport, got {type(basis).__name__}")
@@ -994,18 +760,3 @@ def _as_tolerance(rank_tol: float | None) -> float | None:
     if tolerance >= 1.0:
         raise ValueError(f"`rank_tol` must be less than 1, got {tolerance}")
     return tolerance
-
-
-def _checked(result: Vector) -> Any:
-    if not _validation.all_finite(np.asarray(result)):
-        raise NumericalError("the loss overflowed to infinity; scale the coefficients or the data down")
-    return _as_scalar(result)
-
-
-def _as_scalar(result: Vector) -> Any:
-    return float(result) if result.ndim == 0 else result
-
-
-def _symmetric(matrices: Vector) -> Vector:
-    """The symmetric part, equal to its transpose bit for bit."""
-    return np.asarray(0.5 * (matrices + matrices.swapaxes(-1, -2)))
