@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The searches for critical points of one network, in rounds, until nothing new comes or a budget is spent.
+
+Legend: ``B`` starts, ``P = n_params``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import stationary
+from ._critical_merge import Found, Pool
+from ._critical_starts import (
+    balance,
+    displaced,
+    fitted_starts,
+    hidden_units,
+    natural_scale,
+    random_starts,
+    redundant_variants,
+)
+from .networks import Network
+
+Vector = NDArray[np.float64]
+
+# Steps of one search, and starts that go to the core at once.
+_MAX_STEPS = 200
+_AT_A_TIME = 512
+# Rounds without a new function after which a search ends.
+_QUIET_ROUNDS = 2
+# Starts beside one point found, as fractions of the typical size of parameters; and beside how many points.
+_DISPLACEMENTS = (0.05, 0.4)
+_MAX_FOLLOWED = 60
+# Variants with units switched off or doubled, of one point.
+_MAX_VARIANTS = 48
+# Parameters so much larger than those of random starts are on their way to infinity.
+_FAR = 1e3
+
+
+class Budget:
+    """What the searches may still take: time, evaluations, and whether they have been stopped.
+
+    Parameters
+    ----------
+    seconds : float or None
+    evaluations : int or None
+        Of gradients with Hessians: a step of a search is one.
+    """
+
+    def __init__(self, seconds: float | None, evaluations: int | None) -> None:
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+        self._evaluations = evaluations
+        self.used = 0
+        self.stopped = ""
+
+    def should_stop(self) -> bool:
+        """Whether a limit is reached; notes which."""
+        if not self.stopped:
+            if self._deadline is not None and time.monotonic() >= self._deadline:
+                self.stopped = "time"
+            elif self._evaluations is not None and self.used >= self._evaluations:
+                self.stopped = "evaluations"
+        return bool(self.stopped)
+
+    def allowed(self, n: int, steps: int) -> tuple[int, int]:
+        """How many of n starts may go on, for how many of the steps: at least one start, for one step."""
+        if self._evaluations is None:
+            return n, steps
+        left = max(1, self._evaluations - self.used)
+        steps = min(steps, left)
+        return max(1, min(n, left // steps)), steps
+
+    def spend(self, evaluations: int) -> None:
+        """Note what was used."""
+        self.used += evaluations
+
+
+class Explorer:
+    """Searches for the critical points of one network and what they found.
+
+    Parameters
+    ----------
+    loss : CoefficientLoss
+    objective : NetworkLoss
+        The loss composed with the network.
+    rng : numpy Generator
+    budget : Budget
+    tol : float
+        See `stationary.search`.
+    balanced : bool
+        Whether starts are balanced.
+    n_threads : int
+    progress : callable, optional
+        Called with the numbers of random starts done and intended, and of functions found.
+    """
+
+    def __init__(
+        self,
+        loss: Any,
+        objective: Any,
+        rng: np.random.Generator,
+        budget: Budget,
+        *,
+        tol: float,
+        balanced: bool,
+        n_threads: int,
+        progress: Callable[[int, int, int], None] | None = None,
+    ) -> None:
+        self.loss, self.objective = loss, objective
+        self.net: Network = objective.net
+        self._rng, self._budget = rng, budget
+        self._tol, self._balanced, self._n_threads = tol, balanced, n_threads
+        self._progress = progress
+        self.units = hidden_units(self.net)
+        self.scale = natural_scale(loss, self.net, rng)
+        target = getattr(loss, "target", None)
+        self.pool = Pool(objective, 1.0 if target is None else float(np.linalg.norm(target)) or 1.0)
+        self.n_random = self.n_diverged = self.n_unsettled = self.new_in_last = 0
+        self._typical = float(np.linalg.norm(self.scale * np.asarray(self.net.random_params(rng))))
+
+    # -- one search ---------------------------------------------------------------------------------------------------
+
+    def search(
+        self, starts: Vector, method: str, name: str, *, random: bool = False, index: NDArray[np.int64] | None = None
+    ) -> int:
+        """Search from all starts, as far as the budget goes, and keep what converges.
+
+        Parameters
+        ----------
+        starts : (B, P) array
+        method : str
+            Of `stationary.search`.
+        name : str
+            What to call it.
+        random : bool
+            Whether the starts are independent of what was found.
+        index : (B,) integer array, optional
+            For method "index".
+
+        Returns
+        -------
+        int
+            How many functions are new.
+        """
+        new, first = 0, 0
+        while first < len(starts) and not self._budget.should_stop():
+            n, steps = self._budget.allowed(min(_AT_A_TIME, len(starts) - first), _MAX_STEPS)
+            rows = slice(first, first + n)
+            at = balance(self.units, starts[rows]) if self._balanced else starts[rows]
+            found = stationary.search(
+                self.objective,
+                at,
+                method,
+                tol=self._tol,
+                max_steps=steps,
+                n_threads=self._n_threads,
+                index=None if index is None else index[rows],
+                should_stop=self._budget.should_stop,
+            )
+            self._budget.spend(n + int(found.n_steps.sum()))
+            new += self._keep(found, name, random)
+            first += n
+        return new
+
+    def _keep(self, found: stationary.Search, name: str, random: bool) -> int:
+        settled = found.converged
+        if random:
+            with np.errstate(over="ignore", invalid="ignore"):
+                far = ~(np.linalg.norm(found.theta, axis=1) <= _FAR * self._typical)
+            self.n_random += len(settled)
+            self.n_diverged += int((~settled & far).sum())
+            self.n_unsettled += int((~settled & ~far).sum())
+        theta, norms = found.theta[settled], found.gradient_norm[settled]
+        return self.pool.add(theta, found.value[settled], norms, found.scale[settled], name, random=random)
+
+    # -- rounds -------------------------------------------------------------------------------------------------------
+
+    def explore(self, n_starts: int) -> None:
+        """Planted points, then rounds of random starts, each followed by searches beside what is new.
+
+        Parameters
+        ----------
+        n_starts : int
+            Random starts at most; fewer when nothing new has come for some rounds.
+        """
+        self._plant()
+        size, quiet, done = max(8, -(-n_starts // 5)), 0, 0
+        while done < n_starts and quiet < _QUIET_ROUNDS and not self._budget.should_stop():
+            n = min(size, n_starts - done)
+            before = len(self.pool)
+            self._round(n)
+            self.new_in_last = len(self.pool) - before
+            self.follow()
+            done += n
+            quiet = quiet + 1 if len(self.pool) == before else 0
+            if self._progress is not None:
+                self._progress(done, n_starts, len(self.pool))
+
+    def _round(self, n: int) -> None:
+        """n random starts, shared among the methods."""
+        n_down, n_index = -(-n // 3), n // 3
+        down = fitted_starts(self.loss, self.net, self.scale, self._rng, n_down)
+        raw = random_starts(self.net, self.scale, self._rng, n - n_down)
+        down[1::2] = random_starts(self.net, self.scale, self._rng, len(down[1::2]))
+        index = self._rng.integers(1, max(2, self.net.n_params // 2 + 1), size=n_index)
+        self.search(down, "descent", "descent", random=True)
+        self.search(raw[n_index:], "stationary", "stationary", random=True)
+        self.search(raw[:n_index], "index", "index", random=True, index=np.minimum(index, self.net.n_params))
+
+    def follow(self) -> None:
+        """Searches beside the points that have not had them yet."""
+        for found in [f for f in self.pool.found if not f.followed]:
+            if self._budget.should_stop() or sum(f.followed for f in self.pool.found) >= _MAX_FOLLOWED:
+                return
+            found.followed = True
+            self._follow(found)
+
+    def _follow(self, found: Found) -> None:
+        form = found.reduced
+        flat = np.abs(form.eigenvalues) <= 1e-7 * np.abs(form.eigenvalues).max(initial=0.0)
+        eigenvalues = np.where(flat, 0.0, form.eigenvalues)
+        near, far = (
+            displaced(form.theta, form.eigenvectors, eigenvalues, fraction * self._typical)
+            for fraction in _DISPLACEMENTS
+        )
+        downhill = near[0][near[1] < (eigenvalues < 0).sum()]
+        self.search(downhill, "descent", "downhill")
+        self.search(far[0], "stationary", "beside")
+        self.search(far[0], "index", "eigenvectors", index=np.minimum(far[1], self.net.n_params))
+        self.search(redundant_variants(self.units, form.theta, _MAX_VARIANTS), "stationary", "fewer units")
+
+    def _plant(self) -> None:
+        """Zero, and zeros in one array of weights."""
+        zero = np.zeros((1, self.net.n_params))
+        self.search(zero, "newton", "zero")
+        blocks = self.net.program.parameters
+        partial = random_starts(self.net, self.scale, self._rng, len(blocks))
+        for row, block in zip(partial, blocks):
+            row[block.start : block.stop] = 0.0
+        self.search(partial, "stationary", "zeros")

@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where the searches for critical points start: at random on many scales, on smaller networks, beside points found.
+
+Legend: ``B`` parameter vectors of ``P = n_params`` numbers. A hidden unit whose activation is c·zʳ has weights ``in``
+before it and ``out`` after it; in · s, out · s⁻ʳ is the same function.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import NumericalError
+from .fitting import scaled_starts
+from .structure import Parametrised, hidden_layers
+
+if TYPE_CHECKING:
+    from .networks import Network
+
+Vector = NDArray[np.float64]
+
+# Random starts are of sizes from 10^-2 to 10^0.7 times that at which functions are as large as the target.
+_SCALES = (-2.0, 0.7)
+_SWEEPS = 30
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A hidden unit by the positions of its weights in θ.
+
+    Attributes
+    ----------
+    layer : int
+    before, after : integer arrays
+        Its own weights, bias included, and those by which it is read.
+    power : int or None
+        r where the activation is c·zʳ and r >= 1, else None.
+    """
+
+    layer: int
+    before: NDArray[np.intp]
+    after: NDArray[np.intp]
+    power: int | None
+
+
+def hidden_units(net: Network) -> tuple[Unit, ...]:
+    """The units of all hidden layers, in program order.
+
+    Parameters
+    ----------
+    net : Network
+
+    Returns
+    -------
+    tuple of Unit
+    """
+    program = net.program
+    positions = Parametrised(program, np.arange(net.n_params))
+    found = []
+    for number, layer in enumerate(hidden_layers(program)):
+        for unit in range(positions.affine(layer.before).n_out):
+            before = [positions.weights[layer.before][unit]]
+            if layer.before in positions.biases:
+                before.append(positions.biases[layer.before][unit : unit + 1])
+            after = [positions.weights[k][:, positions.columns_of(layer, k, unit)].ravel() for k in layer.after]
+            found.append(Unit(number, np.concatenate(before), np.concatenate(after), _power(layer.coefficients)))
+    return tuple(found)
+
+
+def _power(coefficients: tuple[Any, ...]) -> int | None:
+    degree = len(coefficients) - 1
+    return degree if degree >= 1 and not any(coefficients[:-1]) else None
+
+
+def balance(units: tuple[Unit, ...], theta: Vector) -> Vector:
+    """Parameters of the same functions with ‖in‖² = r‖out‖² at every unit that scaling can bring there.
+
+    Parameters
+    ----------
+    units : tuple of Unit
+    theta : (B, P) array
+
+    Returns
+    -------
+    (B, P) array
+        Units with ``in`` or ``out`` zero are left alone.
+
+    Notes
+    -----
+    The balanced parameters are those of least norm among all that scalings of units make: with in · s and out · s⁻ʳ,
+    s²‖in‖² + s⁻²ʳ‖out‖² is least where the first term is r times the second. It is convex in log s, for all units
+    together, so that minimising over one unit at a time converges.
+    """
+    result = np.array(theta, dtype=np.float64)
+    scalable = [unit for unit in units if unit.power is not None]
+    for _ in range(_SWEEPS):
+        change = 0.0
+        for unit in scalable:
+            assert unit.power is not None
+            before = np.linalg.norm(result[:, unit.before], axis=1)
+            after = np.linalg.norm(result[:, unit.after], axis=1)
+            alive = (before > 0) & (after > 0)
+            ratio = np.sqrt(unit.power) * after[alive] / before[alive]
+            s = np.ones(len(result))
+            s[alive] = ratio ** (1.0 / (unit.power + 1))
+            s = np.where(np.isfinite(s) & (s > 0), s, 1.0)
+            result[:, unit.before] *= s[:, None]
+            result[:, unit.after] *= (s ** -float(unit.power))[:, None]
+            change = max(change, float(np.abs(s - 1.0).max(initial=0.0)))
+        if change < 1e-13:
+            break
+    # Scaling to the ends of the range of floats can overflow: those stay as they were.
+    finite = np.isfinite(result).all(axis=1)
+    result[~finite] = theta[~finite]
+    return result
+
+
+def natural_scale(loss: Any, net: Network, rng: np.random.Generator) -> float:
+    """The factor of random parameters at which functions are about as large as the target.
+
+    Parameters
+    ----------
+    loss : CoefficientLoss
+        One with ``target`` coefficients, else the result is 1.
+    net : Network
+    rng : numpy Generator
+
+    Returns
+    -------
+    float
+    """
+    target = getattr(loss, "target", None)
+    size = 0.0 if target is None else float(np.linalg.norm(target))
+    theta = np.asarray(net.random_params(rng, batch=32))
+    if not size or not np.isfinite(size):
+        return 1.0
+    low, high = -8.0, 8.0
+    for _ in range(30):
+        middle = 0.5 * (low + high)
+        if _median_size(net, 10.0**middle * theta) < size:
+            low = middle
+        else:
+            high = middle
+    return float(10.0 ** (0.5 * (low + high)))
+
+
+def _median_size(net: Network, theta: Vector) -> float:
+    try:
+        coef = np.asarray(net.expand(theta))
+    except NumericalError:
+        return np.inf
+    return float(np.median(np.linalg.norm(coef.reshape(len(theta), -1), axis=1)))
+
+
+def random_starts(net: Network, scale: float, rng: np.random.Generator, n: int) -> Vector:
+    """Random parameters of sizes spread evenly, on a logarithmic axis, around a scale.
+
+    Parameters
+    ----------
+    net : Network
+    scale : float
+        See `natural_scale`.
+    rng : numpy Generator
+    n : int
+
+    Returns
+    -------
+    (n, P) array
+    """
+    theta = np.asarray(net.random_params(rng, batch=n), dtype=np.float64)
+    sizes: Vector = scale * 10.0 ** rng.uniform(*_SCALES, size=(n, 1))
+    return theta * sizes
+
+
+def fitted_starts(loss: Any, net: Network, scale: float, rng: np.random.Generator, n: int) -> Vector:
+    """Random parameters whose functions are of the target's size and correlate with it, where the loss has a target.
+
+    Parameters
+    ----------
+    loss : CoefficientLoss
+    net : Network
+    scale : float
+        For losses without a target, and for networks whose last layer cannot be scaled.
+    rng : numpy Generator
+    n : int
+
+    Returns
+    -------
+    (n, P) array
+    """
+    gram, target = getattr(loss, "gram", None), getattr(loss, "target", None)
+    if gram is None or target is None or np.shape(gram) != (np.shape(target)[1],) * 2:
+        return scale * np.asarray(net.random_params(rng, batch=n), dtype=np.float64)
+    square = float(np.sum((target @ gram) * target))
+    if not square > 0:
+        return scale * np.asarray(net.random_params(rng, batch=n), dtype=np.float64)
+    return scaled_starts(net, loss, square, rng, n)
+
+
+def displaced(theta: Vector, eigenvectors: Vector, eigenvalues: Vector, length: float) -> tuple[Vector, Vector]:
+    """Starts beside critical points, along eigenvectors of the Hessian that are not in its kernel, both ways.
+
+    Parameters
+    ----------
+    theta : (P,) array
+    eigenvectors : (P, P) array
+        In columns.
+    eigenvalues : (P,) array
+        Ascending; those that are exactly 0 are left out.
+    length : float
+        Of the displacements.
+
+    Returns
+    -------
+    starts : (2k, P) array
+        For the k eigenvalues left.
+    index : (2k,) integer array
+        How many eigenvectors to follow upwards from there: one more than the eigenvalues below one that is positive,
+        one less for one that is negative.
+    """
+    kept = np.flatnonzero(eigenvalues)
+    steps = length * eigenvectors[:, kept].T
+    negative = int((eigenvalues < 0).sum())
+    index = np.where(eigenvalues[kept] < 0, max(negative - 1, 0), negative + 1)
+    return np.concatenate([theta + steps, theta - steps]), np.concatenate([index, index])
+
+
+def redundant_variants(units: tuple[Unit, ...], theta: Vector, limit: int) -> Vector:
+    """Parameters of smaller networks' functions: units switched off, or made copies of others, exactly.
+
+    Parameters
+    ----------
+    units : tuple of Unit
+    theta : (P,) array
+    limit : int
+        Make at most so many.
+
+    Returns
+    -------
+    (n, P) array
+        For each unit: in and out zero, in zero, out zero; for a unit that is off already, instead: a copy of another
+        unit of its layer that takes over half of what is read of it, twice it, or nothing, which leaves the function
+        as it is; and weights on one side only, of the size of the others, along each axis.
+    """
+    found: list[Vector] = []
+    for unit in units:
+        silent = not theta[unit.before].any() and not theta[unit.after].any()
+        if not silent:
+            for parts in ((unit.before, unit.after), (unit.before,), (unit.after,)):
+                off = theta.copy()
+                for part in parts:
+                    off[part] = 0.0
+                found.append(off)
+        else:
+            found += _revived(units, unit, theta)
+        if len(found) >= limit:
+            break
+    return np.array(found[:limit]).reshape(-1, len(theta))
+
+
+def _revived(units: tuple[Unit, ...], unit: Unit, theta: Vector) -> list[Vector]:
+    """A silent unit made a copy of another, or given weights on one side."""
+    found = []
+    size = float(np.linalg.norm(theta)) / max(1.0, float(np.sqrt(len(units)))) or 1.0
+    for sign in (1.0, -1.0):
+        one_sided = theta.copy()
+        one_sided[unit.after] = sign * size / np.sqrt(len(unit.after))
+        found.append(one_sided)
+    for other in units:
+        if other.layer != unit.layer or not theta[other.before].any():
+            continue
+        for share in (0.5, 2.0, 0.0):
+            copy = theta.copy()
+            copy[unit.before] = theta[other.before]
+            copy[unit.after] = share * theta[other.after]
+            copy[other.after] = (1.0 - share) * theta[other.after]
+            found.append(copy)
+    return found

@@ -1,0 +1,492 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""All critical points of training that can be found: minima and saddles, merged, classified and counted.
+
+Complementary searches run from random starts on many scales (descent; Levenberg–Marquardt on the gradient's norm;
+following of eigenvectors), from zero and from the critical points of every smaller network, and beside each point
+found. They are never proved to find all points, unless a closed form says how many there are: the result estimates how
+many are missing from how often each was hit.
+
+Sources: I. J. Good, *The population frequencies of species and the estimation of population parameters*, Biometrika 40
+(1953) 237–264, for the coverage; A. Chao, *Nonparametric estimation of the number of classes in a population*, Scand.
+J. Statist. 11 (1984) 265–270, for the number missing; K. Fukumizu, S. Amari, *Local minima and plateaus in hierarchical
+structures of multilayer perceptrons*, Neural Networks 13 (2000) 317–327, for the points of smaller networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._critical_merge import Form, Found
+from ._critical_search import Budget, Explorer
+from ._critical_starts import balance
+from ._validation import _describe, as_flag, as_index, as_real, as_rng, check_choice, check_threads
+from .networks import Network
+from .subnetworks import Stratum, subnetworks
+
+if TYPE_CHECKING:
+    from .critical_point import CriticalPoint
+
+__all__ = ["Completeness", "CriticalPoints", "critical_points"]
+
+Vector = NDArray[np.float64]
+
+METHODS = ("auto", "closed_form", "search")
+
+# Smaller networks that are searched; their random starts together are at most those of the whole one.
+_MAX_STRATA = 24
+_MIN_STARTS = 24
+# Points that are classified with all there is, and rows of a table.
+_MAX_DEEP = 100
+_ROWS_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class Completeness:
+    """How much of what there is has been found, judged by how often it was found.
+
+    Attributes
+    ----------
+    n_found : int
+        Different functions.
+    n_seen_once : int
+        Those that exactly one search from a random start has hit.
+    expected_missing : float
+        Chao's lower bound for the number of points that random starts can hit and that were not found; 0.0 where a
+        closed form gives all.
+    coverage : float
+        Estimated chance that one more random start that converges ends at a point that is known (Good–Turing).
+    new_in_last : int
+        Points that the last round of random starts brought.
+    n_searches : int
+        Searches from random starts.
+    n_diverged : int
+        Those on their way to infinity: an infimum need not be attained.
+    n_unsettled : int
+        Those that ended nowhere: at a minimum of the gradient's norm that is not zero, or out of steps.
+    finite : bool
+        False where sets of critical functions of positive dimension were met: some of each are listed.
+    reason : str
+        In words.
+    """
+
+    n_found: int
+    n_seen_once: int
+    expected_missing: float
+    coverage: float
+    new_in_last: int
+    n_searches: int
+    n_diverged: int
+    n_unsettled: int
+    finite: bool
+    reason: str
+
+    def __repr__(self) -> str:
+        return f"Completeness({self.n_found} found; {self.reason})"
+
+
+@dataclass(frozen=True)
+class CriticalPoints:
+    """The critical points found, ascending by loss: a sequence.
+
+    Attributes
+    ----------
+    points : tuple of CriticalPoint
+        One for each function that is one of a critical point; two where it is that of a minimum and of a saddle, for
+        instance on a plateau that a duplicated unit makes. Of all parameters with that function those of the smallest
+        network, and then the smallest ones.
+    seed : int
+        ``rng=seed`` reproduces the result, unless a time budget or an interrupt cut it short.
+    complete : str
+        "proved" where a closed form gives all critical functions, else "estimate".
+    completeness : Completeness
+        What the estimate rests on.
+    method : str
+        "closed_form" or "search".
+    source : str
+        The closed form, and the theorem behind it; "" for a search.
+    partial : bool
+        Whether the search was stopped before its end, and
+    stopped : str
+        by what: "time", "evaluations", "interrupted", or "".
+    skipped : tuple of str
+        What was left out, and why.
+    n_starts : int
+        Random starts asked for.
+    n_evaluations : int
+        Gradients with Hessians that were computed.
+    loss, network : object
+        The problem.
+    """
+
+    points: tuple[CriticalPoint, ...]
+    seed: int
+    complete: str
+    completeness: Completeness
+    method: str
+    source: str
+    partial: bool
+    stopped: str
+    skipped: tuple[str, ...]
+    n_starts: int
+    n_evaluations: int
+    loss: Any = field(repr=False, compare=False)
+    network: Network = field(compare=False)
+
+    @property
+    def minima(self) -> tuple[CriticalPoint, ...]:
+        """The points that are local minima, as far as is known."""
+        return tuple(point for point in self.points if point.is_minimum)
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __iter__(self) -> Iterator[CriticalPoint]:
+        return iter(self.points)
+
+    @overload
+    def __getitem__(self, index: int) -> CriticalPoint: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[CriticalPoint, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> CriticalPoint | tuple[CriticalPoint, ...]:
+        return self.points[index]
+
+    def __repr__(self) -> str:
+        found = f"{len(self)} critical point{'s' * (len(self) != 1)}, {len(self.minima)} of them minima"
+        partial = f" (partial: {_STOPPED[self.stopped]})" if self.partial else ""
+        lines = [f"{self.network!r}: {found}{partial}", *_table(self.points)]
+        lines.append(f"complete: {self.complete}; {self.completeness.reason}")
+        lines += [f"left out: {text}" for text in self.skipped]
+        if self.method == "search":
+            lines.append(f"seed {self.seed}")
+        return "\n".join(lines)
+
+
+_STOPPED = {"time": "out of time", "evaluations": "out of evaluations", "interrupted": "interrupted", "": ""}
+
+
+def _table(points: tuple[CriticalPoint, ...]) -> list[str]:
+    if not points:
+        return []
+    rows = [["", "loss", "kind", "index", "nullity", "origin", "location", "hits", "status"]]
+    for number, point in enumerate(points[:_ROWS_SHOWN]):
+        kind = f"{point.kind} ({point.higher_order})" if point.higher_order else point.kind
+        place = f"{point.location}, {point.subnetwork}" if point.subnetwork else point.location
+        inertia = [str(point.inertia.index), str(point.inertia.nullity)]
+        status = f"{point.status}, proved" if point.proved and point.status == "global minimum" else point.status
+        begin = [str(number), f"{point.loss:.6g}", kind, *inertia]
+        rows.append([*begin, point.origin.verdict, place, str(point.hits), status])
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    right = {0, 1, 3, 4, 7}
+    lines = [
+        "  ".join(
+            cell.rjust(width) if k in right else cell.ljust(width) for k, (cell, width) in enumerate(zip(row, widths))
+        ).rstrip()
+        for row in rows
+    ]
+    if len(points) > _ROWS_SHOWN:
+        lines.append(f"… and {len(points) - _ROWS_SHOWN} more")
+    return lines
+
+
+def critical_points(
+    loss: Any,
+    net: Network,
+    n_starts: int = 1000,
+    rng: object = 0,
+    method: str = "auto",
+    *,
+    balanced: bool = False,
+    tol: float = 1e-10,
+    time_budget: float | None = None,
+    max_evaluations: int | None = None,
+    n_threads: int = 0,
+    progress: Callable[[int, int, int], None] | None = None,
+) -> CriticalPoints:
+    """The real critical points, of every index, of a loss as a function of a network's parameters.
+
+    Parameters
+    ----------
+    loss : CoefficientLoss
+        A `QDistance`, or any loss on coefficients of the same protocol.
+    net : Network
+        Whose basis is that of the loss.
+    n_starts : int
+        Random starts of the whole network at most; >= 1. Fewer are made when nothing new comes. The smaller networks
+        have as many together, and searches beside points found come on top.
+    rng : int or numpy.random.Generator
+        A seed; from a Generator a 64-bit seed is drawn.
+    method : {"auto", "closed_form", "search"}
+        "auto" takes a closed form where one is known.
+    balanced : bool
+        Whether starts are scaled to ‖in‖² = r‖out‖² at every unit with an activation c·zʳ.
+    tol : float
+        Positive: points have ‖∇‖ <= tol times the size of the terms that cancel in the gradient; they are then polished
+        to rounding level.
+    time_budget : float, optional
+        Seconds for the searches, after which what was found is returned, marked partial. Classifying it comes on top.
+    max_evaluations : int, optional
+        The same for evaluations of gradients with Hessians.
+    n_threads : int
+        0 means the default. The result does not depend on it.
+    progress : callable, optional
+        Called after each round with the number of random starts done, the number intended, and that of points found.
+
+    Returns
+    -------
+    CriticalPoints
+        On Ctrl-C what was found until then, marked partial.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or value, or loss and network do not fit; for method "closed_form" if none
+        is known.
+    NumericalError
+        If the loss overflows at the network of zeros.
+
+    Notes
+    -----
+    Points with the same function count as one: the fibres of the parametrisation have positive dimension, they can be
+    larger than what the known symmetries make, and they contain points of smaller networks, with units switched off or
+    doubled, which are critical as well.
+
+    With f_1 and f_2 the numbers of functions hit once and twice by n random starts that converged, the coverage is
+    1 − f_1/n (Good 1953), and the number that random starts can hit is at least that found plus
+    f_1 (f_1 − 1) / (2 (f_2 + 1)) (Chao 1984, the form corrected for bias).
+
+    Examples
+    --------
+    >>> import numpy as np, polycore as pc
+    >>> rng = np.random.default_rng(0)
+    >>> net = pc.MLP((2, 1, 1), activation=2)
+    >>> X = rng.normal(size=(20, 2))
+    >>> loss = pc.QDistance.from_data(X, X[:, :1] ** 2 - X[:, 1:] ** 2, net.basis)
+    >>> found = critical_points(loss, net, n_starts=60)
+    >>> [point.kind for point in found.minima]
+    ['minimum', 'minimum']
+    """
+    if not isinstance(net, Network):
+        raise TypeError(f"`net` must be a polycore network, got {_describe(net)}")
+    objective = _compose(loss, net)
+    n_starts = as_index(n_starts, "n_starts", minimum=1)
+    check_choice(method, "method", METHODS)
+    balanced = as_flag(balanced, "balanced")
+    tol = as_real(tol, "tol")
+    if not tol > 0:
+        raise ValueError(f"`tol` must be positive, got {tol}")
+    budget = Budget(
+        None if time_budget is None else as_real(time_budget, "time_budget", minimum=0.0),
+        None if max_evaluations is None else as_index(max_evaluations, "max_evaluations", minimum=0),
+    )
+    n_threads = check_threads(n_threads)
+    if progress is not None and not callable(progress):
+        raise TypeError(f"`progress` must be callable, got {_describe(progress)}")
+    generator, seed = as_rng(rng)
+    if method != "search":
+        solved = _closed_form(loss, net, objective, n_starts, seed)
+        if solved is not None:
+            return solved
+        if method == "closed_form":
+            raise ValueError(
+                f'`method` must be "search" or "auto" for {net!r} with this loss: no closed form is known, got '
+                '"closed_form"'
+            )
+    finder = _Finder(loss, objective, generator, budget, tol, balanced, n_threads, progress)
+    finder.run(n_starts)
+    return finder.result(seed, n_starts)
+
+
+def _compose(loss: Any, net: Network) -> Any:
+    from .loss import NetworkLoss
+
+    compose = getattr(loss, "compose", None)
+    return NetworkLoss(loss, net) if compose is None else compose(net)
+
+
+# --- closed forms -----------------------------------------------------------------------------------------------------
+
+
+def _closed_form(loss: Any, net: Network, objective: Any, n_starts: int, seed: int) -> CriticalPoints | None:
+    """The points of a closed form, if there is one for this network and loss."""
+    from .closed_forms import solve
+    from .critical_point import classify
+
+    solved = solve(loss, net)
+    if solved is None:
+        return None
+    thetas = np.asarray(solved.thetas, dtype=np.float64)
+    values = np.atleast_1d(objective.value(thetas)) + objective.constant
+    best = float(values.min())
+    points = [classify(objective, theta, found_by=("closed form",), best_loss=best) for theta in thetas]
+    proved = bool(solved.complete)
+    if proved:
+        points = [_as_proved(point, best) for point in points]
+    n = len(points)
+    completeness = Completeness(n, 0, 0.0, 1.0, 0, 0, 0, 0, bool(solved.isolated), str(solved.reason))
+    return CriticalPoints(
+        points=tuple(sorted(points, key=lambda point: point.loss)),
+        seed=seed,
+        complete="proved" if proved else "estimate",
+        completeness=completeness,
+        method="closed_form",
+        source=f"{solved.name}: {solved.source}",
+        partial=False,
+        stopped="",
+        skipped=(),
+        n_starts=n_starts,
+        n_evaluations=0,
+        loss=loss,
+        network=net,
+    )
+
+
+def _as_proved(point: CriticalPoint, best: float) -> CriticalPoint:
+    """All critical functions are known, and a minimum exists: the least of them is the global one."""
+    if point.is_minimum and point.loss <= best + 1e-12 * abs(best):
+        return replace(point, status="global minimum", proved=True)
+    return point
+
+
+# --- searches ---------------------------------------------------------------------------------------------------------
+
+
+class _Finder:
+    """The searches of a whole network and of its subnetworks."""
+
+    def __init__(
+        self,
+        loss: Any,
+        objective: Any,
+        rng: np.random.Generator,
+        budget: Budget,
+        tol: float,
+        balanced: bool,
+        n_threads: int,
+        progress: Callable[[int, int, int], None] | None,
+    ) -> None:
+        self._loss, self._objective, self._rng, self._budget = loss, objective, rng, budget
+        self._how: dict[str, Any] = {"tol": tol, "balanced": balanced, "n_threads": n_threads}
+        self._whole = Explorer(loss, objective, rng, budget, progress=progress, **self._how)
+        self._skipped: list[str] = []
+
+    def run(self, n_starts: int) -> None:
+        """All searches, until their end, a limit or an interrupt."""
+        try:
+            strata = self._strata()
+            for stratum in strata:
+                if not self._budget.should_stop():
+                    self._inherit(stratum, max(_MIN_STARTS, n_starts // len(strata)))
+            self._whole.explore(n_starts)
+        except KeyboardInterrupt:
+            self._budget.stopped = "interrupted"
+
+    def _strata(self) -> list[Stratum]:
+        """The smaller networks, the smallest first."""
+        listed = subnetworks(self._objective.net, max_count=_MAX_STRATA, rng=self._rng)
+        if listed.sampled:
+            self._skipped.append(f"{listed.count - len(listed)} of {listed.count} subnetworks, too many to search each")
+        return sorted(listed, key=lambda stratum: stratum.n_params)
+
+    def _inherit(self, stratum: Stratum, n_starts: int) -> None:
+        """Search a smaller network and go on from its points in the whole one."""
+        try:
+            objective = _compose(self._loss, stratum.network)
+        except ValueError:  # a loss on the support of the whole network alone
+            self._skipped.append(f"searching {stratum.network!r}, whose polynomials are not in the basis of the loss")
+            return
+        explorer = Explorer(self._loss, objective, self._rng, self._budget, **self._how)
+        explorer.explore(n_starts)
+        thetas = [stratum.embed(found.reduced.theta) for found in explorer.pool.found]
+        if thetas:
+            self._whole.search(np.array(thetas), "newton", "subnetwork")
+
+    # -- the result ---------------------------------------------------------------------------------------------------
+
+    def result(self, seed: int, n_starts: int) -> CriticalPoints:
+        """What was found, classified."""
+        points = self._classified()
+        return CriticalPoints(
+            points=tuple(points),
+            seed=seed,
+            complete="estimate",
+            completeness=self._completeness(),
+            method="search",
+            source="",
+            partial=bool(self._budget.stopped),
+            stopped=self._budget.stopped,
+            skipped=tuple(self._skipped),
+            n_starts=n_starts,
+            n_evaluations=self._budget.used,
+            loss=self._loss,
+            network=self._objective.net,
+        )
+
+    def _classified(self) -> list[CriticalPoint]:
+        from .critical_point import classify
+
+        found = sorted(self._whole.pool.found, key=lambda entry: entry.value)
+        best = found[0].value + self._objective.constant if found else None
+        if len(found) > _MAX_DEEP:
+            self._skipped.append(f"the analysis of all but {_MAX_DEEP} points as points of the function space")
+        points: list[CriticalPoint] = []
+        for number, entry in enumerate(found):
+            for form in self._different(entry):
+                theta = balance(self._whole.units, form.theta[None])[0]
+                point = classify(
+                    self._objective,
+                    theta,
+                    hits=entry.hits,
+                    found_by=tuple(entry.found_by),
+                    best_loss=best,
+                    deep=number < _MAX_DEEP,
+                )
+                points.append(point)
+                if point.is_minimum:
+                    break
+        return sorted(points, key=lambda point: point.loss)
+
+    def _different(self, entry: Found) -> list[Form]:
+        """The most reduced form of a function, and if that is not a minimum the smallest that may be one."""
+        reduced = entry.reduced
+        others = [form for form in entry.minima if form is not reduced]
+        return [reduced, *sorted(others, key=lambda form: form.norm)[: not reduced.is_minimum]]
+
+    def _completeness(self) -> Completeness:
+        whole = self._whole
+        hits = [found.random_hits for found in whole.pool.found]
+        total, once, twice = sum(hits), hits.count(1), hits.count(2)
+        seen = sum(h > 0 for h in hits)
+        missing = max(0.0, seen + once * (once - 1) / (2.0 * (twice + 1)) - len(hits))
+        coverage = 1.0 - once / total if total else 0.0
+        finite = not any(found.in_family for found in whole.pool.found)
+        return Completeness(
+            n_found=len(hits),
+            n_seen_once=once,
+            expected_missing=missing,
+            coverage=coverage,
+            new_in_last=whole.new_in_last,
+            n_searches=whole.n_random,
+            n_diverged=whole.n_diverged,
+            n_unsettled=whole.n_unsettled,
+            finite=finite,
+            reason=_reason(total, once, missing, coverage, whole, finite),
+        )
+
+
+def _reason(total: int, once: int, missing: float, coverage: float, whole: Explorer, finite: bool) -> str:
+    parts = [
+        f"{whole.n_random} random starts, {total} converged, {once} of the points were hit once, coverage "
+        f"{coverage:.1%}, at least {missing:.1f} missing, {whole.new_in_last} new in the last round"
+    ]
+    if whole.n_diverged:
+        parts.append(f"{whole.n_diverged} searches diverged: an infimum at infinity is no point")
+    if not finite:
+        parts.append("the set of critical functions is not finite: some of each connected set are listed")
+    return "; ".join(parts)
