@@ -19,12 +19,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ._critical_merge import Form, Found
 from ._critical_search import Budget, Explorer
 from ._critical_starts import balance
-from ._validation import _describe, as_flag, as_index, as_real, as_rng, check_choice, check_threads
+from ._validation import _describe, as_flag, as_index, as_real, as_rng, as_theta, check_choice, check_threads
 from .networks import Network
 from .subnetworks import Stratum, subnetworks
 
@@ -202,6 +202,7 @@ def critical_points(
     rng: object = 0,
     method: str = "auto",
     *,
+    starts: ArrayLike | None = None,
     balanced: bool = False,
     tol: float = 1e-10,
     time_budget: float | None = None,
@@ -224,6 +225,9 @@ def critical_points(
         A seed; from a Generator a 64-bit seed is drawn.
     method : {"auto", "closed_form", "search"}
         "auto" takes a closed form where one is known.
+    starts : array_like, shape (n, n_params), optional
+        Parameters to descend from before anything else, such as those where training ended. A closed form has no need
+        of them.
     balanced : bool
         Whether starts are scaled to ‖in‖² = r‖out‖² at every unit with an activation c·zʳ.
     tol : float
@@ -277,6 +281,7 @@ def critical_points(
     objective = _compose(loss, net)
     n_starts = as_index(n_starts, "n_starts", minimum=1)
     check_choice(method, "method", METHODS)
+    given = np.zeros((0, net.n_params)) if starts is None else as_theta(starts, net.n_params, "starts", finite=True)
     balanced = as_flag(balanced, "balanced")
     tol = as_real(tol, "tol")
     if not tol > 0:
@@ -299,7 +304,7 @@ def critical_points(
                 '"closed_form"'
             )
     finder = _Finder(loss, objective, generator, budget, tol, balanced, n_threads, progress)
-    finder.run(n_starts)
+    finder.run(n_starts, given.reshape(-1, net.n_params))
     return finder.result(seed, n_starts)
 
 
@@ -376,9 +381,10 @@ class _Finder:
         self._whole = Explorer(loss, objective, rng, budget, progress=progress, **self._how)
         self._skipped: list[str] = []
 
-    def run(self, n_starts: int) -> None:
-        """All searches, until their end, a limit or an interrupt."""
+    def run(self, n_starts: int, given: Vector) -> None:
+        """All searches, until their end, a limit or an interrupt; those from given starts (n, n_params) first."""
         try:
+            self._whole.search(given, "descent", "given start")
             strata = self._strata()
             for stratum in strata:
                 if not self._budget.should_stop():
