@@ -15,10 +15,12 @@ from .architectures import Architectures, architectures
 from .canonical import Alignment
 from .config import get_cmake_dir, get_config, get_include, show_config
 from .conserved import ConservedQuantity, conserved_quantities
+from .cross_entropy import CrossEntropy
 from .dimension import DimensionResult, dimension
 from .equations import Equations, equations
 from .errors import ConditionWarning, NumericalError
 from .filling import Decrement, FillingWidths, MinimalFilling, minimal_filling
+from .gradient_flow import Conservation, GradientFlow, Passage, gradient_flow
 from .gram import GramOperator, gram_matrix, gram_operator
 from .identifiability import Identifiability, identifiability
 from .independence import IndependenceBound, LinearIndependence, linear_independence
@@ -58,14 +60,17 @@ __all__ = [
     "AttentionRanks",
     "CoefficientLoss",
     "ConditionWarning",
+    "Conservation",
     "ConservedQuantity",
     "Conv",
+    "CrossEntropy",
     "Decrement",
     "DimensionResult",
     "Equations",
     "FillingWidths",
     "FilterEnds",
     "GenericActivation",
+    "GradientFlow",
     "GramOperator",
     "Hypothesis",
     "Identifiability",
@@ -85,6 +90,7 @@ __all__ = [
     "NetworkPolynomial",
     "NumericalError",
     "Part",
+    "Passage",
     "PointAnalysis",
     "PolynomialActivation",
     "Program",
@@ -114,6 +120,7 @@ __all__ = [
     "get_config",
     "get_include",
     "graded_product",
+    "gradient_flow",
     "gram_matrix",
     "gram_operator",
     "identifiability",

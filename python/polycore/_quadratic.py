@@ -186,7 +186,7 @@ class OperatorMetric:
     def norm(self) -> float:
         # A lower bound that is close to the norm after a few power steps, from a start that is orthogonal to nothing.
         norm = 0.0
-        vector: Vector = np.random.default_rng(0).standard_normal(self.cross.shape[-1])
+        vector: Vector = np.random.default_rng(0).standard_normal(self.cross.shape[-1:])
         for _ in range(_POWER_STEPS):
             length = float(np.linalg.norm(vector))
             if not length:

@@ -500,7 +500,8 @@ class _CheckedCalls:
         return self._returned("gradient(coef)", self._loss.gradient(coef), coef.shape)
 
     def hessian_product(self, coef: Vector, dcoef: Vector) -> Vector:
-        coef = np.broadcast_to(coef, dcoef.shape)
+        if not getattr(self._loss, "_broadcasts", False):
+            coef = np.broadcast_to(coef, dcoef.shape)
         return self._returned("hessian_product(coef, dcoef)", self._loss.hessian_product(coef, dcoef), dcoef.shape)
 
     def pull_back(self, coef: Vector, jacobian: Vector) -> Vector:
