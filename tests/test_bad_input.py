@@ -708,6 +708,14 @@ class Seconds(Role):
             yield repr(value), value, REFUSED
 
 
+class Positive(Role):
+    """A positive number; infinity, or 0, may be one."""
+
+    def attacks(self) -> Iterator[Attack]:
+        for value in ("x", -1.0, -math.inf, math.nan, 1j, [1.0], True, object()):
+            yield repr(value), value, REFUSED
+
+
 class ArchitectureList(Role):
     def attacks(self) -> Iterator[Attack]:
         good = self._good[0]
@@ -1339,6 +1347,22 @@ def cases() -> dict[str, Case]:
         "ConservedQuantity.size": Case(
             lambda theta: pc.conserved_quantities(net())[0].size(theta), {"theta": Numbers(THETA)}
         ),
+        "gradient_flow": Case(
+            lambda **a: pc.gradient_flow(**a).thetas,
+            {
+                "loss": Kind(lambda: pc.QDistance.from_data(X, Y, net().basis)),
+                "net": Kind(net),
+                "theta0": Real(THETA),
+                "t_max": Positive(0.01),
+                "tol": Positive(1e-8),
+                "rtol": Positive(1e-6),
+                "atol": Positive(1e-9),
+                "method": Choice("auto"),
+                "max_steps": Count(5, 1),
+                "time_budget": Seconds(None),
+                "n_threads": Threads(),
+            },
+        ),
         "Stratum.embed": Case(lambda **a: pc.subnetworks(net())[0].embed(**a), {"theta": Numbers([1, 2, 3])}),
         "linear_independence": Case(
             lambda **a: pc.linear_independence(**a),
@@ -1665,6 +1689,7 @@ RESULTS |= {"Part", "Part.choice", "Part.includes", "Stratum", "Stratum.includes
 RESULTS |= {"AttentionRanks", "FilterEnds", "Hypothesis", "PointAnalysis", "RedundantUnit"}
 RESULTS |= {"IndependenceBound", "JacobianRank", "LinearIndependence"}
 RESULTS |= {"Equations", "LinearSpan", "Membership"}
+RESULTS |= {"Conservation", "GradientFlow", "Passage"}
 RESULTS |= {"Alignment", "ConservedQuantity", "Symmetry", "SymmetryFactor"}
 RESULTS |= {"PolynomialActivation", "Recovery", "Report", "Report.model", "Report.save"}
 
