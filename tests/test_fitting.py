@@ -11,6 +11,7 @@ import pytest
 from polycore import CNN, Activation, Affine, LightningAttention, Residual, Sequential
 from polycore.fitting import Fit, hessian_signature, scaled_starts
 from polycore.loss import QDistance
+from polycore.metrics import random_semidefinite
 from polycore.networks import MLP
 
 
@@ -60,6 +61,25 @@ def test_residuals_are_the_scaled_loss(problem: tuple[MLP, QDistance, float]) ->
     assert np.sum(fit.residuals(theta) ** 2) * total == pytest.approx(loss.value(net.expand(theta)))
     gradient = 2 * total * fit.residual_jacobian(theta).T @ fit.residuals(theta)
     np.testing.assert_allclose(gradient, fit.objective.gradient(theta), rtol=1e-9, atol=1e-9 * total)
+
+
+@pytest.mark.parametrize("joint", [False, True])
+@pytest.mark.parametrize("on_support", [False, True])
+def test_any_metric_on_basis_or_support(joint: bool, on_support: bool) -> None:
+    net = CNN((2, 2), activation=2, n_inputs=5)
+    n = len(net.support) if on_support else len(net.basis)
+    target = net.expand(net.random_params(rng=3), support=on_support)
+    metric = random_semidefinite(net.n_outputs * n if joint else n, rng=2)
+    loss = QDistance.from_metric(metric, target, net.support if on_support else net.basis)
+    total = loss.value(np.zeros_like(target))
+    fit, theta = Fit(loss, net, total), net.random_params(rng=4)
+    assert np.sum(fit.residuals(theta) ** 2) * total == pytest.approx(fit.objective.value(theta))
+    gradient = 2 * total * fit.residual_jacobian(theta).T @ fit.residuals(theta)
+    np.testing.assert_allclose(gradient, fit.objective.gradient(theta), rtol=1e-9, atol=1e-9 * total)
+    starts = scaled_starts(net, loss, total, 0, 6)
+    sizes = [loss.value(loss.target - c) for c in net.expand(starts, support=on_support)]
+    np.testing.assert_allclose(sizes, total, rtol=1e-9)
+    assert min(fit.descend(start).loss[-1] for start in starts) < 1e-12 * total
 
 
 @pytest.mark.filterwarnings("ignore::polycore.ConditionWarning")

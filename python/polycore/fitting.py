@@ -73,7 +73,7 @@ class Fit:
     Parameters
     ----------
     loss : QDistance
-        With a dense Gram matrix.
+        With a dense Gram matrix, for each output or joint, on the basis or the support of the network.
     network : Network
     scale : float
         Positive. The optimisers work on the loss divided by it, since their tolerances are absolute. The total sum of
@@ -97,10 +97,13 @@ class Fit:
         self.loss = loss
         self.network = network
         self.objective = loss.compose(network)
+        self._on_support = self.objective.on_support
         self._factor = loss.factor / np.sqrt(self.scale)
+        # One vector of coefficients for each output, or with a joint metric a single one, output by output.
+        self._n_vectors = 1 if loss.joint else network.n_outputs
         # MINPACK wants at least as many residuals as parameters; zeros change nothing.
-        self._padding = np.zeros(max(0, network.n_params - network.n_outputs * len(self._factor)))
-        self.n_residuals = network.n_outputs * len(self._factor) + len(self._padding)
+        self._padding = np.zeros(max(0, network.n_params - self._n_vectors * len(self._factor)))
+        self.n_residuals = self._n_vectors * len(self._factor) + len(self._padding)
 
     def descend(self, start: ArrayLike, max_steps: int = 1000) -> Descent:
         """Minimise from one start.
@@ -163,13 +166,15 @@ class Fit:
 
     def residuals(self, theta: Vector) -> Vector:
         """F (c_f − t) / √scale, output by output: their squares sum to the scaled Q-distance."""
-        difference = np.asarray(self.network.expand(theta)) - self.loss.target
-        return np.concatenate([(difference @ self._factor.T).ravel(), self._padding])
+        difference = np.asarray(self.network.expand(theta, support=self._on_support)) - self.loss.target
+        vectors = difference.reshape(self._n_vectors, -1)
+        return np.concatenate([(vectors @ self._factor.T).ravel(), self._padding])
 
     def residual_jacobian(self, theta: Vector) -> Vector:
         """Derivative of `residuals`, shape (n_residuals, n_params)."""
         n_params = self.network.n_params
-        jacobian = np.asarray(self.network.jacobian(theta)).reshape(self.network.n_outputs, -1, n_params)
+        jacobian = np.asarray(self.network.jacobian(theta, support=self._on_support))
+        jacobian = jacobian.reshape(self._n_vectors, -1, n_params)
         return np.vstack([(self._factor @ jacobian).reshape(-1, n_params), np.zeros((len(self._padding), n_params))])
 
     def promise(self, theta: Vector) -> float:
@@ -209,8 +214,8 @@ def scaled_starts(network: Network, loss: QDistance, target_square: float, rng: 
     sign is wrong can only be turned around through zero, where it has no gradient.
     """
     theta = np.array(network.random_params(rng=rng, batch=(n,)), dtype=np.float64)
-    coef = np.asarray(network.expand(theta))
-    weighted = coef @ np.asarray(loss.gram)
+    coef = np.asarray(network.expand(theta, support=loss.compose(network).on_support))
+    weighted = loss.hessian_product(coef, coef) / 2
     sizes = np.sqrt(np.einsum("soa,soa->s", weighted, coef))
     usable = np.isfinite(sizes) & (sizes > 0)
     factors = (np.sqrt(target_square) / sizes[usable])[:, None]

@@ -132,6 +132,8 @@ class NetworkLoss:
         That of the loss.
     lower_bound : float
         `value` never goes below it, as far as the loss says so; −∞ if it does not.
+    on_support : bool
+        Whether coefficients are those on ``net.support``, not on ``net.basis``.
 
     Raises
     ------
@@ -187,6 +189,11 @@ class NetworkLoss:
     def constant(self) -> float:
         """``value(theta) + constant`` is what to report: the sum of squared errors on the samples for a QDistance."""
         return float(self.loss.constant)
+
+    @property
+    def on_support(self) -> bool:
+        """Whether coefficients are those on ``net.support``, as ``net.expand(theta, support=True)`` has them."""
+        return self._on_support
 
     @property
     def lower_bound(self) -> float:
