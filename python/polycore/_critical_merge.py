@@ -23,7 +23,7 @@ _RANK_TOLERANCE, _NULL_TOLERANCE = 1e-6, 1e-7
 _CLOSE, _FAR = 1e-7, 1e-3
 # Forms of the same function that are kept, and functions of a connected set of degenerate points.
 _MAX_FORMS = 8
-_MAX_OF_FAMILY = 4
+_MAX_OF_FAMILY = 3
 # Losses this close, relative to that of the zero function, are equal.
 _SAME_VALUE = 1e-9
 
@@ -175,7 +175,7 @@ class Pool:
         name: str,
         *,
         random: bool,
-        hits: NDArray[np.int64] | None = None,
+        origins: list[Found | None] | None = None,
     ) -> int:
         """Critical points that a search came to.
 
@@ -187,8 +187,8 @@ class Pool:
             Of the search.
         random : bool
             Whether it started at random: such hits say how much is still missing.
-        hits : (B,) integer array, optional
-            What each of them counts for.
+        origins : list of Found, optional
+            Beside which point each search started: to come back there says nothing.
 
         Returns
         -------
@@ -207,11 +207,17 @@ class Pool:
                 found = Found(measured.coef[k], float(value[k]), float(measured.radius[k]))
                 self.found.append(found)
                 self._coef = np.vstack([self._coef.reshape(-1, len(found.coef)), found.coef])
-            found.hits += 1 if hits is None else int(hits[k])
-            found.random_hits += int(random)
+            found.hits += 1
+            found.random_hits += int(random and (origins is None or origins[k] is not found))
             found.found_by[name] = None
             _keep_form(found, theta[k], measured, int(k))
         return len(self.found) - before
+
+    def expected_missing(self) -> float:
+        """Chao's lower bound for the functions that random starts can reach, less those found in any way."""
+        hits = [found.random_hits for found in self.found]
+        once, twice, seen = hits.count(1), hits.count(2), sum(n > 0 for n in hits)
+        return max(0.0, seen + once * (once - 1) / (2.0 * (twice + 1)) - len(hits))
 
     def _matching(self, coef: Vector, radius: float) -> Found | None:
         """The entry with this function, the nearest if there are several."""

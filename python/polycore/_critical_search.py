@@ -23,6 +23,7 @@ from ._critical_starts import (
     natural_scale,
     random_starts,
     redundant_variants,
+    without_faint_units,
 )
 from .networks import Network
 
@@ -31,11 +32,15 @@ Vector = NDArray[np.float64]
 # Steps of one search, and starts that go to the core at once.
 _MAX_STEPS = 200
 _AT_A_TIME = 512
+_POLISHING_STEPS = 50
+_POLISHED = 1e-13
 # Rounds without a new function after which a search ends.
 _QUIET_ROUNDS = 2
 # Starts beside one point found, as fractions of the typical size of parameters; and beside how many points.
 _DISPLACEMENTS = (0.05, 0.4)
 _MAX_FOLLOWED = 60
+# Logarithms of the lengths of random steps from points found, in units of the typical size.
+_HOPS = (-1.3, 0.2)
 # Variants with units switched off or doubled, of one point.
 _MAX_VARIANTS = 48
 # Parameters so much larger than those of random starts are on their way to infinity.
@@ -126,7 +131,14 @@ class Explorer:
     # -- one search ---------------------------------------------------------------------------------------------------
 
     def search(
-        self, starts: Vector, method: str, name: str, *, random: bool = False, index: NDArray[np.int64] | None = None
+        self,
+        starts: Vector,
+        method: str,
+        name: str,
+        *,
+        random: bool = False,
+        index: NDArray[np.int64] | None = None,
+        origins: list[Found | None] | None = None,
     ) -> int:
         """Search from all starts, as far as the budget goes, and keep what converges.
 
@@ -141,6 +153,8 @@ class Explorer:
             Whether the starts are independent of what was found.
         index : (B,) integer array, optional
             For method "index".
+        origins : list of Found, optional
+            The points beside which the starts are.
 
         Returns
         -------
@@ -163,11 +177,11 @@ class Explorer:
                 should_stop=self._budget.should_stop,
             )
             self._budget.spend(n + int(found.n_steps.sum()))
-            new += self._keep(found, name, random)
+            new += self._keep(found, name, random, None if origins is None else origins[rows])
             first += n
         return new
 
-    def _keep(self, found: stationary.Search, name: str, random: bool) -> int:
+    def _keep(self, found: stationary.Search, name: str, random: bool, origins: list[Found | None] | None) -> int:
         settled = found.converged
         if random:
             with np.errstate(over="ignore", invalid="ignore"):
@@ -175,8 +189,40 @@ class Explorer:
             self.n_random += len(settled)
             self.n_diverged += int((~settled & far).sum())
             self.n_unsettled += int((~settled & ~far).sum())
-        theta, norms = found.theta[settled], found.gradient_norm[settled]
-        return self.pool.add(theta, found.value[settled], norms, found.scale[settled], name, random=random)
+        if not settled.any():
+            return 0
+        again = self._polished(found.theta[settled])
+        kept = again.converged
+        if random:
+            self.n_diverged += int((~kept).sum())
+        if origins is not None:
+            origins = [origins[k] for k in np.flatnonzero(settled)[kept]]
+        return self.pool.add(
+            again.theta[kept],
+            again.value[kept],
+            again.gradient_norm[kept],
+            again.scale[kept],
+            name,
+            random=random,
+            origins=origins,
+        )
+
+    def _polished(self, theta: Vector) -> stationary.Search:
+        """Newton steps down to rounding level, in the balanced gauge.
+
+        Where weights differ much in size, small gradients do not make small errors of the function. And where an
+        infimum is not attained the gradient becomes small, but Newton steps lead on towards infinity.
+        """
+        again = stationary.search(
+            self.objective,
+            without_faint_units(self.units, balance(self.units, theta)),
+            "newton",
+            tol=min(self._tol, _POLISHED),
+            max_steps=_POLISHING_STEPS,
+            n_threads=self._n_threads,
+        )
+        self._budget.spend(len(theta) + int(again.n_steps.sum()))
+        return again
 
     # -- rounds -------------------------------------------------------------------------------------------------------
 
@@ -190,7 +236,7 @@ class Explorer:
         """
         self._plant()
         size, quiet, done = max(8, -(-n_starts // 5)), 0, 0
-        while done < n_starts and quiet < _QUIET_ROUNDS and not self._budget.should_stop():
+        while done < n_starts and not self._is_over(quiet) and not self._budget.should_stop():
             n = min(size, n_starts - done)
             before = len(self.pool)
             self._round(n)
@@ -201,16 +247,36 @@ class Explorer:
             if self._progress is not None:
                 self._progress(done, n_starts, len(self.pool))
 
+    def _is_over(self, quiet: int) -> bool:
+        """Whether so many rounds without a new function, and so few functions hit only once, are enough."""
+        return quiet >= _QUIET_ROUNDS and self.pool.expected_missing() < 0.5
+
     def _round(self, n: int) -> None:
-        """n random starts, shared among the methods."""
-        n_down, n_index = -(-n // 3), n // 3
+        """n random starts, shared among the methods; half of them beside points found."""
+        n_far = -(-n // 2)
+        n_down, n_index = -(-n_far // 3), n_far // 3
         down = fitted_starts(self.loss, self.net, self.scale, self._rng, n_down)
-        raw = random_starts(self.net, self.scale, self._rng, n - n_down)
         down[1::2] = random_starts(self.net, self.scale, self._rng, len(down[1::2]))
-        index = self._rng.integers(1, max(2, self.net.n_params // 2 + 1), size=n_index)
+        raw = random_starts(self.net, self.scale, self._rng, n_far - n_down)
         self.search(down, "descent", "descent", random=True)
         self.search(raw[n_index:], "stationary", "stationary", random=True)
-        self.search(raw[:n_index], "index", "index", random=True, index=np.minimum(index, self.net.n_params))
+        index = self._rng.integers(1, max(2, self.net.n_params // 2 + 1), size=n_index)
+        self.search(raw[:n_index], "index", "index", random=True, index=index)
+        if len(self.pool):
+            self._hop(n - n_far)
+
+    def _hop(self, n: int) -> None:
+        """Searches from n starts in random directions from points found."""
+        origins: list[Found | None] = [self.pool.found[k] for k in self._rng.integers(len(self.pool), size=n)]
+        forms = [origin.reduced for origin in origins if origin is not None]
+        lengths = self._typical * 10.0 ** self._rng.uniform(*_HOPS, size=n)
+        steps = self._rng.normal(size=(n, self.net.n_params))
+        lengths /= np.linalg.norm(steps, axis=1)
+        starts = np.array([form.theta for form in forms]).reshape(n, -1) + lengths[:, None] * steps
+        index = np.array([form.negative for form in forms], dtype=np.int64) + self._rng.integers(-1, 3, size=n)
+        index = np.clip(index, 0, self.net.n_params)
+        self.search(starts[::2], "stationary", "hop", random=True, origins=origins[::2])
+        self.search(starts[1::2], "index", "hop", random=True, index=index[1::2], origins=origins[1::2])
 
     def follow(self) -> None:
         """Searches beside the points that have not had them yet."""

@@ -25,6 +25,8 @@ Vector = NDArray[np.float64]
 # Random starts are of sizes from 10^-2 to 10^0.7 times that at which functions are as large as the target.
 _SCALES = (-2.0, 0.7)
 _SWEEPS = 30
+# A balanced unit smaller than this fraction of all parameters may as well be off.
+_FAINT = 1e-4
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,30 @@ def balance(units: tuple[Unit, ...], theta: Vector) -> Vector:
     # Scaling to the ends of the range of floats can overflow: those stay as they were.
     finite = np.isfinite(result).all(axis=1)
     result[~finite] = theta[~finite]
+    return result
+
+
+def without_faint_units(units: tuple[Unit, ...], theta: Vector) -> Vector:
+    """Balanced parameters with the units switched off that are all but switched off.
+
+    Parameters
+    ----------
+    units : tuple of Unit
+    theta : (B, P) array
+        Balanced.
+
+    Returns
+    -------
+    (B, P) array
+        Searches come close to points with silent units slowly, since the loss is flat there.
+    """
+    result = theta.copy()
+    faint = _FAINT * np.linalg.norm(theta, axis=1)
+    for unit in units:
+        parts = np.concatenate([unit.before, unit.after])
+        both = theta[:, unit.before].any(axis=1) & theta[:, unit.after].any(axis=1)
+        off = both & (np.linalg.norm(theta[:, parts], axis=1) < faint)
+        result[np.ix_(off, parts)] = 0.0
     return result
 
 

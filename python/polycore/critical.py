@@ -453,7 +453,8 @@ class _Finder:
                     best_loss=best,
                     deep=number < _MAX_DEEP,
                 )
-                points.append(point)
+                if form is entry.reduced or point.is_minimum:
+                    points.append(point)
                 if point.is_minimum:
                     break
         return sorted(points, key=lambda point: point.loss)
@@ -467,9 +468,8 @@ class _Finder:
     def _completeness(self) -> Completeness:
         whole = self._whole
         hits = [found.random_hits for found in whole.pool.found]
-        total, once, twice = sum(hits), hits.count(1), hits.count(2)
-        seen = sum(h > 0 for h in hits)
-        missing = max(0.0, seen + once * (once - 1) / (2.0 * (twice + 1)) - len(hits))
+        total, once = sum(hits), hits.count(1)
+        missing = whole.pool.expected_missing()
         coverage = 1.0 - once / total if total else 0.0
         finite = not any(found.in_family for found in whole.pool.found)
         return Completeness(
