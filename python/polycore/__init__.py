@@ -9,12 +9,13 @@ array([[10., 28., 20.]])
 
 from importlib.metadata import version as _version
 
-from . import metrics
+from . import closed_forms, metrics
 from .activations import GenericActivation, PolynomialActivation, polynomial_activation
 from .architectures import Architectures, architectures
 from .canonical import Alignment
 from .config import get_cmake_dir, get_config, get_include, show_config
 from .conserved import ConservedQuantity, conserved_quantities
+from .critical_point import CriticalPoint, Inertia, Origin, classify
 from .cross_entropy import CrossEntropy
 from .dimension import DimensionResult, dimension
 from .equations import Equations, equations
@@ -63,6 +64,7 @@ __all__ = [
     "Conservation",
     "ConservedQuantity",
     "Conv",
+    "CriticalPoint",
     "CrossEntropy",
     "Decrement",
     "DimensionResult",
@@ -76,6 +78,7 @@ __all__ = [
     "Identifiability",
     "IndependenceBound",
     "Indeterminate",
+    "Inertia",
     "JacobianRank",
     "LightningAttention",
     "LinearIndependence",
@@ -89,6 +92,7 @@ __all__ = [
     "NetworkLoss",
     "NetworkPolynomial",
     "NumericalError",
+    "Origin",
     "Part",
     "Passage",
     "PointAnalysis",
@@ -111,6 +115,8 @@ __all__ = [
     "activation_threshold",
     "analyze_point",
     "architectures",
+    "classify",
+    "closed_forms",
     "conserved_quantities",
     "correlation",
     "count_monomials",
