@@ -4,16 +4,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from . import _linalg
+from ._fibre import Fibre
+from ._local_expansion import ComposedLoss, LocalExpansion, complement, margin_of, orthonormal
 
 __all__ = ["Inertia"]
 
 Vector = NDArray[np.float64]
 
 # A spectrum decides nothing if its nearest eigenvalue is closer than this factor to the tolerance.
-CLEAR_MARGIN = 10.0
+CLEAR_MARGIN = 3.0
+# Relative change of the Hessian along a Newton step that leaves it unknown.
+_VAGUE = 1e-2
+# Relative change of the gradient along a direction of the fibre that counts as none.
+_STAYS_CRITICAL = 1e-9
+# Of a Hessian that is too large: how many eigenvalues are computed, with how many products, and which are zero.
+_EXTREME, _MAX_PRODUCTS, _EXTREME_ZERO = 6, 1000, 1e-8
 
 
 @dataclass(frozen=True)
@@ -56,10 +67,100 @@ class Inertia:
 
     @property
     def decided(self) -> bool:
-        """Whether the whole spectrum was seen and no eigenvalue is within a factor of ten of the tolerance."""
+        """Whether the whole spectrum was seen and no eigenvalue is within a factor of three of the tolerance."""
         return not self.partial and self.margin >= CLEAR_MARGIN
 
     def __repr__(self) -> str:
         text = f"index {self.index}, nullity {self.nullity}, positive {self.positive}, fibre {self.fibre_dimension}"
         partial = ", of the eigenvalues computed" if self.partial else ""
         return f"Inertia({text}; tolerance {self.tolerance:.2g}, margin {self.margin:.2g}{partial})"
+
+
+def inertia(expansion: LocalExpansion, fibre: Fibre) -> Inertia:
+    """Signs of the Hessian at a critical point, modulo the tangents of the fibre.
+
+    Notes
+    -----
+    Where J has its generic rank its kernel is the tangent space of the fibre, which is a manifold there. Elsewhere the
+    kernel is larger than the fibre, and only what is known of the fibre is taken out.
+
+    Eigenvalues are zero up to rounding, ε times the terms that the entries of H are sums of, and up to the change of H
+    along a Newton step, since θ is not exactly critical. The tolerance is put into the gap above both.
+    """
+    basis, reason = directions_across(expansion, fibre)
+    values = _linalg.eigenvalues(basis.T @ expansion.scaled_hessian @ basis) if basis.size else np.zeros(0)
+    change = basis.T @ expansion.uncertainty @ basis
+    noise = expansion.rounding + 2.0 * float(np.linalg.norm(change))
+    tolerance = _in_gap(np.abs(values), noise)
+    # A step to the critical point that changes everything tells nothing.
+    vague = noise > _VAGUE * float(np.linalg.norm(expansion.scaled_hessian)) and noise > 2 * expansion.rounding
+    return Inertia(
+        index=int(np.count_nonzero(values < -tolerance)),
+        nullity=int(np.count_nonzero(np.abs(values) <= tolerance)),
+        positive=int(np.count_nonzero(values > tolerance)),
+        fibre_dimension=len(basis) - basis.shape[1],
+        eigenvalues=values,
+        tolerance=tolerance,
+        margin=1.0 if vague else margin_of(values, tolerance),
+        reason=reason,
+    )
+
+
+def directions_across(expansion: LocalExpansion, fibre: Fibre) -> tuple[Vector, str]:
+    """Orthonormal basis, columns, of a complement of the tangents of the fibre, in the units of the expansion.
+
+    With it what the fibre was taken to be.
+    """
+    n, units = expansion.composed.n_params, expansion.units
+    generic = expansion.composed.generic.dimension
+    if expansion.rank == generic:
+        reason = f"the kernel of the Jacobian, which has its generic rank {generic}"
+        return complement(expansion.kernel / units, n), reason
+    # Elsewhere on the fibre the gradient need not vanish: only directions are taken out in which it stays zero.
+    span = orthonormal((fibre.tangents(expansion) / units).T)
+    _, slopes, directions = _linalg.svd(expansion.scaled_hessian @ span, full=True)
+    noise = expansion.rounding + 2.0 * float(np.linalg.norm(expansion.uncertainty))
+    steep = int(np.count_nonzero(slopes > max(noise, _STAYS_CRITICAL * float(slopes.max(initial=0.0)))))
+    reason = f"the known symmetries and free weights, the Jacobian having rank {expansion.rank} of {generic}"
+    return complement(directions[steep:] @ span.T, n), reason
+
+
+def extreme_inertia(composed: ComposedLoss, theta: Vector, rng: int = 0) -> Inertia:
+    """The lowest eigenvalues of a Hessian that is too large to be formed, by products with vectors."""
+    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+
+    n, objective = composed.n_params, composed.objective
+    operator = LinearOperator((n, n), matvec=lambda v: objective.hessian_product(theta, v.reshape(n)), dtype=np.float64)
+    start = np.random.default_rng(rng).standard_normal(n)
+    values, largest = np.zeros(1), 0.0
+    if objective.hessian_product(theta, start).any():  # else ARPACK has nothing to start from
+        (extreme,) = eigsh(operator, k=1, which="LM", v0=start, tol=1e-3, return_eigenvectors=False)
+        largest = float(abs(extreme))
+        try:
+            found: Any = eigsh(
+                operator, k=_EXTREME, which="SA", v0=start, maxiter=_MAX_PRODUCTS, return_eigenvectors=False
+            )
+        except ArpackNoConvergence as stopped:
+            found = stopped.eigenvalues
+        values = np.sort(np.real(found))
+    tolerance = _EXTREME_ZERO * largest
+    return Inertia(
+        index=int(np.count_nonzero(values < -tolerance)),
+        nullity=int(np.count_nonzero(np.abs(values) <= tolerance)),
+        positive=int(np.count_nonzero(values > tolerance)),
+        fibre_dimension=0,
+        eigenvalues=values,
+        tolerance=tolerance,
+        margin=margin_of(values, tolerance),
+        reason=f"none: only the {len(values)} lowest eigenvalues of the {n} were computed, by products",
+        partial=True,
+    )
+
+
+def _in_gap(sizes: Vector, noise: float) -> float:
+    """The middle, on a logarithmic scale, between the noise and what is above it."""
+    above = sizes[sizes > noise]
+    below = float(sizes[sizes <= noise].max(initial=0.0))
+    if not above.size:
+        return max(noise, below) * CLEAR_MARGIN
+    return float(np.sqrt(max(noise, below, np.finfo(float).tiny) * above.min()))

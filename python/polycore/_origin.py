@@ -5,7 +5,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _linalg
+from ._fibre import Fibre
+from ._local_expansion import CLEAR_RANK, EPS, ROUNDING, ComposedLoss, LocalExpansion
+from .jacobian_rank import jacobian_rank
+
 __all__ = ["Origin"]
+
+Vector = NDArray[np.float64]
+
+# A slope of the loss along a tangent vector of norm 1 is zero up to this, relative to the scale of the gradient.
+_FLAT = 1e-8
+# Slopes are clearly not zero above this, relative to the gradient.
+_STEEP = 1e-6
+# Other parameters of the same function that are looked at, and directions and radii of difference quotients.
+_PREIMAGES, _DIRECTIONS, _RADII = 8, 64, (1e-1, 3e-2, 1e-2)
 
 
 @dataclass(frozen=True)
@@ -57,3 +74,122 @@ class Origin:
     def __repr__(self) -> str:
         slopes = f"slope {self.projected_gradient:.2g} of {self.gradient:.2g}, tolerance {self.tolerance:.2g}"
         return f"Origin({self.verdict}: rank {self.rank} of {self.generic_rank}, {slopes}; {self.reason})"
+
+
+def origin(expansion: LocalExpansion, fibre: Fibre) -> Origin:
+    """Pure or spurious, at a critical point.
+
+    Notes
+    -----
+    G is the gradient of the loss in the coefficients. Let dim M be the dimension of the function space M.
+
+    * G = 0: pure.
+    * rank J = dim M: the image of J is a tangent space of M, to which G is orthogonal: pure.
+    * J v = 0: the curve θ + t v + t² w leaves with velocity d²c(v, v)/2 + J w, with respect to t². If ⟨G, d²c(v, v)⟩ =
+      vᵀHv ≠ 0, the loss has a slope along it: spurious.
+    * θ' has the same function, and G is not orthogonal to the image of its Jacobian: spurious. If that has rank dim M
+      and G is orthogonal to it: pure.
+    * Curves that leave to higher order are looked at by difference quotients at three radii.
+    """
+    composed = expansion.composed
+    rank, generic = expansion.rank, composed.generic.dimension
+    size, tolerance = float(np.linalg.norm(expansion.slope)), _FLAT * composed.slope_scale(expansion.coef)
+
+    def result(verdict: str, projected: float, reason: str) -> Origin:
+        return Origin(verdict, rank, generic, projected, size, tolerance, reason)
+
+    along = float(np.linalg.norm(expansion.image.T @ expansion.slope))
+    if size <= tolerance:
+        return result("pure", along, "the gradient on the function space is zero")
+    if expansion.rank_margin < CLEAR_RANK:
+        return result("undecided", along, f"the rank is not clear: {rank} with margin {expansion.rank_margin:.2g}")
+    if rank == generic:
+        if along <= max(tolerance, _STEEP * size):
+            return result("pure", along, "orthogonal to the image of the Jacobian, which is a tangent space")
+        return result("undecided", along, "the gradient in the parameters is zero, but hardly along tangent vectors")
+
+    slope, downhill = _slope_of_second_order(expansion)
+    if slope > max(tolerance, _STEEP * size):
+        edge = "" if downhill else "; uphill only, as at an edge of the function space"
+        return result("spurious", slope, f"curves in the function space leave in directions of non-zero slope{edge}")
+    generator, steepest = np.random.default_rng(0), along
+    for theta in fibre.others(generator, _PREIMAGES):
+        other = LocalExpansion(composed, theta)
+        slope = _largest_slope(other.jacobian, expansion.slope)
+        steepest = max(steepest, slope)
+        if slope > max(tolerance, _STEEP * size):
+            why = f"other parameters of the same function, with rank {other.own_rank} of {generic}, are not critical"
+            return result("spurious", slope, why)
+        if other.own_rank == generic:
+            return result("pure", slope, "orthogonal to a tangent space, at other parameters of the same function")
+    slope, lasting = _sampled_slope(composed, expansion, generator)
+    if lasting and slope > max(tolerance, _STEEP * size):
+        return result("spurious", slope, "difference quotients of the loss along the function space tend to no zero")
+    return result("undecided", steepest, "the rank drops, and no curve with a slope was found")
+
+
+def _slope_of_second_order(expansion: LocalExpansion) -> tuple[float, bool]:
+    """The largest slope along curves that start in the kernel of J, and whether the loss falls along one."""
+    units = expansion.units
+    kernel = _linalg.qr((expansion.kernel / units).T)[0] if len(expansion.kernel) else np.zeros((len(units), 0))
+    form = kernel.T @ expansion.scaled_hessian @ kernel
+    values, vectors = _linalg.eigh(form)
+    change = kernel.T @ expansion.uncertainty @ kernel
+    noise = 10 * (expansion.rounding + 2 * float(np.linalg.norm(change)))
+    steepest, downhill = 0.0, False
+    for value, vector in zip(values, vectors.T):
+        if abs(value) > noise:
+            velocity = expansion.composed.second_derivative(expansion.theta, units * (kernel @ vector))
+            steepest = max(steepest, _slope_modulo(expansion, velocity))
+            downhill |= bool(value < 0)
+    return steepest, downhill
+
+
+def _slope_modulo(expansion: LocalExpansion, velocity: Vector) -> float:
+    """|⟨G, velocity⟩| for a velocity made as short as J w allows, divided by its length."""
+    shortest = velocity - expansion.image @ (expansion.image.T @ velocity)
+    length = float(np.linalg.norm(shortest))
+    return float(abs(expansion.slope @ shortest)) / length if length else 0.0
+
+
+def _largest_slope(jacobian: Vector, slope: Vector) -> float:
+    """The largest slope along single columns, which are velocities."""
+    lengths = np.linalg.norm(jacobian, axis=0)
+    moving = lengths > ROUNDING * EPS * lengths.max(initial=0.0)
+    return float(np.abs((slope @ jacobian[:, moving]) / lengths[moving]).max(initial=0.0))
+
+
+def _sampled_slope(
+    composed: ComposedLoss, expansion: LocalExpansion, generator: np.random.Generator
+) -> tuple[float, bool]:
+    """The largest difference quotient at the smallest radius, and whether it is no smaller than at the others."""
+    kernel = expansion.kernel
+    if not len(kernel):
+        return 0.0, False
+    directions = generator.standard_normal((_DIRECTIONS, len(kernel))) @ _linalg.qr(kernel.T)[0].T
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    size = float(np.linalg.norm(expansion.theta)) or 1.0
+    largest = []
+    for radius in _RADII:
+        steps = composed.expand(expansion.theta + radius * size * directions) - expansion.coef
+        moved = np.linalg.norm(steps, axis=1) > 1e-9 * float(np.linalg.norm(expansion.coef))
+        largest.append(max((_slope_modulo(expansion, step) for step in steps[moved]), default=0.0))
+    return largest[-1], largest[-1] > 0.5 * max(largest)
+
+
+def origin_by_rank(composed: ComposedLoss, theta: Vector) -> Origin:
+    """What the rank tells alone, where dense matrices are too large; rank −1 if even that is."""
+    coef = composed.expand(theta)
+    size, tolerance = float(np.linalg.norm(composed.slope(coef))), _FLAT * composed.slope_scale(coef)
+    try:
+        generic = composed.generic.dimension
+        rank = jacobian_rank(composed.net, theta).rank
+    except (MemoryError, OverflowError):
+        verdict = "pure" if size <= tolerance else "undecided"
+        return Origin(verdict, -1, -1, size, size, tolerance, "the Jacobian is too large for its rank")
+    if size <= tolerance:
+        return Origin("pure", rank, generic, 0.0, size, tolerance, "the gradient on the function space is zero")
+    if rank == generic:
+        why = "orthogonal to the image of the Jacobian, which is a tangent space"
+        return Origin("pure", rank, generic, 0.0, size, tolerance, why)
+    return Origin("undecided", rank, generic, 0.0, size, tolerance, "the rank drops, and the network is large")

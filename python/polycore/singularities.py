@@ -549,6 +549,16 @@ def _describe_part(net: Network) -> str:
     return f"filters of length {sizes}" + (f", channels {channels}" if max(channels) > 1 else "")
 
 
+def words_of_part(analysis: PointAnalysis) -> str:
+    """The subnetwork whose function it is, and what of the network is left out; "" if there is none."""
+    net = analysis.subnetwork
+    if net is None:
+        return ""
+    name = f"widths {net.widths}" if isinstance(net, MLP) else _describe_part(net)
+    left_out = [repr(item) for item in (*analysis.inactive, *analysis.redundant, *analysis.filters, *analysis.heads)]
+    return f"{name}: {', '.join(left_out)}" if left_out else name
+
+
 def _times(extent: tuple[int, ...]) -> str:
     return " × ".join(map(str, extent))
 

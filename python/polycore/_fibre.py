@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The parameters of one and the same function, near a parameter vector that makes no use of part of the network.
+
+Where the Jacobian has its generic rank its kernel is tangent to the fibre, and nothing here is needed. Where it drops,
+the fibre is known as far as it consists of the symmetries and of weights that are of no account: those of units that
+nothing reads, shares of units that are multiples of others, the other factors of what is zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _linalg
+from ._local_expansion import ComposedLoss, LocalExpansion
+from ._reductions import Reduction, exactly, reduce
+from ._tangents import _fibre_directions
+from .errors import NumericalError
+from .network_loss import NetworkLoss
+from .singularities import as_network
+from .stationary import search
+from .structure import Parametrised
+
+Vector = NDArray[np.float64]
+
+# Weights and residuals of relations between units are zero up to this relative size; up to the others they are tried.
+_ZERO = 1e-9
+_NEARLY_ZERO = (1e-9, 1e-7, 1e-5)
+# Parameters of these sizes, compared with what the target asks for, are tried at zero.
+_TINY = (1e-9, 1e-7, 1e-5, 1e-3)
+# Coefficients that are equal, relative to the terms they are sums of.
+_SAME = 1e-10
+# A point that is exactly degenerate stands for one nearby if the loss there is the same up to this, relative to what it
+# is the difference of, and its gradient as small.
+_SAME_LOSS, _SAME_GRADIENT = 1e-12, 1e-11
+# How far nearby is, relatively.
+_NEAR = 1e-2
+
+
+class Fibre:
+    """What is known of the fibre at a parameter vector.
+
+    Parameters
+    ----------
+    composed : ComposedLoss
+    theta : ndarray, shape (P,)
+    """
+
+    def __init__(self, composed: ComposedLoss, theta: Vector) -> None:
+        self.composed, self.theta = composed, theta
+
+    @cached_property
+    def reduction(self) -> Reduction:
+        """What of the network can be left out."""
+        return exactly(reduce(self.composed.program, self.theta, _ZERO)[0])
+
+    @cached_property
+    def free(self) -> Vector:
+        """Independent directions along all combinations of which the function is the same, rows."""
+        return self._directions(same_ranks=False)
+
+    def tangents(self, expansion: LocalExpansion) -> Vector:
+        """Vectors tangent to the known fibre, rows, in the kernel of J.
+
+        Besides the orbit of the symmetries they are directions along which J and H keep their ranks: where these do
+        not, the parameters are a special point of the fibre, such as θ = 0, at which parts of it may meet.
+        """
+        return np.concatenate([expansion.orbit, self._directions(same_ranks=True)])
+
+    def _directions(self, same_ranks: bool) -> Vector:
+        generator = np.random.default_rng(0)
+        base, kept = self.composed.expand(self.theta), list[Vector]()
+        ranks = LocalExpansion(self.composed, self.theta).own_ranks if same_ranks else (0, 0)
+        for group in self._groups:
+            several = [*kept, *group]
+            moved = self._moved(several, generator)
+            same = np.linalg.norm(self.composed.expand(moved) - base) <= _SAME * self._size(moved)
+            if same and (not same_ranks or LocalExpansion(self.composed, moved).own_ranks == ranks):
+                kept = several
+        return np.array(kept).reshape(len(kept), self.composed.n_params)
+
+    def others(self, generator: np.random.Generator, count: int) -> Iterator[Vector]:
+        """Parameters of the same function, far away."""
+        base = self.composed.expand(self.theta)
+        for number in range(count):
+            moved = self._moved(list(self.free), generator) if len(self.free) else self.theta
+            if self.reduction.steps and number % 2 == 0:
+                size = self._typical_size
+
+                def random(shape: tuple[int, ...], size: float = size) -> NDArray[np.object_]:
+                    return np.asarray(size * generator.standard_normal(shape), dtype=object)
+
+                moved = np.asarray(self.reduction.take_back(random).theta, dtype=np.float64)
+            if np.linalg.norm(self.composed.expand(moved) - base) <= _SAME * self._size(moved):
+                yield moved
+
+    @cached_property
+    def _groups(self) -> list[list[Vector]]:
+        """Directions that may be free: of whole arrays, of their rows, of single units."""
+        jacobian = self.composed.jacobian(self.theta)
+        blocks = self.composed.program.parameters
+        parts = [range(block.start, block.stop) for block in blocks]
+        for block in blocks:
+            rows = range(block.start, block.stop, block.shape[-1])
+            parts += [range(start, start + block.shape[-1]) for start in rows if len(rows) > 1]
+        groups = [self._unmoving(jacobian, part) for part in parts]
+        for group in _fibre_directions(self.composed.program, self.reduction):
+            groups.append([np.asarray(direction, dtype=np.float64) for direction in group])
+        return [group for group in groups if group]
+
+    def _unmoving(self, jacobian: Vector, part: range) -> list[Vector]:
+        """Changes of a part of the parameters that do not move the function to first order."""
+        columns = jacobian[:, part.start : part.stop]
+        _, values, right = _linalg.svd(columns, full=True)
+        rank = int(np.count_nonzero(values > _ZERO * np.linalg.norm(jacobian)))
+        directions = np.zeros((len(part) - rank, self.composed.n_params))
+        directions[:, part.start : part.stop] = right[rank:]
+        return list(directions)
+
+    def _moved(self, directions: list[Vector], generator: np.random.Generator) -> Vector:
+        amounts = self._typical_size * generator.standard_normal(len(directions))
+        return np.asarray(self.theta + amounts @ np.array(directions).reshape(len(directions), -1))
+
+    @property
+    def _typical_size(self) -> float:
+        size = float(np.sqrt(np.mean(self.theta**2)))
+        return size if size > 0 else 1.0
+
+    def _size(self, theta: Vector) -> float:
+        """Of the terms that the coefficients are sums of."""
+        return float(np.linalg.norm(self.composed.majorant_coef(theta)))
+
+
+def snapped(composed: ComposedLoss, theta: Vector) -> Vector:
+    """The parameters nearby that are exactly degenerate, if they are a critical point as good; else those given.
+
+    A point that is found numerically has units that are zero, or equal, up to rounding; where the loss is flat, up to
+    roots of it.
+    """
+    best = theta
+    for tol in _TINY:
+        tiny = np.where(np.abs(theta) <= tol * composed.natural_size, 0.0, theta)
+        if _is_as_critical(composed, tiny, theta):
+            best = tiny
+    for tol in _NEARLY_ZERO:
+        try:
+            reduction, _ = reduce(composed.program, best, tol)
+            nearby = _settled(composed, reduction) if reduction.steps else best
+        except NumericalError:
+            return best
+        if _is_as_critical(composed, nearby, theta):
+            best = nearby
+    return best
+
+
+def _settled(composed: ComposedLoss, reduction: Reduction) -> Vector:
+    """The parameters from which nothing is left out by rounding, with those of the subnetwork made critical again."""
+    exact = exactly(reduction)
+    plain = np.asarray(exact.take_back().theta, dtype=np.float64)
+    try:
+        objective = NetworkLoss(composed.loss, as_network(exact.state.program))
+    except ValueError:  # it has other monomials
+        return plain
+    sub = np.asarray(exact.state.theta, dtype=np.float64)
+    found = search(objective, sub[None], "newton", n_threads=1).theta[0]
+    if not np.isfinite(found).all() or np.linalg.norm(found - sub) > _NEAR * np.linalg.norm(sub):
+        return plain
+    polished = Parametrised(exact.state.program, np.array([Fraction(x) for x in found.tolist()], dtype=object))
+    state = exact.state.copy()
+    state.weights, state.biases = polished.weights, polished.biases
+    return np.asarray(Reduction(state, exact.steps).take_back().theta, dtype=np.float64)
+
+
+def _is_as_critical(composed: ComposedLoss, nearby: Vector, theta: Vector) -> bool:
+    if np.array_equal(nearby, theta):
+        return True
+    (there, slope), (here, before) = (composed.objective.value_and_gradient(point) for point in (nearby, theta))
+    coef = composed.expand(theta)
+    scale = composed.slope_scale(coef)
+    size = scale * float(np.linalg.norm(coef)) + float(here)
+    allowed = max(4 * float(np.linalg.norm(before)), _SAME_GRADIENT * composed.gradient_scale(theta))
+    near = np.linalg.norm(nearby - theta) <= _NEAR * max(composed.natural_size, float(np.linalg.norm(theta)))
+    return bool(near and abs(there - here) <= _SAME_LOSS * size and np.linalg.norm(slope) <= allowed)
