@@ -12,9 +12,11 @@ from importlib.metadata import version as _version
 from . import closed_forms, metrics
 from .activations import GenericActivation, PolynomialActivation, polynomial_activation
 from .architectures import Architectures, architectures
+from .bias import Bias, BiasRow, Share, bias
 from .canonical import Alignment
 from .config import get_cmake_dir, get_config, get_include, show_config
 from .conserved import ConservedQuantity, conserved_quantities
+from .critical import Completeness, CriticalPoints, critical_points
 from .critical_point import CriticalPoint, Inertia, Origin, classify
 from .cross_entropy import CrossEntropy
 from .dimension import DimensionResult, dimension
@@ -59,12 +61,16 @@ __all__ = [
     "Architectures",
     "Attention",
     "AttentionRanks",
+    "Bias",
+    "BiasRow",
     "CoefficientLoss",
+    "Completeness",
     "ConditionWarning",
     "Conservation",
     "ConservedQuantity",
     "Conv",
     "CriticalPoint",
+    "CriticalPoints",
     "CrossEntropy",
     "Decrement",
     "DimensionResult",
@@ -105,6 +111,7 @@ __all__ = [
     "Residual",
     "Select",
     "Sequential",
+    "Share",
     "Stratum",
     "Subnetworks",
     "SweepResult",
@@ -115,11 +122,13 @@ __all__ = [
     "activation_threshold",
     "analyze_point",
     "architectures",
+    "bias",
     "classify",
     "closed_forms",
     "conserved_quantities",
     "correlation",
     "count_monomials",
+    "critical_points",
     "dimension",
     "equations",
     "get_cmake_dir",

@@ -160,7 +160,7 @@ class Pool:
         self.size = size
         self.found: list[Found] = []
         zero = float(objective.value(np.zeros(objective.n_params)))
-        self._value_scale = abs(zero) or 1.0
+        self.value_scale = abs(zero) or 1.0
         self._coef: Vector = np.empty((0, 0))
 
     def __len__(self) -> int:
@@ -238,7 +238,7 @@ class Pool:
         """
         if not form[-1]:
             return None
-        tolerance = _SAME_VALUE * self._value_scale
+        tolerance = _SAME_VALUE * self.value_scale
         key = tuple(int(n) for n in form)
         members = [f for f in self.found if abs(f.value - value) <= tolerance and key in f.forms]
         if len(members) < _MAX_OF_FAMILY:

@@ -166,17 +166,7 @@ class Explorer:
             n, steps = self._budget.allowed(min(_AT_A_TIME, len(starts) - first), _MAX_STEPS)
             rows = slice(first, first + n)
             at = balance(self.units, starts[rows]) if self._balanced else starts[rows]
-            found = stationary.search(
-                self.objective,
-                at,
-                method,
-                tol=self._tol,
-                max_steps=steps,
-                n_threads=self._n_threads,
-                index=None if index is None else index[rows],
-                should_stop=self._budget.should_stop,
-            )
-            self._budget.spend(n + int(found.n_steps.sum()))
+            found = self._searched(at, method, self._tol, steps, None if index is None else index[rows])
             new += self._keep(found, name, random, None if origins is None else origins[rows])
             first += n
         return new
@@ -213,16 +203,39 @@ class Explorer:
         Where weights differ much in size, small gradients do not make small errors of the function. And where an
         infimum is not attained the gradient becomes small, but Newton steps lead on towards infinity.
         """
-        again = stationary.search(
-            self.objective,
-            without_faint_units(self.units, balance(self.units, theta)),
-            "newton",
-            tol=min(self._tol, _POLISHED),
-            max_steps=_POLISHING_STEPS,
-            n_threads=self._n_threads,
-        )
-        self._budget.spend(len(theta) + int(again.n_steps.sum()))
+        balanced = balance(self.units, theta)
+        reduced = without_faint_units(self.units, balanced, self._typical)
+        again = self._newton(reduced)
+        changed = np.flatnonzero((reduced != balanced).any(axis=1))
+        if len(changed):
+            # What looked faint may have been small: then it is a point of its own.
+            as_they_were = self._newton(balanced[changed])
+            near = 1e-9 * self.pool.value_scale
+            same = again.converged[changed] & (np.abs(again.value[changed] - as_they_were.value) <= near)
+            back = ~same & as_they_were.converged
+            for name in ("theta", "value", "gradient_norm", "scale", "converged"):
+                getattr(again, name)[changed[back]] = getattr(as_they_were, name)[back]
         return again
+
+    def _newton(self, theta: Vector) -> stationary.Search:
+        return self._searched(theta, "newton", min(self._tol, _POLISHED), _POLISHING_STEPS)
+
+    def _searched(
+        self, starts: Vector, method: str, tol: float, max_steps: int, index: NDArray[np.int64] | None = None
+    ) -> stationary.Search:
+        with np.errstate(over="ignore", invalid="ignore"):  # searches from huge starts, which end there
+            found = stationary.search(
+                self.objective,
+                starts,
+                method,
+                tol=tol,
+                max_steps=max_steps,
+                n_threads=self._n_threads,
+                index=index,
+                should_stop=None if method == "newton" else self._budget.should_stop,
+            )
+        self._budget.spend(len(starts) + int(found.n_steps.sum()))
+        return found
 
     # -- rounds -------------------------------------------------------------------------------------------------------
 

@@ -98,29 +98,30 @@ def balance(units: tuple[Unit, ...], theta: Vector) -> Vector:
     """
     result = np.array(theta, dtype=np.float64)
     scalable = [unit for unit in units if unit.power is not None]
-    for _ in range(_SWEEPS):
-        change = 0.0
-        for unit in scalable:
-            assert unit.power is not None
-            before = np.linalg.norm(result[:, unit.before], axis=1)
-            after = np.linalg.norm(result[:, unit.after], axis=1)
-            alive = (before > 0) & (after > 0)
-            ratio = np.sqrt(unit.power) * after[alive] / before[alive]
-            s = np.ones(len(result))
-            s[alive] = ratio ** (1.0 / (unit.power + 1))
-            s = np.where(np.isfinite(s) & (s > 0), s, 1.0)
-            result[:, unit.before] *= s[:, None]
-            result[:, unit.after] *= (s ** -float(unit.power))[:, None]
-            change = max(change, float(np.abs(s - 1.0).max(initial=0.0)))
-        if change < 1e-13:
-            break
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for _ in range(_SWEEPS):
+            change = max((_balance_unit(unit, result) for unit in scalable), default=0.0)
+            if change < 1e-13:
+                break
     # Scaling to the ends of the range of floats can overflow: those stay as they were.
     finite = np.isfinite(result).all(axis=1)
     result[~finite] = theta[~finite]
     return result
 
 
-def without_faint_units(units: tuple[Unit, ...], theta: Vector) -> Vector:
+def _balance_unit(unit: Unit, theta: Vector) -> float:
+    """Scale one unit, in place; the largest change of a factor from 1."""
+    assert unit.power is not None
+    before = np.linalg.norm(theta[:, unit.before], axis=1)
+    after = np.linalg.norm(theta[:, unit.after], axis=1)
+    s = (np.sqrt(unit.power) * after / before) ** (1.0 / (unit.power + 1))
+    s = np.where(np.isfinite(s) & (s > 0), s, 1.0)
+    theta[:, unit.before] *= s[:, None]
+    theta[:, unit.after] *= (s ** -float(unit.power))[:, None]
+    return float(np.abs(s - 1.0).max(initial=0.0))
+
+
+def without_faint_units(units: tuple[Unit, ...], theta: Vector, typical: float) -> Vector:
     """Balanced parameters with the units switched off that are all but switched off.
 
     Parameters
@@ -128,6 +129,8 @@ def without_faint_units(units: tuple[Unit, ...], theta: Vector) -> Vector:
     units : tuple of Unit
     theta : (B, P) array
         Balanced.
+    typical : float
+        Size of parameters.
 
     Returns
     -------
@@ -135,7 +138,7 @@ def without_faint_units(units: tuple[Unit, ...], theta: Vector) -> Vector:
         Searches come close to points with silent units slowly, since the loss is flat there.
     """
     result = theta.copy()
-    faint = _FAINT * np.linalg.norm(theta, axis=1)
+    faint = _FAINT * np.maximum(np.linalg.norm(theta, axis=1), 0.1 * typical)
     for unit in units:
         parts = np.concatenate([unit.before, unit.after])
         both = theta[:, unit.before].any(axis=1) & theta[:, unit.after].any(axis=1)

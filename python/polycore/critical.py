@@ -311,8 +311,7 @@ def critical_points(
 def _compose(loss: Any, net: Network) -> Any:
     from .loss import NetworkLoss
 
-    compose = getattr(loss, "compose", None)
-    return NetworkLoss(loss, net) if compose is None else compose(net)
+    return NetworkLoss(loss, net)
 
 
 # --- closed forms -----------------------------------------------------------------------------------------------------
