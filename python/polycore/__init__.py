@@ -9,13 +9,14 @@ array([[10., 28., 20.]])
 
 from importlib.metadata import version as _version
 
-from . import closed_forms, metrics
+from . import closed_forms, landscape, metrics
 from .activations import GenericActivation, PolynomialActivation, polynomial_activation
 from .architectures import Architectures, architectures
 from .bias import Bias, BiasRow, Share, bias
 from .canonical import Alignment
 from .config import get_cmake_dir, get_config, get_include, show_config
 from .conserved import ConservedQuantity, conserved_quantities
+from .count_map import AffineFamily, CountCell, CountMap, count_map
 from .critical import Completeness, CriticalPoints, critical_points
 from .critical_point import CriticalPoint, Inertia, Origin, classify
 from .cross_entropy import CrossEntropy
@@ -57,6 +58,7 @@ __all__ = [
     "Activation",
     "ActivationThreshold",
     "Affine",
+    "AffineFamily",
     "Alignment",
     "Architectures",
     "Attention",
@@ -69,6 +71,8 @@ __all__ = [
     "Conservation",
     "ConservedQuantity",
     "Conv",
+    "CountCell",
+    "CountMap",
     "CriticalPoint",
     "CriticalPoints",
     "CrossEntropy",
@@ -127,6 +131,7 @@ __all__ = [
     "closed_forms",
     "conserved_quantities",
     "correlation",
+    "count_map",
     "count_monomials",
     "critical_points",
     "dimension",
@@ -140,6 +145,7 @@ __all__ = [
     "gram_operator",
     "identifiability",
     "jacobian_rank",
+    "landscape",
     "linear_independence",
     "metrics",
     "minimal_filling",

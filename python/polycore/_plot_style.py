@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LegendEntry: TypeAlias = tuple[str, str, Literal["-", "--", "o"]]  # label, colour, line style or "o" for points
+LegendEntry: TypeAlias = tuple[str, str, str]  # label, colour, line style or marker
 
 # Each role has a colour that looks right on white.
 INK = "#1b1f24"
@@ -21,6 +21,7 @@ MUTED = "#6b7480"
 LINE = "#d9dde2"
 ACCENT = "#1d5fc2"
 SECOND = "#c2571d"
+THIRD = "#7a3fa0"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -109,29 +110,31 @@ def power_of_ten(value: float) -> str:
     return "1" if exponent == 0 else "10" + str(exponent).translate(_SUPERSCRIPTS)
 
 
-def legend(axes: Axes, entries: Sequence[LegendEntry]) -> None:
-    """A legend above the axes, so that it never covers data."""
+def legend(axes: Axes, entries: Sequence[LegendEntry], columns: int | None = None, hollow: Sequence[str] = ()) -> None:
+    """A legend above the axes, so that it never covers data; markers of ``hollow`` labels are outlines."""
     from matplotlib.lines import Line2D
 
     handles = []
-    for label, colour, line in entries:
+    for label, colour, form in entries:
+        is_line = form in ("-", "--", ":")
         handles.append(
             Line2D(
                 [],
                 [],
                 color=colour,
                 label=label,
-                marker="o" if line == "o" else "",
-                markersize=5,
-                markeredgewidth=0,
-                linestyle="" if line == "o" else line,
+                marker="" if is_line else form,
+                markersize=9 if form == "s" else 5 if form == "o" else 6,
+                markerfacecolor="none" if label in hollow else colour,
+                markeredgewidth=1.3 if label in hollow or form == "x" else 0,
+                linestyle=form if is_line else "",  # type: ignore[arg-type]
             )
         )
     axes.legend(
         handles=handles,
         loc="lower left",
         bbox_to_anchor=(0, 1.0),
-        ncols=len(entries),
+        ncols=len(entries) if columns is None else columns,
         frameon=False,
         borderaxespad=0.2,
         borderpad=0.1,

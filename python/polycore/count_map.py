@@ -1,0 +1,622 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How many real critical points there are, over a plane of targets or of data sets.
+
+Two critical points appear or vanish together where the loss crosses the discriminant: their number jumps by two.
+Squares of the plane whose neighbours differ are cut again, so that the discriminant is seen as a thin line. Its
+classical cases are evolutes: a point of the plane has two or four normals to an ellipse, depending on the side of the
+evolute it is on (J. Draisma, E. Horobeţ, G. Ottaviani, B. Sturmfels, R. Thomas, *The Euclidean distance degree of an
+algebraic variety*, Found. Comput. Math. 16 (2016) 99–149, section 7, on the ED discriminant).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._critical_starts import natural_scale, random_starts
+from ._quadtree import Plane, Square, as_plane, refine
+from ._validation import _describe, as_flag, as_index, as_real, as_real_array, as_rng, check_threads
+from .closed_forms import solve
+from .critical import critical_points
+from .critical_point import classify
+from .loss import NetworkLoss, QDistance
+from .networks import Network
+from .stationary import search
+
+__all__ = ["AffineFamily", "CountCell", "CountMap", "count_map"]
+
+Floats: TypeAlias = NDArray[np.float64]
+Model: TypeAlias = Any
+Family: TypeAlias = "Callable[[float, float], Any] | AffineFamily"
+
+KINDS = ("minimum", "strict saddle", "maximum", "degenerate", "undecided")
+_PLURALS = {"minimum": "minima", "strict saddle": "strict saddles", "maximum": "maxima"} | {
+    kind: kind for kind in ("degenerate", "undecided")
+}
+# Functions closer than this, relative to the largest of their square, are one.
+_SAME = 1e-6
+# How often neighbours are compared after a round of refinement, at most.
+_SWEEPS = 12
+# Losses between those of two neighbours on which their points are followed where one step does not do.
+_STEPS = 4
+# Starts of a search that is repeated, as a multiple of those of the first.
+_AGAIN = 4
+# Squares of the first grid along an axis that get all the searches of `critical_points`, with so many starts at least.
+_THOROUGH, _THOROUGH_STARTS = 2, 30
+# Singular values and eigenvalues below this fraction of the largest are zero.
+_ZERO = 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class AffineFamily:
+    """The targets ``target + s·first + t·second`` in one metric.
+
+    Attributes
+    ----------
+    target, first, second : ndarray, shape (n_outputs, n_monomials), or (m,) for a model that is not a network
+    metric : ndarray, str or None
+        Q, as `QDistance.from_metric` takes it; None for the identity.
+
+    Examples
+    --------
+    >>> AffineFamily([0.0, 0.0], [1.0, 0.0], [0.0, 1.0]).at(0.5, -1.0)
+    array([ 0.5, -1. ])
+    """
+
+    target: Floats
+    first: Floats
+    second: Floats
+    metric: Any = None
+
+    def __post_init__(self) -> None:
+        target = as_real_array(self.target, "target")
+        object.__setattr__(self, "target", target)
+        for name in ("first", "second"):
+            object.__setattr__(self, name, as_real_array(getattr(self, name), name, shape=target.shape))
+
+    def at(self, s: float, t: float) -> Floats:
+        """The target at (s, t)."""
+        return np.asarray(self.target + s * self.first + t * self.second)
+
+
+@dataclass(frozen=True, eq=False)
+class CountCell:
+    """The real critical points at the centre of a square of the plane.
+
+    Attributes
+    ----------
+    low, high : (float, float)
+        Its lower left and upper right corners (s, t).
+    count : int
+        How many functions are critical.
+    kinds : dict of str to int
+        How many of each kind that occurs: "minimum", "strict saddle", "maximum", "degenerate", "undecided".
+    spurious : int
+        How many of them are critical only because of the parametrisation.
+    points : ndarray, shape (count, n_outputs, n_monomials), or (count, m)
+        The functions, or points of the model, in ascending order of their loss.
+    values : ndarray, shape (count,)
+        Their losses.
+    proved : bool
+        Whether these are known to be all.
+    """
+
+    low: tuple[float, float]
+    high: tuple[float, float]
+    count: int
+    kinds: dict[str, int]
+    spurious: int
+    points: Floats = field(repr=False)
+    values: Floats = field(repr=False)
+    proved: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class CountMap:
+    """Numbers and kinds of real critical points over a plane, made by `count_map`.
+
+    Attributes
+    ----------
+    cells : tuple of CountCell
+        Squares without overlap that fill the rectangle, those that were finished if the map is partial. Each speaks of
+        its centre.
+    counts : ndarray of int64, shape (n, n)
+        The counts on the grid of the finest squares, row by row: ``counts[j, i]`` holds at ``(s[i], t[j])``; −1 where
+        nothing was finished.
+    s, t : ndarray, shape (n,)
+        Centres of the finest squares along each axis.
+    jumps : ndarray, shape (n_jumps, 2, 2)
+        The edges between cells of different count, each as its two ends.
+    jump_sizes : ndarray of int64, shape (n_jumps,)
+        By how much the counts differ there.
+    low, high : (float, float)
+        Corners of the rectangle.
+    n_starts : int
+        Of the searches at the coarsest squares.
+    n_searches : int
+        How many times critical points were searched or followed.
+    complete : str
+        "proved" if the points of every cell are known to be all, else "estimate".
+    seed : int
+        ``rng=seed`` reproduces the map.
+    partial : bool
+        Whether it was stopped before it was done.
+    stopped : str
+        "", "time" or "interrupted".
+    model : str
+        What the critical points are of.
+    """
+
+    cells: tuple[CountCell, ...]
+    counts: NDArray[np.int64]
+    s: Floats
+    t: Floats
+    jumps: Floats
+    jump_sizes: NDArray[np.int64]
+    low: tuple[float, float]
+    high: tuple[float, float]
+    n_starts: int
+    n_searches: int
+    complete: str
+    seed: int
+    partial: bool = False
+    stopped: str = ""
+    model: str = ""
+
+    def __repr__(self) -> str:
+        (a, b), (c, d) = self.low, self.high
+        lines = [f"{self.model} over [{a:g}, {c:g}] × [{b:g}, {d:g}]"]
+        total = np.count_nonzero(self.counts >= 0)
+        for count in np.unique(self.counts[self.counts >= 0]).tolist():
+            share = np.count_nonzero(self.counts == count) / total
+            lines.append(f"  {self.describe(count)}; {share:.1%} of the area")
+        odd = np.count_nonzero(self.jump_sizes % 2)
+        even = "all even" if not odd else f"{odd} of them odd"
+        lines.append(f"  cells       {len(self.cells)}, the finest 1/{len(self.s)} of an axis")
+        lines.append(f"  jumps       at {len(self.jumps)} edges" + (f", {even}" if len(self.jumps) else ""))
+        proved = self.complete == "proved"
+        lines.append(f"  complete    {'proved' if proved else 'an estimate: searches may miss points'}")
+        if self.partial:
+            lines.append(f"  partial     stopped ({self.stopped})")
+        lines.append(f"  seed        {self.seed}")
+        return "\n".join(lines)
+
+    def describe(self, count: int) -> str:
+        """A count in words, with the kinds that occur with it, the most frequent first.
+
+        Parameters
+        ----------
+        count : int
+
+        Returns
+        -------
+        str
+        """
+        seen = Counter(_kinds_text(cell.kinds) for cell in self.cells if cell.count == count)
+        kinds = "; or ".join(text for text, _ in seen.most_common(3)) + ("; ..." if len(seen) > 3 else "")
+        return f"{count} point{'s' * (count != 1)}: {kinds}"
+
+
+def count_map(
+    model: Model,
+    family: Family,
+    *,
+    low: ArrayLike = (-1.0, -1.0),
+    high: ArrayLike = (1.0, 1.0),
+    resolution: int = 12,
+    refinements: int = 2,
+    n_starts: int = 100,
+    rng: object = 0,
+    spurious: bool = True,
+    n_threads: int = 0,
+    time_budget: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> CountMap:
+    """Numbers and kinds of the real critical points over a two-parameter family of targets or data sets.
+
+    Parameters
+    ----------
+    model : Network, Parametrisation or Variety
+    family : callable (s, t) → loss, or AffineFamily
+        For a network the callable returns a loss on its coefficients: a `QDistance`, from data or from a metric and a
+        target, or any other `CoefficientLoss`. For the other models it returns the target, shape (m,).
+    low, high : array_like, shape (2,)
+        Corners of the rectangle of (s, t).
+    resolution : int
+        Squares along each axis to begin with.
+    refinements : int
+        How many times squares are quartered whose neighbours have another count, or other kinds.
+    n_starts : int
+        Of the search at each square of the first grid, see `critical_points`. Finer squares start from the points of
+        the square they are a part of, and of their neighbours.
+    rng : int or numpy.random.Generator
+        A seed; from a Generator a 64-bit seed is drawn.
+    spurious : bool
+        Whether points count that are critical only because of the parametrisation, such as θ = 0.
+    n_threads : int
+        0 is the default number; results do not depend on it.
+    time_budget : float, optional
+        Seconds, after which what is finished is returned, marked partial. So it is by Ctrl-C.
+    progress : callable (done, total), optional
+        Called after each square; the total grows with refinement.
+
+    Returns
+    -------
+    CountMap
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, shape or value; if ``family`` returns what is no loss, or no target.
+    MemoryError, OverflowError
+        If the grid of finest squares would not fit.
+
+    Notes
+    -----
+    Critical points with the same function are one, so that the number is that on the function space, and does not
+    depend on the symmetries; its kind is that of its most regular parameters. Where critical points are not isolated,
+    as on a set of zero loss for a degenerate Q, those count that were found.
+
+    Points of a network are searched, unless a closed form is known. So that counts do not flicker, points of each
+    square are followed to those of its neighbours that differ, in steps along the family if need be, until nothing new
+    is found. Where the difference is odd after that, both are searched again with more starts. An odd difference may be
+    true: on the boundary or at singular points of the function space the rule of two does not hold.
+
+    Examples
+    --------
+    The best squares of linear forms, of two kinds of targets:
+
+    >>> import polycore as pc
+    >>> net = pc.MLP((2, 1, 1), activation=2)
+    >>> family = AffineFamily([[1.0, 0.0, 1.0]], [[1.0, 0.0, -1.0]], [[0.0, 1.0, 0.0]])
+    >>> found = count_map(net, family, resolution=3, refinements=0, n_starts=20, spurious=False)
+    >>> found.counts
+    array([[2, 2, 2],
+           [2, 4, 2],
+           [2, 2, 2]])
+    """
+    plane = as_plane(low, high, resolution, refinements)
+    include = as_flag(spurious, "spurious")
+    starts = as_index(n_starts, "n_starts", 1)
+    seed = as_rng(rng)[1]
+    threads = check_threads(n_threads)
+    budget = None if time_budget is None else as_real(time_budget, "time_budget", 0.0)
+    if progress is not None and not callable(progress):
+        raise TypeError(f"`progress` must be callable, got {_describe(progress)}")
+    solver = _solver(model, family, starts, seed, threads)
+    survey = _Survey(plane, solver, None if budget is None else time.monotonic() + budget, progress)
+    stopped = ""
+    try:
+        refine(plane, survey.values, survey.evaluate, _agree, survey.settle)
+    except _OutOfTime:
+        stopped = "time"
+    except KeyboardInterrupt:
+        stopped = "interrupted"
+    return _assemble(plane, survey, include, seed, starts, stopped)
+
+
+class _OutOfTime(Exception):
+    """The time budget is used up."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """Critical functions (k, D), their losses (k,), kinds, whether they are spurious, and parameters (k, P)."""
+
+    functions: Floats
+    values: Floats
+    kinds: tuple[str, ...]
+    spurious: tuple[bool, ...]
+    starts: Floats
+    proved: bool
+
+    def __len__(self) -> int:
+        return len(self.functions)
+
+    def select(self, rows: NDArray[np.int64]) -> _Found:
+        """Some of them, in this order."""
+        kinds, spurious = (tuple(which[i] for i in rows) for which in (self.kinds, self.spurious))
+        return _Found(self.functions[rows], self.values[rows], kinds, spurious, self.starts[rows], self.proved)
+
+    def and_new_of(self, other: _Found) -> _Found:
+        """These and those of the others that are not among them."""
+        together = np.concatenate([self.functions, other.functions])
+        rows = [k for k in _distinct(together) if k >= len(self)]
+        if not rows:
+            return self
+        new = other.select(np.array(rows) - len(self))
+        return _Found(
+            np.concatenate([self.functions, new.functions]),
+            np.concatenate([self.values, new.values]),
+            self.kinds + new.kinds,
+            self.spurious + new.spurious,
+            np.concatenate([self.starts, new.starts]),
+            self.proved,
+        )
+
+
+class _Solver(Protocol):
+    """Critical points of a member of the family."""
+
+    name: str
+
+    def search(self, at: Floats, effort: int) -> _Found:
+        """From scratch, with ``effort`` times the usual starts."""
+
+    def search_thoroughly(self, at: Floats, seconds: float | None) -> _Found:
+        """With all there is, in so many seconds; _OutOfTime if they do not do."""
+
+    def follow(self, at: Floats, starts: Floats) -> _Found:
+        """Those that are reached from points of another member."""
+
+
+class _Survey:
+    """What is found at each square."""
+
+    def __init__(
+        self,
+        plane: Plane,
+        solver: _Solver,
+        deadline: float | None,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self.plane, self.solver = plane, solver
+        self.values: dict[Square, _Found] = {}
+        self.n_searches = self._n_squares = 0
+        self._deadline, self._progress = deadline, progress
+        self._compared: set[tuple[Square, Square, int, int]] = set()
+        self._searched_again: set[Square] = set()
+        # Squares spread evenly, from where points that are hard to find are followed to all others.
+        places = [(2 * k + 1) * plane.resolution // (2 * _THOROUGH) for k in range(_THOROUGH)]
+        self._thorough = {Square(0, i, j) for i in places for j in places}
+
+    def evaluate(self, square: Square, parent: _Found | None) -> _Found:
+        """The points at a square: searched on the first grid, followed from its parent afterwards."""
+        at = self.plane.centre(square)
+        if parent is not None and not parent.proved:
+            found = self._follow(at, parent.starts)
+        else:
+            found = self._search(at)
+            if not found.proved and square in self._thorough:
+                found = found.and_new_of(self.solver.search_thoroughly(at, self._seconds_left()))
+        self._n_squares += 1
+        if self._progress is not None:
+            first = self.plane.resolution**2
+            self._progress(self._n_squares, max(first, self._n_squares))
+        return found
+
+    def settle(self, values: MutableMapping[Square, _Found]) -> None:
+        """Follow points between neighbours that differ until that finds nothing new."""
+        for _ in range(_SWEEPS):
+            leaves = list(values)
+            grew = [
+                self._compare(values, leaves[a], leaves[b])
+                for a, b in self.plane.neighbours(leaves).tolist()
+                if not _agree(values[leaves[a]], values[leaves[b]])
+            ]
+            if not any(grew):
+                return
+
+    def _compare(self, values: MutableMapping[Square, _Found], a: Square, b: Square) -> bool:
+        """Whether one of two neighbours that differ has points that it was not known to have."""
+        key = a, b, len(values[a]), len(values[b])
+        if key in self._compared or (values[a].proved and values[b].proved):
+            return False
+        self._compared.add(key)
+        before = len(values[a]) + len(values[b])
+        for steps in (1, _STEPS):
+            for here, there in ((a, b), (b, a)):
+                values[there] = values[there].and_new_of(self._follow_along(values[here].starts, here, there, steps))
+            if (len(values[a]) - len(values[b])) % 2 == 0:
+                break
+        else:
+            for square in {a, b} - self._searched_again:
+                self._searched_again.add(square)
+                values[square] = values[square].and_new_of(self._search(self.plane.centre(square), _AGAIN))
+        return len(values[a]) + len(values[b]) > before
+
+    def _follow_along(self, starts: Floats, here: Square, there: Square, steps: int) -> _Found:
+        """Points reached at ``there`` from those of ``here``, on the straight line between the centres."""
+        source, destination = self.plane.centre(here), self.plane.centre(there)
+        for step in range(1, steps):
+            between = self._follow(source + (destination - source) * (step / steps), starts)
+            starts = between.starts
+        return self._follow(destination, starts)
+
+    def _search(self, at: Floats, effort: int = 1) -> _Found:
+        self._seconds_left()
+        self.n_searches += 1
+        return self.solver.search(at, effort)
+
+    def _follow(self, at: Floats, starts: Floats) -> _Found:
+        self._seconds_left()
+        self.n_searches += 1
+        return self.solver.follow(at, starts)
+
+    def _seconds_left(self) -> float | None:
+        if self._deadline is None:
+            return None
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise _OutOfTime
+        return left
+
+
+def _agree(a: _Found, b: _Found) -> bool:
+    return Counter(a.kinds) == Counter(b.kinds)
+
+
+def _distinct(functions: Floats) -> list[int]:
+    """The first of each group of rows that are equal up to the tolerance."""
+    scale = float(np.linalg.norm(functions, axis=1).max(initial=0.0))
+    kept: list[int] = []
+    for k, row in enumerate(functions):
+        if not kept or np.linalg.norm(functions[kept] - row, axis=1).min() > _SAME * scale:
+            kept.append(k)
+    return kept
+
+
+# -- what the critical points are of ----------------------------------------------------------------------------------
+
+
+class _NetworkSolver:
+    """Critical points of the loss of a network, one for each function."""
+
+    def __init__(self, net: Network, family: Family, n_starts: int, seed: int, n_threads: int) -> None:
+        self.name = repr(net)
+        self._net, self._family = net, family
+        self._n_starts, self._seed, self._n_threads = n_starts, seed, n_threads
+        self._verdicts: dict[tuple[int, int, int, bool], tuple[str, bool]] = {}
+        self._scale: float | None = None
+
+    def search(self, at: Floats, effort: int) -> _Found:
+        """A closed form where there is one, else from random starts, the same at each member, and zero."""
+        objective = self._objective(at)
+        solved = solve(objective.loss, self._net)
+        if solved is not None and solved.complete:
+            return self._found(objective, solved.thetas, proved=True)
+        rng = np.random.default_rng([self._seed, effort])
+        if self._scale is None:
+            self._scale = natural_scale(objective.loss, self._net, np.random.default_rng(self._seed))
+        starts = random_starts(self._net, self._scale, rng, effort * self._n_starts)
+        down, anywhere = starts[::4], starts
+        ends = [self._run(objective, down, "descent"), self._run(objective, anywhere, "stationary")]
+        zero = np.zeros((1, self._net.n_params))
+        return self._found(objective, np.concatenate([*ends, self._run(objective, zero, "newton")]))
+
+    def search_thoroughly(self, at: Floats, seconds: float | None) -> _Found:
+        """The searches of `critical_points`, among them those of smaller networks."""
+        objective = self._objective(at)
+        n = max(_THOROUGH_STARTS, self._n_starts)
+        result = critical_points(
+            objective.loss, self._net, n, self._seed, "search", time_budget=seconds, n_threads=self._n_threads
+        )
+        if result.stopped == "interrupted":
+            raise KeyboardInterrupt
+        if result.partial:
+            raise _OutOfTime
+        return self._found(objective, np.array([point.theta for point in result]).reshape(-1, self._net.n_params))
+
+    def follow(self, at: Floats, starts: Floats) -> _Found:
+        """Levenberg–Marquardt from critical points of another member of the family."""
+        objective = self._objective(at)
+        return self._found(objective, self._run(objective, starts, "stationary"))
+
+    def _run(self, objective: NetworkLoss, starts: Floats, method: str) -> Floats:
+        if not len(starts):
+            return starts
+        found = search(objective, starts, method, n_threads=self._n_threads)
+        return found.theta[found.converged]
+
+    def _objective(self, at: Floats) -> NetworkLoss:
+        s, t = at.tolist()
+        if isinstance(self._family, AffineFamily):
+            metric = "identity" if self._family.metric is None else self._family.metric
+            loss: Any = QDistance.from_metric(metric, self._family.at(s, t), self._net.basis)
+        else:
+            loss = self._family(s, t)
+        return NetworkLoss(loss, self._net)
+
+    def _found(self, objective: NetworkLoss, thetas: Floats, proved: bool = False) -> _Found:
+        """Critical points, one for each function: the one whose Jacobian has the largest rank, then first come."""
+        flat = np.asarray(self._net.expand(thetas)).reshape(len(thetas), -1)
+        values = np.atleast_1d(objective.value(thetas)) + objective.constant
+        signatures = self._signatures(objective, thetas)
+        order = sorted(range(len(thetas)), key=lambda k: (-signatures[k][2], k))
+        rows = np.array(order, dtype=np.int64)[_distinct(flat[order])] if order else np.zeros(0, dtype=np.int64)
+        rows = rows[np.argsort(values[rows], kind="stable")]
+        verdicts = [self._verdict(objective, thetas[k], signatures[k]) for k in rows]
+        kinds, spurious = (tuple(column) for column in zip(*verdicts)) if verdicts else ((), ())
+        return _Found(flat[rows], values[rows], kinds, spurious, thetas[rows], proved)
+
+    def _signatures(self, objective: NetworkLoss, thetas: Floats) -> list[tuple[int, int, int, bool]]:
+        """For each point: negative and positive eigenvalues, the Jacobian's rank, whether the loss is flat there."""
+        if not len(thetas):
+            return []
+        eigenvalues = np.linalg.eigvalsh(objective.hessian(thetas))
+        zero = _ZERO * np.abs(eigenvalues).max(axis=1, keepdims=True, initial=np.finfo(np.float64).tiny)
+        singular = np.linalg.svd(self._net.jacobian(thetas), compute_uv=False)
+        rank = (singular > _ZERO * singular.max(axis=1, keepdims=True, initial=np.finfo(np.float64).tiny)).sum(axis=1)
+        slopes = np.asarray(objective.loss.gradient(self._net.expand(thetas))).reshape(len(thetas), -1)
+        sizes = np.atleast_1d(objective.gradient_scale(thetas))
+        flat = np.linalg.norm(slopes, axis=1) * np.linalg.norm(singular, axis=1) <= _ZERO * sizes
+        negative, positive = (eigenvalues < -zero).sum(axis=1), (eigenvalues > zero).sum(axis=1)
+        return list(zip(negative.tolist(), positive.tolist(), rank.tolist(), flat.tolist()))
+
+    def _verdict(
+        self, objective: NetworkLoss, theta: Floats, signature: tuple[int, int, int, bool]
+    ) -> tuple[str, bool]:
+        """Kind and whether it is spurious, worked out for the first point of each signature."""
+        if signature not in self._verdicts:
+            point = classify(objective, theta, deep=False)
+            self._verdicts[signature] = point.kind, point.origin.spurious
+        return self._verdicts[signature]
+
+
+def _solver(model: Model, family: Family, n_starts: int, seed: int, n_threads: int) -> _Solver:
+    if not isinstance(family, AffineFamily) and not callable(family):
+        raise TypeError(f"`family` must be callable or an AffineFamily, got {_describe(family)}")
+    if isinstance(model, Network):
+        return _NetworkSolver(model, family, n_starts, seed, n_threads)
+    raise TypeError(f"`model` must be a Network, a Parametrisation or a Variety, got {_describe(model)}")
+
+
+# -- the result -------------------------------------------------------------------------------------------------------
+
+
+def _assemble(plane: Plane, survey: _Survey, spurious: bool, seed: int, n_starts: int, stopped: str) -> CountMap:
+    squares = sorted(survey.values, key=lambda square: tuple(plane.centre(square)[::-1]))
+    cells = [_cell(plane, square, survey.values[square], spurious) for square in squares]
+    owner = plane.owners(squares)
+    counts = np.append([cell.count for cell in cells], -1).astype(np.int64)[owner]
+    pairs = [(a, b) for a, b in plane.neighbours(squares).tolist() if cells[a].count != cells[b].count]
+    jumps = np.array([plane.edge(squares[a], squares[b]) for a, b in pairs]).reshape(-1, 2, 2)
+    sizes = np.array([abs(cells[a].count - cells[b].count) for a, b in pairs], dtype=np.int64)
+    middles = (np.arange(plane.finest) + 0.5) / plane.finest
+    s, t = (low + middles * (high - low) for low, high in zip(plane.low, plane.high))
+    return CountMap(
+        cells=tuple(cells),
+        counts=counts,
+        s=s,
+        t=t,
+        jumps=jumps,
+        jump_sizes=sizes,
+        low=plane.low,
+        high=plane.high,
+        n_starts=n_starts,
+        n_searches=survey.n_searches,
+        complete="proved" if cells and all(cell.proved for cell in cells) else "estimate",
+        seed=seed,
+        partial=bool(stopped),
+        stopped=stopped,
+        model=survey.solver.name,
+    )
+
+
+def _cell(plane: Plane, square: Square, found: _Found, spurious: bool) -> CountCell:
+    """What is kept of a square."""
+    rows = np.array(
+        [k for k in np.argsort(found.values, kind="stable") if spurious or not found.spurious[k]], dtype=int
+    )
+    (a, b), (c, d) = (corner.tolist() for corner in plane.corners(square))
+    kinds = Counter(found.kinds[k] for k in rows)
+    return CountCell(
+        low=(a, b),
+        high=(c, d),
+        count=len(rows),
+        kinds={kind: kinds[kind] for kind in KINDS if kinds[kind]},
+        spurious=sum(found.spurious[k] for k in rows),
+        points=found.functions[rows],
+        values=found.values[rows],
+        proved=found.proved,
+    )
+
+
+def _kinds_text(kinds: Mapping[str, int]) -> str:
+    return ", ".join(f"{n} {_PLURALS[kind] if n > 1 else kind}" for kind, n in kinds.items()) or "none"
