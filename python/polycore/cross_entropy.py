@@ -36,6 +36,8 @@ Vector = NDArray[np.float64]
 _BLOCK_ENTRIES = 2**16
 # Numbers in the logits of so many members of a batch as are done at a time.
 _BATCH_ENTRIES = 2**19
+# Work too small to gain from a second thread: numbers in the rows and logits of all samples and members.
+_THREADS_FROM = 2**22
 
 
 class CrossEntropy:
@@ -341,10 +343,10 @@ class CrossEntropy:
         flat = coef.reshape(-1, *coef.shape[-2:])
         result = np.empty((len(flat), *shape[coef.ndim - 2 :]))
         for members in _slices(len(flat), self._batch):
-            result[members] = self._sum(partial(term, flat[members]))
+            result[members] = self._sum(partial(term, flat[members]), len(flat[members]))
         return checked(result.reshape(shape))
 
-    def _sum(self, term: Callable[[Vector, NDArray[np.int64]], Vector]) -> Any:
+    def _sum(self, term: Callable[[Vector, NDArray[np.int64]], Vector], members: int = 1) -> Any:
         """Sum over blocks of samples, in their order, of a term in the rows of A and the labels."""
         blocks = list(_slices(self.n_samples, self._step))
 
@@ -353,7 +355,7 @@ class CrossEntropy:
                 return term(veronese(self.samples[block], self.basis, n_threads=1), self.labels[block])
 
         n_threads = min(self._n_threads or config.default_threads()[0], len(blocks))
-        if n_threads == 1:
+        if n_threads == 1 or self.n_samples * (self.n_monomials + self.n_outputs) * members < _THREADS_FROM:
             return sum(map(of_block, blocks[1:]), of_block(blocks[0]))
         total: Any = 0.0
         waiting: deque[Future[Vector]] = deque()
