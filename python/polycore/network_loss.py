@@ -174,7 +174,7 @@ class NetworkLoss:
         self.n_params = int(net.n_params)
         self._engine = program.engine
         self._theta_shape = (self.n_params,)
-        self._coef_shape = (int(loss.n_outputs), int(loss.n_monomials))
+        self._coef_shape = (loss.n_outputs, loss.n_monomials)
         metric = getattr(loss, "_metric", None)
         self._calls: _Calls = metric if isinstance(metric, _QUADRATIC) else _CheckedCalls(loss)
         # The core has one kernel for value and gradient, which takes one dense Q for all outputs.
@@ -542,22 +542,21 @@ def _check_loss(loss: object) -> None:
             f"`loss` must be a QDistance, a CrossEntropy, or have all that pc.CoefficientLoss lists; "
             f"got {loss.__name__ if isinstance(loss, type) else type(loss).__name__}, {what}"
         )
+    for name in ("n_outputs", "n_monomials"):
+        _validation.as_index(getattr(loss, name), f"loss.{name}", minimum=0)
 
 
 def _is_on_support(loss: CoefficientLoss, net: Network) -> bool:
     """Whether the coefficients of the loss are those on ``net.support``; ValueError if they are not the network's."""
     basis = loss.basis
-    if net.n_outputs == loss.n_outputs:
-        if basis is None:
-            if loss.n_monomials == net.basis.n_monomials:
-                return False
-            if loss.n_monomials == len(net.support):
-                return True
-        if isinstance(basis, MonomialSupport) and basis.basis == net.basis and basis == net.support:
-            return True
-        if basis is not None and basis == net.basis:
+    n = loss.n_monomials
+    if net.n_outputs == loss.n_outputs and (basis is None or basis.n_monomials == n):
+        if basis == net.basis or (basis is None and n == net.basis.n_monomials):
             return False
-    wanted = f"{loss.n_monomials} monomials" if basis is None else repr(basis)
+        on_support = isinstance(basis, MonomialSupport) and basis.basis == net.basis and basis == net.support
+        if on_support or (basis is None and n == len(net.support)):
+            return True
+    wanted = f"{n} monomials" if basis is None or basis.n_monomials != n else repr(basis)
     raise ValueError(
         f"`net` must have the basis and outputs of the loss, {wanted} and n_outputs={loss.n_outputs}; got "
         f"{net.basis} and n_outputs={net.n_outputs}: make the loss on net.basis or on net.support"
