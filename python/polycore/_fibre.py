@@ -61,7 +61,7 @@ class Fibre:
     @cached_property
     def free(self) -> Vector:
         """Independent directions along all combinations of which the function is the same, rows."""
-        return self._directions(same_ranks=False)
+        return self._directions()
 
     def tangents(self, expansion: LocalExpansion) -> Vector:
         """Vectors tangent to the known fibre, rows, in the kernel of J.
@@ -69,17 +69,19 @@ class Fibre:
         Besides the orbit of the symmetries they are directions along which J and H keep their ranks: where these do
         not, the parameters are a special point of the fibre, such as θ = 0, at which parts of it may meet.
         """
-        return np.concatenate([expansion.orbit, self._directions(same_ranks=True)])
+        return np.concatenate([expansion.orbit, self._directions(expansion)])
 
-    def _directions(self, same_ranks: bool) -> Vector:
+    def _directions(self, expansion: LocalExpansion | None = None) -> Vector:
+        """Along all combinations of which the function is the same, and the ranks of J and H if an expansion is given."""
         generator = np.random.default_rng(0)
         base, kept = self.composed.expand(self.theta), list[Vector]()
-        ranks = LocalExpansion(self.composed, self.theta).own_ranks if same_ranks else (0, 0)
+        noise = (0.0, 0.0) if expansion is None else expansion.noise
+        ranks = (0, 0) if expansion is None else expansion.ranks_above(*noise)
         for group in self._groups:
             several = [*kept, *group]
             moved = self._moved(several, generator)
             same = np.linalg.norm(self.composed.expand(moved) - base) <= _SAME * self._size(moved)
-            if same and (not same_ranks or LocalExpansion(self.composed, moved).own_ranks == ranks):
+            if same and (expansion is None or LocalExpansion(self.composed, moved).ranks_above(*noise) == ranks):
                 kept = several
         return np.array(kept).reshape(len(kept), self.composed.n_params)
 

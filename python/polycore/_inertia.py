@@ -4,27 +4,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _linalg
 from ._fibre import Fibre
-from ._local_expansion import ComposedLoss, LocalExpansion, complement, margin_of, orthonormal
+from ._local_expansion import CLEAR_MARGIN, ComposedLoss, LocalExpansion, complement, in_gap, margin_of, orthonormal
 
 __all__ = ["Inertia"]
 
 Vector = NDArray[np.float64]
 
-# A spectrum decides nothing if its nearest eigenvalue is closer than this factor to the tolerance.
-CLEAR_MARGIN = 3.0
 # Relative change of the Hessian along a Newton step that leaves it unknown.
 _VAGUE = 1e-2
 # Relative change of the gradient along a direction of the fibre that counts as none.
 _STAYS_CRITICAL = 1e-9
-# Of a Hessian that is too large: how many eigenvalues are computed, with how many products, and which are zero.
-_EXTREME, _MAX_PRODUCTS, _EXTREME_ZERO = 6, 1000, 1e-8
+# Of a Hessian that is too large: vectors at a time, how often, eigenvalues that are kept, and which are zero.
+_BLOCK, _BLOCKS, _SHOWN, _EXTREME_ZERO = 8, 30, 6, 1e-8
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ def inertia(expansion: LocalExpansion, fibre: Fibre) -> Inertia:
     values = _linalg.eigenvalues(basis.T @ expansion.scaled_hessian @ basis) if basis.size else np.zeros(0)
     change = basis.T @ expansion.uncertainty @ basis
     noise = expansion.rounding + 2.0 * float(np.linalg.norm(change))
-    tolerance = _in_gap(np.abs(values), noise)
+    tolerance = in_gap(np.abs(values), noise)
     # A step to the critical point that changes everything tells nothing.
     vague = noise > _VAGUE * float(np.linalg.norm(expansion.scaled_hessian)) and noise > 2 * expansion.rounding
     return Inertia(
@@ -126,41 +123,37 @@ def directions_across(expansion: LocalExpansion, fibre: Fibre) -> tuple[Vector, 
 
 
 def extreme_inertia(composed: ComposedLoss, theta: Vector, rng: int = 0) -> Inertia:
-    """The lowest eigenvalues of a Hessian that is too large to be formed, by products with vectors."""
-    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+    """Lowest eigenvalues of a Hessian that is too large to be formed, by products with blocks of vectors.
 
+    Notes
+    -----
+    Eigenvalues of the restriction to a block Krylov space interlace those of H: so many of them as are negative, so
+    many are of H (Cauchy). The others are only close.
+    """
     n, objective = composed.n_params, composed.objective
-    operator = LinearOperator((n, n), matvec=lambda v: objective.hessian_product(theta, v.reshape(n)), dtype=np.float64)
-    start = np.random.default_rng(rng).standard_normal(n)
-    values, largest = np.zeros(1), 0.0
-    if objective.hessian_product(theta, start).any():  # else ARPACK has nothing to start from
-        (extreme,) = eigsh(operator, k=1, which="LM", v0=start, tol=1e-3, return_eigenvectors=False)
-        largest = float(abs(extreme))
-        try:
-            found: Any = eigsh(
-                operator, k=_EXTREME, which="SA", v0=start, maxiter=_MAX_PRODUCTS, return_eigenvectors=False
-            )
-        except ArpackNoConvergence as stopped:
-            found = stopped.eigenvalues
-        values = np.sort(np.real(found))
-    tolerance = _EXTREME_ZERO * largest
+    block = np.random.default_rng(rng).standard_normal((n, min(n, _BLOCK)))
+    basis, images = np.zeros((n, 0)), np.zeros((n, 0))
+    for _ in range(_BLOCKS):
+        for _ in range(2):  # once more, against rounding
+            block = block - basis @ (basis.T @ block)
+        block = orthonormal(block)
+        if not block.size:
+            break
+        image = np.asarray(objective.hessian_product(theta, np.ascontiguousarray(block.T))).T
+        basis, images = np.hstack([basis, block]), np.hstack([images, image])
+        block = image
+    form = basis.T @ images
+    values = _linalg.eigenvalues(0.5 * (form + form.T))
+    tolerance = _EXTREME_ZERO * float(np.abs(values).max(initial=0.0))
+    lowest = values[: max(_SHOWN, int(np.count_nonzero(values < -tolerance)))]
     return Inertia(
-        index=int(np.count_nonzero(values < -tolerance)),
-        nullity=int(np.count_nonzero(np.abs(values) <= tolerance)),
-        positive=int(np.count_nonzero(values > tolerance)),
+        index=int(np.count_nonzero(lowest < -tolerance)),
+        nullity=int(np.count_nonzero(np.abs(lowest) <= tolerance)),
+        positive=int(np.count_nonzero(lowest > tolerance)),
         fibre_dimension=0,
-        eigenvalues=values,
+        eigenvalues=lowest,
         tolerance=tolerance,
-        margin=margin_of(values, tolerance),
-        reason=f"none: only the {len(values)} lowest eigenvalues of the {n} were computed, by products",
+        margin=margin_of(lowest, tolerance),
+        reason=f"none: only the lowest eigenvalues of the {n} were computed, by products",
         partial=True,
     )
-
-
-def _in_gap(sizes: Vector, noise: float) -> float:
-    """The middle, on a logarithmic scale, between the noise and what is above it."""
-    above = sizes[sizes > noise]
-    below = float(sizes[sizes <= noise].max(initial=0.0))
-    if not above.size:
-        return max(noise, below) * CLEAR_MARGIN
-    return float(np.sqrt(max(noise, below, np.finfo(float).tiny) * above.min()))

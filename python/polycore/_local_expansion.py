@@ -34,8 +34,8 @@ EPS = float(np.finfo(np.float64).eps)
 MAX_PARAMS, MAX_COEFFICIENTS, MAX_ENTRIES = 1500, 2048, 2**22
 # Rounding errors of a derivative, in units of ε times its majorant: a few for each of the operations in sequence.
 ROUNDING = 16.0
-# A rank is clear if no singular value is within this factor of the tolerance.
-CLEAR_RANK = 30.0
+# Numbers are told from zero if none is closer than this factor to the tolerance.
+CLEAR_MARGIN = 3.0
 _SCALING_STEPS = 12
 # Directions are independent if singular values of them, of norm 1, are above this times the largest.
 _INDEPENDENT = 1e-9
@@ -382,10 +382,9 @@ class LocalExpansion:
         rows, columns = _row_and_column_units(self.jacobian_sizes)
         matrix = rows[:, None] * self.jacobian * columns
         _, values, right = _linalg.svd(matrix, full=True)
-        change = rows[:, None] * (self.neighbour.jacobian - self.jacobian) * columns
         sizes = rows[:, None] * self.jacobian_sizes * columns
-        tolerance = ROUNDING * EPS * float(np.linalg.norm(sizes)) + 2 * float(np.linalg.norm(change))
-        return values, right, columns, tolerance
+        noise = ROUNDING * EPS * float(np.linalg.norm(sizes)) + self.noise[0]
+        return values, right, columns, in_gap(values, noise)
 
     def projected_rank(self, exact: bool = False) -> int:
         """Rank of F·J, of a quadratic loss; ``exact`` if θ is a point of interest as it is."""
@@ -406,20 +405,27 @@ class LocalExpansion:
         values, _, _, tolerance = self._columns
         return min(int(np.count_nonzero(values > tolerance)), self.composed.generic.dimension)
 
-    @cached_property
+    @property
     def own_rank(self) -> int:
         """Of J, where θ need not be near a critical point."""
+        return self.ranks_above(0.0, 0.0)[0]
+
+    def ranks_above(self, jacobian_noise: float, hessian_noise: float) -> tuple[int, int]:
+        """Of J and of H, beyond rounding errors and this noise in their scaled versions."""
         rows, columns = _row_and_column_units(self.jacobian_sizes)
-        values = _linalg.singular_values(rows[:, None] * self.jacobian * columns)
         sizes = rows[:, None] * self.jacobian_sizes * columns
-        rank = int(np.count_nonzero(values > ROUNDING * EPS * float(np.linalg.norm(sizes))))
-        return min(rank, self.composed.generic.dimension)
+        lengths = _linalg.singular_values(rows[:, None] * self.jacobian * columns)
+        values = _linalg.eigenvalues(self.scaled_hessian)
+        rank = int(np.count_nonzero(lengths > ROUNDING * EPS * float(np.linalg.norm(sizes)) + jacobian_noise))
+        hessian_rank = int(np.count_nonzero(np.abs(values) > self.rounding + hessian_noise))
+        return min(rank, self.composed.generic.dimension), hessian_rank
 
     @property
-    def own_ranks(self) -> tuple[int, int]:
-        """Of J and of H, where θ need not be near a critical point."""
-        values = _linalg.eigenvalues(self.scaled_hessian)
-        return self.own_rank, int(np.count_nonzero(np.abs(values) > self.rounding))
+    def noise(self) -> tuple[float, float]:
+        """How much a Newton step changes J and H in their scaled versions, twice."""
+        rows, columns = _row_and_column_units(self.jacobian_sizes)
+        change = rows[:, None] * (self.neighbour.jacobian - self.jacobian) * columns
+        return 2 * float(np.linalg.norm(change)), 2 * float(np.linalg.norm(self.uncertainty))
 
     @property
     def rank_margin(self) -> float:
@@ -459,6 +465,14 @@ def margin_of(values: Vector, tolerance: float) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.where(sizes > tolerance, sizes / tolerance, np.where(sizes > 0, tolerance / sizes, np.inf))
     return float(max(1.0, ratios.min()))
+
+
+def in_gap(sizes: Vector, noise: float) -> float:
+    """A tolerance: the middle, on a logarithmic scale, between noise and what is above it."""
+    above = sizes[sizes > noise]
+    if not above.size:
+        return CLEAR_MARGIN * noise
+    return float(np.sqrt(max(noise, np.finfo(float).tiny) * above.min()))
 
 
 def scaled_columns(matrix: Vector) -> Vector:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from . import _linalg
 from ._fibre import Fibre
-from ._local_expansion import CLEAR_RANK, EPS, ROUNDING, ComposedLoss, LocalExpansion
+from ._local_expansion import CLEAR_MARGIN, EPS, ROUNDING, ComposedLoss, LocalExpansion
 from .jacobian_rank import jacobian_rank
 
 __all__ = ["Origin"]
@@ -101,7 +101,7 @@ def origin(expansion: LocalExpansion, fibre: Fibre) -> Origin:
     along = float(np.linalg.norm(expansion.image.T @ expansion.slope))
     if size <= tolerance:
         return result("pure", along, "the gradient on the function space is zero")
-    if expansion.rank_margin < CLEAR_RANK:
+    if expansion.rank_margin < CLEAR_MARGIN:
         return result("undecided", along, f"the rank is not clear: {rank} with margin {expansion.rank_margin:.2g}")
     if rank == generic:
         if along <= max(tolerance, _STEEP * size):

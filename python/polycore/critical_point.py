@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._fibre import Fibre, snapped
 from ._higher_order import higher_order
-from ._inertia import CLEAR_MARGIN, Inertia, extreme_inertia, inertia
-from ._local_expansion import ComposedLoss, LocalExpansion, composed_loss
+from ._inertia import Inertia, extreme_inertia, inertia
+from ._local_expansion import CLEAR_MARGIN, ComposedLoss, LocalExpansion, composed_loss
 from ._origin import Origin, origin, origin_by_rank
 from ._validation import _describe, as_flag, as_index, as_real, as_sequence, as_theta, check_shape
 from .errors import NumericalError
