@@ -716,6 +716,23 @@ class Positive(Role):
             yield repr(value), value, REFUSED
 
 
+class Number(Role):
+    """A finite number, or None."""
+
+    def attacks(self) -> Iterator[Attack]:
+        for value in ("x", b"1", math.nan, math.inf, 1j, [1.0], True, {}, object()):
+            yield repr(value), value, REFUSED
+
+
+class Names(Role):
+    """A sequence of words."""
+
+    def attacks(self) -> Iterator[Attack]:
+        for value in (None, 5, "descent", b"descent", {"a"}, [None], [5], ["descent", b"x"], object()):
+            yield repr(value), value, REFUSED
+        yield "list", list(self._good), SAME
+
+
 class ArchitectureList(Role):
     def attacks(self) -> Iterator[Attack]:
         good = self._good[0]
@@ -806,6 +823,33 @@ class Matrix(Role):
         yield "bools", good.astype(bool), EITHER
 
 
+class Metric(Role):
+    """A symmetric positive semidefinite matrix, or the name of one."""
+
+    def attacks(self) -> Iterator[Attack]:
+        n = len(self._good)
+        yield from not_numbers(self._good.shape)
+        asymmetric = self._good + np.triu(np.ones((n, n)), 1)
+        for value in ("euclidean", -self._good, asymmetric, self._good * 1j, self._good[:1], np.eye(n + 1), np.ones(n)):
+            yield repr(value)[:40], value, REFUSED
+        for word in (math.nan, math.inf):
+            yield str(word), np.full((n, n), word), REFUSED
+        yield "lists", self._good.tolist(), SAME
+
+
+class Called(Role):
+    """An optional function; what it is called with is not for here."""
+
+    def attacks(self) -> Iterator[Attack]:
+        for value in (5, "nonsense", b"", [], {}, 2.5, object(), True):
+            yield repr(value), value, REFUSED
+
+
+class OptionalReal(Real):
+    def attacks(self) -> Iterator[Attack]:
+        return (attack for attack in super().attacks() if attack[1] is not None)
+
+
 class OptionalBasis(Role):
     def attacks(self) -> Iterator[Attack]:
         for value in (5, 2.5, "abc", b"", [], {}, (1, 2), np.ones(3), object(), pc.MonomialBasis, True):
@@ -855,6 +899,15 @@ def net() -> pc.MLP:
     return pc.MLP((2, 2, 1), 2)
 
 
+def small_net() -> pc.MLP:
+    return pc.MLP((2, 1, 1), 2)
+
+
+def few_critical_points(**arguments: Any) -> Any:
+    found = pc.critical_points(**arguments)
+    return found.n_evaluations, found.stopped, [(p.loss, p.kind, p.hits, p.theta.tolist()) for p in found]
+
+
 def symmetry() -> pc.Symmetry:
     return net().symmetries().random_element(1)
 
@@ -883,6 +936,15 @@ def form() -> pc.MonomialBasis:
 
 def distance(dense: bool | None = None) -> pc.QDistance:
     return pc.QDistance.from_data(X, Y, form(), dense=dense)
+
+
+def metric_parts(**arguments: Any) -> Any:
+    loss = pc.QDistance.from_metric(**arguments)
+    return loss.gram, loss.target, loss.constant, loss.rank, repr(loss)
+
+
+def cross_entropy() -> pc.CrossEntropy:
+    return pc.CrossEntropy.from_data(X, [0, 1, 1, 0, 1, 0, 0, 1], form())
 
 
 def distance_on_support() -> pc.QDistance:
@@ -975,7 +1037,7 @@ def loss_methods() -> dict[str, Case]:
 
     cases = {
         method: Case(of(method), {"theta": theta, "n_threads": threads})
-        for method in ("value", "gradient", "value_and_gradient", "hessian", "gauss_newton")
+        for method in ("value", "gradient", "value_and_gradient", "hessian", "gauss_newton", "gradient_scale")
     }
     cases["hessian_product"] = Case(of("hessian_product"), {"theta": theta, "v": theta, "n_threads": threads})
     return cases
@@ -1191,6 +1253,79 @@ def cases() -> dict[str, Case]:
         "QDistance.gradient": Case(
             lambda coef: [distance(dense).gradient(coef) for dense in (True, False)], {"coef": Real([[1.0, 2.0, 3.0]])}
         ),
+        "QDistance.hessian_product": Case(
+            lambda **a: [distance(dense).hessian_product(**a) for dense in (True, False)],
+            {"coef": Real([[1.0, 2.0, 3.0]]), "dcoef": Real([[2.0, 0.0, 1.0]])},
+            {"coef": "coef|dcoef"},
+        ),
+        "QDistance.gradient_scale": Case(
+            lambda coef: [distance(dense).gradient_scale(coef) for dense in (True, False)],
+            {"coef": Real([[1.0, 2.0, 3.0]])},
+        ),
+        "QDistance.from_metric": Case(
+            metric_parts,
+            {
+                "metric": Real([[2.0, 1.0, 0.0], [1.0, 2.0, 1.0], [0.0, 1.0, 2.0]]),
+                "target": Real([[1.0, 2.0, 3.0], [0.0, 1.0, 1.0]]),
+                "constant": Real(2.0, scalars=True),
+                "rank_tol": Tolerance(),
+            },
+            {"target": "target|metric"},
+        ),
+        "QDistance.from_metric with a joint metric": Case(
+            metric_parts,
+            {"metric": Real(np.eye(4)), "target": Real([[1.0, 2.0], [0.0, 1.0]])},
+            {"target": "target|metric"},
+        ),
+        "QDistance.from_metric by name": Case(
+            metric_parts,
+            {"metric": Choice("uniform"), "target": Real([1.0, 2.0, 3.0]), "basis": Kind(form)},
+            {"basis": "basis|metric"},
+        ),
+        "metrics.identity": Case(lambda basis: pc.metrics.identity(basis), {"basis": Kind(support)}),
+        "metrics.bombieri_weyl": Case(lambda basis: pc.metrics.bombieri_weyl(basis), {"basis": Kind(basis)}),
+        "metrics.gaussian": Case(
+            lambda **a: pc.metrics.gaussian(**a),
+            {"basis": Kind(basis), "mean": Real([1.0, 2.0]), "covariance": Real([[2.0, 1.0], [1.0, 1.0]])},
+        ),
+        "metrics.uniform": Case(
+            lambda **a: pc.metrics.uniform(**a),
+            {"basis": Kind(form), "low": Real([-3.0, -2.0]), "high": Real([4.0, 3.0])},
+            {"low": "low|high", "high": "low|high"},
+        ),
+        "metrics.random_semidefinite": Case(
+            lambda **a: pc.metrics.random_semidefinite(**a),
+            {"n": Count(3, 1), "rank": Count(2, none=True), "rng": Rng(0)},
+        ),
+        "CrossEntropy": Case(
+            lambda basis: pc.CrossEntropy(X, Y, basis, 2, 0), {"basis": OnlyFactories(None)}, {"basis": "CrossEntropy"}
+        ),
+        "CrossEntropy.from_data": Case(
+            lambda **a: repr(pc.CrossEntropy.from_data(**a)),
+            {
+                "X": Real(X),
+                "labels": ClassLabels([0, 1, 1, 0, 1, 0, 0, 1]),
+                "basis": Kind(form),
+                "n_classes": Count(3, 2, none=True),
+                "n_threads": Threads(),
+            },
+            {"X": "X|labels"},
+        ),
+        **{
+            f"CrossEntropy.{method}": Case(
+                lambda coef, method=method: getattr(cross_entropy(), method)(coef),
+                {"coef": Real([[1.0, 2.0, 3.0], [0.0, 1.0, 0.0]])},
+            )
+            for method in ("value", "gradient", "gradient_scale", "accuracy")
+        },
+        "CrossEntropy.hessian_product": Case(
+            lambda **a: cross_entropy().hessian_product(**a),
+            {"coef": Real([[1.0, 2.0, 3.0], [0.0, 1.0, 0.0]]), "dcoef": Real([[1.0, 0.0, 1.0], [2.0, 1.0, 0.0]])},
+            {"coef": "coef|dcoef"},
+        ),
+        "CrossEntropy.compose": Case(
+            lambda net: repr(cross_entropy().compose(net)), {"net": Kind(lambda: pc.MLP((2, 2, 2), 2))}
+        ),
         "QDistance.restrict": Case(
             lambda **a: distance().restrict(**a).gram,
             {"span": Real([[1.0, 2.0, 3.0], [0.0, 1.0, 1.0]]), "rank_tol": Tolerance()},
@@ -1347,6 +1482,34 @@ def cases() -> dict[str, Case]:
         "ConservedQuantity.size": Case(
             lambda theta: pc.conserved_quantities(net())[0].size(theta), {"theta": Numbers(THETA)}
         ),
+        "bias": Case(
+            lambda **a: pc.bias(**a).losses,
+            {
+                "net": Kind(net),
+                "metric": Metric(np.diag([1.0, 2.0, 1.0])),
+                "n_samples": Count(2, 1),
+                "rng": Rng(0),
+                "n_starts": Count(2, 1),
+                "targets": Called(None),
+                "confidence": Probability(0.95),
+                "n_threads": Threads(),
+                "time_budget": Positive(None),
+                "progress": Called(None),
+            },
+        ),
+        "Share.of": Case(pc.Share.of, {"count": Count(2), "total": Count(3), "confidence": Probability(0.95)}),
+        "classify": Case(
+            lambda **a: repr(pc.classify(**a)),
+            {
+                "objective": Kind(lambda: distance().compose(net())),
+                "theta": Real(THETA),
+                "hits": Count(2),
+                "found_by": Names(("descent", "index")),
+                "best_loss": Number(None),
+                "deep": Flag(False),
+                "proved_global": Flag(False),
+            },
+        ),
         "gradient_flow": Case(
             lambda **a: pc.gradient_flow(**a).thetas,
             {
@@ -1361,6 +1524,23 @@ def cases() -> dict[str, Case]:
                 "max_steps": Count(5, 1),
                 "time_budget": Seconds(None),
                 "n_threads": Threads(),
+            },
+        ),
+        "critical_points": Case(
+            few_critical_points,
+            {
+                "loss": Kind(lambda: pc.QDistance.from_data(X, Y, small_net().basis)),
+                "net": Kind(small_net),
+                "n_starts": Count(2, 1),
+                "rng": Rng(0),
+                "method": Choice("search"),
+                "starts": OptionalReal([THETA[:3]]),
+                "balanced": Flag(False),
+                "tol": Positive(1e-10),
+                "time_budget": Positive(None),
+                "max_evaluations": Count(15, none=True),
+                "n_threads": Threads(),
+                "progress": Progress(None),
             },
         ),
         "Stratum.embed": Case(lambda **a: pc.subnetworks(net())[0].embed(**a), {"theta": Numbers([1, 2, 3])}),
@@ -1540,6 +1720,37 @@ class OnlyFactories(Role):
             yield repr(value), value, REFUSED
 
 
+class ClassLabels(Role):
+    def attacks(self) -> Iterator[Attack]:
+        good = np.array(self.good())
+        yield from not_numbers(good.shape)
+        bad = (
+            good.astype(float),
+            good.astype(complex),
+            good[:-1],
+            good[:0],
+            good[:, None],
+            good - 1,
+            0 * good,
+            good + 5,
+        )
+        for value in (
+            *bad,
+            2**40 * good,
+            0,
+            1.0,
+            range(10**9),
+            [10**30] * len(good),
+            good.astype(str),
+            [0.5] * len(good),
+        ):
+            yield repr(value)[:40], value, REFUSED
+        for dtype in (np.int8, np.uint64, ">i4", object, bool):
+            yield str(dtype), good.astype(dtype), SAME
+        yield "list", good.tolist(), SAME
+        yield "strided", np.repeat(good, 2)[::2], SAME
+
+
 class Function(Role):
     def attacks(self) -> Iterator[Attack]:
         bad = (
@@ -1685,11 +1896,13 @@ def public_callables() -> dict[str, Any]:
 # Results, made by functions of this table and not by hand; and the report's own methods, attacked below.
 RESULTS = {"ActivationThreshold", "DimensionResult", "Identifiability"}
 RESULTS |= {"Architectures", "Decrement", "FillingWidths", "MinimalFilling", "SweepResult"}
+RESULTS |= {"CoefficientLoss", *(f"CoefficientLoss.{name}" for name in ("value", "gradient", "hessian_product"))}
 RESULTS |= {"Part", "Part.choice", "Part.includes", "Stratum", "Stratum.includes", "Subnetworks"}
 RESULTS |= {"AttentionRanks", "FilterEnds", "Hypothesis", "PointAnalysis", "RedundantUnit"}
 RESULTS |= {"IndependenceBound", "JacobianRank", "LinearIndependence"}
 RESULTS |= {"Equations", "LinearSpan", "Membership"}
-RESULTS |= {"Conservation", "GradientFlow", "Passage"}
+RESULTS |= {"Completeness", "CriticalPoint", "CriticalPoints", "Inertia", "Origin"}
+RESULTS |= {"Bias", "BiasRow", "Conservation", "GradientFlow", "Passage"}
 RESULTS |= {"Alignment", "ConservedQuantity", "Symmetry", "SymmetryFactor"}
 RESULTS |= {"PolynomialActivation", "Recovery", "Report", "Report.model", "Report.save"}
 
@@ -1705,7 +1918,9 @@ def test_every_public_callable_is_attacked() -> None:
         if name == "report":  # files: test_cli.py
             optional |= {"data", "out"}
         if name == "QDistance":
-            optional |= {"basis", "n_outputs", "n_monomials"}
+            optional |= {"basis", "n_outputs", "n_monomials", "origin"}
+        if name == "CrossEntropy":
+            optional |= {"samples", "labels", "n_outputs", "n_threads"}
         assert parameters.keys() - optional <= case.roles.keys(), name
 
 

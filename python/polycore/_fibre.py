@@ -72,7 +72,7 @@ class Fibre:
         return np.concatenate([expansion.orbit, self._directions(expansion)])
 
     def _directions(self, expansion: LocalExpansion | None = None) -> Vector:
-        """Along all combinations of which the function is the same, and the ranks of J and H if an expansion is given."""
+        """Along all combinations of them the function is the same; with an expansion the ranks of J and H, too."""
         generator = np.random.default_rng(0)
         base, kept = self.composed.expand(self.theta), list[Vector]()
         noise = (0.0, 0.0) if expansion is None else expansion.noise

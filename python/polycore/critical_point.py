@@ -242,7 +242,7 @@ def classify(
     given = as_theta(theta, objective.n_params, finite=True)
     check_shape(given, "theta", (("n_params", objective.n_params),))
     hits = as_index(hits, "hits", 0)
-    names = tuple(str(name) for name in as_sequence(found_by, "found_by", "a sequence of names"))
+    names = _as_names(found_by)
     best = None if best_loss is None else as_real(best_loss, "best_loss")
     deep, known_global = as_flag(deep, "deep"), as_flag(proved_global, "proved_global")
 
@@ -277,6 +277,14 @@ def classify(
         hits=hits,
         found_by=names,
     )
+
+
+def _as_names(found_by: object) -> tuple[str, ...]:
+    names = as_sequence(found_by, "found_by", "a sequence of strings")
+    for i, name in enumerate(names):
+        if not isinstance(name, str):
+            raise TypeError(f"`found_by[{i}]` must be a string, got {_describe(name)}")
+    return tuple(names)
 
 
 class _Examined(NamedTuple):
