@@ -14,5 +14,6 @@ void bind_veronese(pybind11::module_& m);
 void bind_moments(pybind11::module_& m);
 void bind_program(pybind11::module_& m);
 void bind_rank(pybind11::module_& m);
+void bind_stationary(pybind11::module_& m);
 
 }  // namespace polycore::bindings

@@ -15,4 +15,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bind_moments(m);
   bind_program(m);
   bind_rank(m);
+  bind_stationary(m);
 }

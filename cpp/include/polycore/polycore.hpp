@@ -13,6 +13,7 @@
 #include "polycore/product.hpp"
 #include "polycore/program.hpp"
 #include "polycore/rank.hpp"
+#include "polycore/stationary.hpp"
 #include "polycore/support.hpp"
 #include "polycore/veronese.hpp"
 #include "polycore/version.hpp"
