@@ -33,8 +33,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _validation
+from . import _backend, _validation
+from ._quadratic import DenseMetric, JointMetric
 from .errors import NumericalError
+from .network_loss import NetworkLoss
 
 __all__ = ["Objective", "Search", "search"]
 
@@ -179,7 +181,8 @@ def search(
     >>> int(found.converged.sum()), round(float(found.value.min()), 3)  # one went to θ = 0
     (7, 0.715)
     """
-    points = _validation.as_real_array(starts, "starts", shape=("B", ("n_params", int(objective.n_params))))
+    n_params = _n_params(objective)
+    points = _validation.as_real_array(starts, "starts", shape=("B", ("n_params", n_params)))
     _validation.check_choice(method, "method", METHODS)
     tol = _validation.as_real(tol, "tol")
     if tol <= 0:
@@ -187,8 +190,9 @@ def search(
     max_steps = _validation.as_index(max_steps, "max_steps", minimum=0)
     n_threads = _validation.check_threads(n_threads)
     upwards = _as_index(index, method, *points.shape)
-    _validation.check_size(_CHUNK * points.shape[1] ** 2, 8, "dense Hessians", "search with products instead")
+    _validation.check_size(_CHUNK * n_params**2, 8, "dense Hessians", "use optimisers that need Hessian products only")
 
+    compiled = _compiled(objective)
     result = _untouched(points)
     stopped = False
     for first in range(0, len(points), _STARTS_BETWEEN_LOOKS):
@@ -196,8 +200,46 @@ def search(
             stopped = True
             break
         rows = slice(first, first + _STARTS_BETWEEN_LOOKS)
-        _search_reference(objective, method, tol, max_steps, upwards[rows], _rows(result, rows))
+        if compiled is None:
+            _search_reference(objective, method, tol, max_steps, upwards[rows], _rows(result, rows))
+        else:
+            found = compiled(
+                points[rows], upwards[rows] if method == "index" else upwards[:0], method, tol, max_steps, n_threads
+            )
+            for array, values in zip(result, found, strict=True):
+                array[rows] = values
     return Search(method, tol, *result, stopped=stopped)
+
+
+def _n_params(objective: Objective) -> int:
+    wanted = ("n_params", "value_and_gradient", "hessian", "gradient_scale")
+    missing = [name for name in wanted if not hasattr(objective, name)]
+    if missing:
+        raise TypeError(
+            f"`objective` must have {', '.join(wanted)}, got {type(objective).__name__} without {', '.join(missing)}"
+        )
+    return _validation.as_index(objective.n_params, "objective.n_params", minimum=1)
+
+
+def _compiled(objective: Objective) -> Callable[..., tuple[Any, ...]] | None:
+    """The search in the core, for a compiled network and a dense metric."""
+    kernels: Any = _backend.kernels()
+    if not hasattr(kernels, "search_stationary") or not isinstance(objective, NetworkLoss):
+        return None
+    metric = getattr(objective.loss, "_metric", None)
+    engine = objective.net.program.engine
+    if not isinstance(metric, (DenseMetric, JointMetric)) or not isinstance(engine, kernels.Program):
+        return None
+    flat = metric.flat if isinstance(metric, JointMetric) else metric
+
+    def run(starts: Vector, index: NDArray[np.int64], *how: Any) -> tuple[Any, ...]:
+        sizes = (flat.norm, flat.pull)
+        found: tuple[Any, ...] = kernels.search_stationary(
+            engine, flat.gram, metric.target, *sizes, starts, index, *how, objective._on_support
+        )
+        return found
+
+    return run
 
 
 def _as_index(index: ArrayLike | None, method: str, n_starts: int, n_params: int) -> NDArray[np.int64]:
@@ -282,6 +324,7 @@ class _Members:
         self.mark_ratio = np.full(n, np.inf)
         self.mark_value = np.full(n, np.finfo(np.float64).max)
         self.gain = np.zeros(n)
+        self.coordinates = self.step = np.zeros_like(self.theta)
         self.finite = np.isfinite(self.norm)
         self.scale = np.full(n, np.nan)
         self.eigenvalues, self.along = np.zeros_like(self.theta), np.zeros_like(self.theta)
@@ -294,12 +337,13 @@ class _Members:
         self._leave(self._is_done())
         while len(self.id):
             newton = self._tries_newton()
-            step = np.where(newton[:, None], self._newton_step(), self._own_step(newton))
-            trial = self.theta + step
+            self.coordinates = np.where(newton[:, None], self._newton_step(), self._own_step())
+            self.step = (self.vectors @ self.coordinates[..., None])[..., 0]
+            trial = self.theta + self.step
             value, gradient = self._evaluate(trial)
             norm = np.linalg.norm(gradient, axis=1)
-            accepted = np.where(newton, self._helps(norm), self._is_better(step, value, gradient, norm, newton))
-            self._adapt(newton, accepted, step)
+            accepted = np.where(newton, self._helps(norm), self._is_better(value, gradient, norm))
+            self._adapt(newton, accepted)
             self._move(np.flatnonzero(accepted), trial, value, gradient, norm)
             self._leave(self._is_done())
 
@@ -326,32 +370,23 @@ class _Members:
         return np.asarray(np.abs(self.eigenvalues[:, [0, -1]]).max(axis=1))
 
     def _newton_step(self) -> Vector:
+        """In the coordinates of the eigenvectors, like `_own_step`."""
         kept = np.abs(self.eigenvalues) > self._threshold()[:, None]
         inverse = np.where(kept, 1.0 / np.where(kept, self.eigenvalues, 1.0), 0.0)
-        return -self.fraction[:, None] * self._combine(inverse * self.along)
+        return np.asarray(-self.fraction[:, None] * inverse * self.along)
 
-    def _own_step(self, newton: NDArray[np.bool_]) -> Vector:
-        if self._method == "newton":
-            return np.zeros_like(self.theta)
-        damping = (self.damping * self._unit())[:, None]
-        damping = np.maximum(damping, _ZERO * self._largest()[:, None] + np.finfo(float).tiny)
+    def _own_step(self) -> Vector:
+        damping = np.maximum(self.damping * self._unit(), _ZERO * self._largest() + np.finfo(np.float64).tiny)[:, None]
         if self._method == "stationary":
-            # Scaled, so that squares neither overflow nor underflow.
-            ratio = self.eigenvalues / damping
-            return -self._combine(ratio / (ratio**2 + 1.0) / damping * self.along)
-        factor = 1.0 / (np.abs(self.eigenvalues) + damping)
+            ratio = self.eigenvalues / damping  # its square neither overflows nor underflows
+            return np.asarray(-ratio / (ratio**2 + 1.0) / damping * self.along)
+        step = -self.along / (np.abs(self.eigenvalues) + damping)
         if self._method == "index":
-            factor[np.arange(factor.shape[1]) < self.index[:, None]] *= -1.0
-        step = -self._combine(factor * self.along)
-        if self._method == "index":
-            length = np.linalg.norm(step, axis=1)
-            size = np.linalg.norm(self.theta, axis=1)
+            step[np.arange(step.shape[1]) < self.index[:, None]] *= -1.0
+            size, length = np.linalg.norm(self.theta, axis=1), np.linalg.norm(step, axis=1)
             longest = _LONGEST * np.where(size > 0, size, 1.0)
             step *= np.minimum(1.0, longest / np.where(length > 0, length, 1.0))[:, None]
-        return step
-
-    def _combine(self, coordinates: Vector) -> Vector:
-        return np.asarray((self.vectors @ coordinates[..., None])[..., 0])
+        return np.asarray(step)
 
     # -- acceptance ---------------------------------------------------------------------------------------------------
 
@@ -361,31 +396,26 @@ class _Members:
         with np.errstate(invalid="ignore"):
             return np.asarray((norm <= wanted * self.norm) & (norm < self.norm))
 
-    def _is_better(
-        self, step: Vector, value: Vector, gradient: Vector, norm: Vector, newton: NDArray[np.bool_]
-    ) -> NDArray[np.bool_]:
-        """Whether a step of the method is taken; its damping follows how well it was predicted."""
+    def _is_better(self, value: Vector, gradient: Vector, norm: Vector) -> NDArray[np.bool_]:
+        """Whether a step of the method is taken, with the gain it brought of the gain that was predicted."""
+        left = self.along + self.eigenvalues * self.coordinates  # the gradient of the quadratic model
         with np.errstate(invalid="ignore", over="ignore"):
             if self._method == "index":
                 self.gain = np.where(norm <= 4.0 * self.norm, 1.0, 0.0)
-            elif self._method == "stationary":
-                predicted = self.norm**2 - np.linalg.norm(self._model_gradient(step), axis=1) ** 2
-                self.gain = (self.norm**2 - norm**2) / np.where(predicted > 0, predicted, 1.0)
+                return np.asarray(self.gain > 0.0)
+            if self._method == "stationary":
+                predicted = (self.along**2 - left**2).sum(axis=1)
+                actual = self.norm**2 - norm**2
             else:
-                predicted = -((self.gradient + 0.5 * (self._model_gradient(step) - self.gradient)) * step).sum(axis=1)
+                predicted = -(0.5 * (self.along + left) * self.coordinates).sum(axis=1)
                 actual = self.value - value
                 # Where values differ by rounding alone, the gradients at both ends tell the difference.
                 close = np.abs(predicted) <= 1e-9 * np.abs(self.value)
-                actual = np.where(close, -0.5 * ((self.gradient + gradient) * step).sum(axis=1), actual)
-                self.gain = actual / np.where(predicted > 0, predicted, 1.0)
+                actual = np.where(close, -0.5 * ((self.gradient + gradient) * self.step).sum(axis=1), actual)
+            self.gain = actual / np.where(predicted > 0, predicted, 1.0)
             return np.asarray((self.gain > 1e-4) & np.isfinite(norm))
 
-    def _model_gradient(self, step: Vector) -> Vector:
-        """g + Hδ."""
-        coordinates = (step[:, None, :] @ self.vectors)[:, 0]
-        return self.gradient + self._combine(self.eigenvalues * coordinates)
-
-    def _adapt(self, newton: NDArray[np.bool_], accepted: NDArray[np.bool_], step: Vector) -> None:
+    def _adapt(self, newton: NDArray[np.bool_], accepted: NDArray[np.bool_]) -> None:
         """Damping, fraction and counts after a step was tried."""
         self.steps += 1
         meets = self._meets()
@@ -403,8 +433,8 @@ class _Members:
             self.near[failed] = _LATER * self.norm[failed] / self.scale[failed]
         self.finishing[failed & meets] = _FINISHING  # it was the last attempt
         size = np.linalg.norm(self.theta, axis=1)
-        outward = np.sign((self.theta * step).sum(axis=1))
-        relative = outward * np.linalg.norm(step, axis=1) / np.where(size > 0, size, 1.0)
+        outward = np.sign((self.theta * self.step).sum(axis=1))
+        relative = outward * np.linalg.norm(self.step, axis=1) / np.where(size > 0, size, 1.0)
         self.length = np.where(accepted, relative, self.length)
 
     def _move(self, rows: NDArray[np.intp], theta: Vector, value: Vector, gradient: Vector, norm: Vector) -> None:
@@ -477,7 +507,7 @@ class _Members:
         if not n:
             return np.empty((0, n_params, n_params)), np.empty(0)
         try:
-            return np.asarray(self._objective.hessian(theta)), np.asarray(_gradient_scale(self._objective, theta))
+            return np.asarray(self._objective.hessian(theta)), np.asarray(self._objective.gradient_scale(theta))
         except NumericalError:
             if n == 1:
                 return np.full((1, n_params, n_params), np.nan), np.full(1, np.nan)
@@ -496,13 +526,3 @@ class _Members:
             except NumericalError:
                 pending += [half for half in np.array_split(rows, 2) if len(rows) > 1]
         return value, gradient
-
-
-def _gradient_scale(objective: Any, theta: Vector) -> Any:
-    if hasattr(objective, "gradient_scale"):
-        return objective.gradient_scale(theta)
-    # A NetworkLoss: (‖Q‖ ‖c‖ + ‖Q t‖) ‖J‖.
-    loss, net = objective.loss, objective.net
-    sizes = np.linalg.norm(np.asarray(net.expand(theta)).reshape(len(theta), -1), axis=1)
-    jacobians = np.linalg.norm(np.asarray(net.jacobian(theta)), axis=(1, 2))
-    return (np.linalg.norm(loss.gram, 2) * sizes + np.linalg.norm(loss.target @ loss.gram)) * jacobians
