@@ -29,7 +29,9 @@ constexpr double kShortest = 1e-4;
 constexpr int kPatience = 24;
 constexpr double kProgress = 0.5, kValueProgress = 1e-3;
 constexpr int kFinishing = 12;
-constexpr double kFar = 1e8, kVanished = 1e-8;
+constexpr double kFar = 1e8, kVanished = 1e-6;
+constexpr double kNothing = 1e-60;
+constexpr double kSettled = 1e-2;
 constexpr double kLongest = 0.3;
 constexpr double kMostDamping = 1e12;
 
@@ -97,7 +99,8 @@ class Objective {
     for (std::size_t s = 0; s < batch; s += members) {
       const std::size_t begin = s * n_params_, end = std::min(s + members, batch) * n_params_;
       const std::size_t step = members > 1 ? end - begin : rows;
-      for (std::size_t row = begin; row < end; row += step) hessian_rows(theta, row, std::min(step, end - row), hessians);
+      for (std::size_t row = begin; row < end; row += step)
+        hessian_rows(theta, row, std::min(step, end - row), hessians);
     }
     for (std::size_t s = 0; s < batch; ++s) symmetrise(hessians + s * n_params_ * n_params_);
     detail::require_no_overflow<double>({hessians, batch * n_params_ * n_params_}, "hessian");
@@ -136,7 +139,8 @@ class Objective {
       double* yb = y + block * size * n;
       detail::in_strips(size, size * n, [&](std::size_t i, std::size_t rows) {
         if (n > 1)
-          return ring.affine({rows, size, size, 1}, n, distance_.gram.data() + i * size, xb, yb + i * n, false, nullptr);
+          return ring.affine({rows, size, size, 1}, n, distance_.gram.data() + i * size, xb, yb + i * n, false,
+                             nullptr);
         // One vector runs along the rows of Q, which is symmetric.
         ring.affine({1, rows, size, 1}, size, xb + i, distance_.gram.data() + i * size, yb, i > 0, nullptr);
       });
@@ -264,20 +268,29 @@ class Member {
       for (std::size_t k = 0; k < n; ++k) step_[k] += coordinates_[i] * vectors_[i * n + k];
     }
     step_norm_ = norm(step_);
-    for (std::size_t k = 0; k < n; ++k) trial[k] = theta_[k] + step_[k];
+    vanishing_ = size_ < kVanished * start_size_;
+    double largest = 0.0;
+    for (std::size_t k = 0; k < n; ++k) {
+      trial[k] = vanishing_ ? 0.0 : theta_[k] + step_[k];
+      largest = std::max(largest, std::abs(trial[k]));
+    }
+    // Entries that are nothing next to others become zeros: where units die, they would underflow step by step.
+    for (std::size_t k = 0; k < n; ++k)
+      if (std::abs(trial[k]) < kNothing * largest) trial[k] = 0.0;
   }
 
   /// Whether the step just proposed is taken, given what was found there (NaN if nothing).
   bool judge(double value, const double* gradient) {
     const double trial_norm = norm({gradient, gradient_.size()});
-    const bool accepted = newton_ ? helps(trial_norm) : is_better(value, gradient, trial_norm);
+    bool accepted = newton_ ? helps(trial_norm) : is_better(value, gradient, trial_norm);
+    if (vanishing_) accepted = finite_ = trial_norm == 0.0;
     adapt(accepted);
     return accepted;
   }
 
   bool is_done() {
     const bool stuck = is_stuck();
-    const bool lost = size_ > kFar * std::max(start_size_, 1.0) || size_ < kVanished * start_size_ || !finite_;
+    const bool lost = size_ > kFar * std::max(start_size_, 1.0) || !finite_;
     const bool finished = norm_ == 0.0 || (meets() && finishing_ >= kFinishing);
     return lost || finished || (!meets() && (steps_ >= options_.max_steps || stuck));
   }
@@ -288,24 +301,24 @@ class Member {
     result.gradient_norm[id_] = norm_;
     result.scale[id_] = scale_;
     result.n_steps[id_] = steps_;
+    // Where an infimum is not attained, Newton steps go outwards and are as long as theta.
     result.converged[id_] = finite_ && ((meets() && length_ < kSettled) || norm_ == 0.0);
   }
 
  private:
-  // Where an infimum is not attained, Newton steps go outwards and are as long as theta.
-  static constexpr double kSettled = 1e-2;
-
   bool meets() const { return norm_ <= options_.tolerance * scale_; }
   /// The order of the eigenvalues along fibres.
   double unit() const { return norm_ / (size_ > 0.0 ? size_ : 1.0); }
   /// Eigenvalues up to here belong to the fibre.
   double threshold() const { return std::max(kZero * largest_, std::min(unit(), 1e-3 * largest_)); }
 
-  /// Nearly stationary, and for a descent nearly a minimum.
+  /// Nearly stationary, and of the index that is sought.
   bool tries_newton() const {
     if (meets()) return true;
-    const bool down = options_.stepping == Stepping::descent;
-    return norm_ <= near_ * scale_ && !(down && eigenvalues_[0] < -threshold());
+    if (norm_ > near_ * scale_) return false;
+    if (options_.stepping != Stepping::descent && options_.stepping != Stepping::index) return true;
+    const auto first = std::lower_bound(eigenvalues_.begin(), eigenvalues_.end(), -threshold());
+    return static_cast<std::size_t>(first - eigenvalues_.begin()) == index_;
   }
 
   void newton_step() {
@@ -315,8 +328,7 @@ class Member {
   }
 
   void own_step() {
-    const double damping =
-        std::max(damping_ * unit(), kZero * largest_ + std::numeric_limits<double>::min());
+    const double damping = std::max(damping_ * unit(), kZero * largest_ + std::numeric_limits<double>::min());
     double square = 0.0;
     for (std::size_t i = 0; i < along_.size(); ++i) {
       double& step = coordinates_[i];
@@ -373,18 +385,18 @@ class Member {
   /// Damping, fraction and counts after a step was tried.
   void adapt(bool accepted) {
     ++steps_;
-    if (meets()) finishing_ = newton_ && !accepted ? kFinishing : finishing_ + 1;  // no further attempt after a failure
+    if (meets()) {
+      finishing_ = accepted ? finishing_ + 1 : kFinishing;  // no further attempt after a failure
+      double inner = 0.0;
+      for (std::size_t k = 0; k < theta_.size(); ++k) inner += theta_[k] * step_[k];
+      length_ = std::copysign(step_norm_, inner) / (size_ > 0.0 ? size_ : 1.0);
+    }
     if (!newton_)
       adapt_damping(accepted);
     else if (options_.stepping == Stepping::newton)
       fraction_ = accepted ? std::min(1.0, 4.0 * fraction_) : 0.25 * fraction_;
     else if (!accepted)
       near_ = kLater * norm_ / scale_;
-    if (accepted) {
-      double inner = 0.0;
-      for (std::size_t k = 0; k < theta_.size(); ++k) inner += theta_[k] * step_[k];
-      length_ = std::copysign(step_norm_, inner) / (size_ > 0.0 ? size_ : 1.0);
-    }
   }
 
   void adapt_damping(bool accepted) {
@@ -403,8 +415,7 @@ class Member {
     if (options_.stepping == Stepping::stationary) {
       // A minimum of the norm of g that is not zero: its gradient Hg vanishes and g does not.
       double pull = 0.0;
-      for (std::size_t i = 0; i < along_.size(); ++i)
-        pull += eigenvalues_[i] * along_[i] * eigenvalues_[i] * along_[i];
+      for (std::size_t i = 0; i < along_.size(); ++i) pull += eigenvalues_[i] * along_[i] * eigenvalues_[i] * along_[i];
       stuck = stuck || std::sqrt(pull) <= 1e-8 * largest_ * norm_;
     }
     if (steps_ == 0 || steps_ % kPatience != 0) return stuck;
@@ -424,7 +435,7 @@ class Member {
   double mark_ratio_ = 0, mark_value_ = 0;
   std::int64_t steps_ = 0;
   int finishing_ = 0;
-  bool finite_ = true, newton_ = false;
+  bool finite_ = true, newton_ = false, vanishing_ = false;
   std::vector<double> theta_, gradient_, eigenvalues_, along_, coordinates_, step_;
   std::vector<double> vectors_;  // one per row; the Hessian before it is decomposed
   std::vector<double> work_;
@@ -551,8 +562,7 @@ void search_stationary(const Program& program, const SquaredDistance& distance, 
   check_size(result.converged.size(), batch, "converged");
   check_size(result.n_steps.size(), batch, "n_steps");
   check_size(index.size(), options.stepping == Stepping::index ? batch : 0, "index");
-  const std::size_t n_monomials =
-      distance.on == Monomials::support ? program.support().size() : program.basis().size();
+  const std::size_t n_monomials = distance.on == Monomials::support ? program.support().size() : program.basis().size();
   check_size(distance.target.size(), static_cast<std::size_t>(program.n_outputs()) * n_monomials, "target");
   detail::require_finite(std::span<const double>(result.theta), "theta");
   for (const std::int64_t k : index)

@@ -181,6 +181,20 @@ def modular_rank(
     overwrite: bool = False,
     n_threads: typing.SupportsInt | typing.SupportsIndex = 1,
 ) -> int: ...
+def search_stationary(
+    program: Program,
+    gram: numpy.typing.NDArray[typing.Any],
+    target: numpy.typing.NDArray[typing.Any],
+    gram_norm: typing.SupportsFloat | typing.SupportsIndex,
+    target_norm: typing.SupportsFloat | typing.SupportsIndex,
+    starts: numpy.typing.NDArray[typing.Any],
+    index: numpy.typing.NDArray[typing.Any],
+    method: str,
+    tol: typing.SupportsFloat | typing.SupportsIndex,
+    max_steps: typing.SupportsInt | typing.SupportsIndex,
+    n_threads: typing.SupportsInt | typing.SupportsIndex = 0,
+    support: bool = False,
+) -> tuple[typing.Any, ...]: ...
 def set_isa(name: str) -> None: ...
 def veronese(
     X: numpy.typing.NDArray[typing.Any],

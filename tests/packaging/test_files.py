@@ -30,6 +30,7 @@ HEADERS = [
     "product",
     "program",
     "rank",
+    "stationary",
     "support",
     "veronese",
     "version",
