@@ -231,9 +231,9 @@ TEST(critical_values_are_those_of_eckart_and_young) {
 }
 
 TEST(results_do_not_depend_on_threads_or_company) {
-  constexpr std::array<int, 3> widths{3, 3, 2};
+  constexpr std::array<int, 3> widths{3, 2, 1};
   Rng rng(6);
-  Problem problem{polycore::mlp(widths, 2), identity(6), Vector(12), 1.0, 1.0};
+  Problem problem{polycore::mlp(widths, 2), identity(6), Vector(6), 1.0, 1.0};
   const std::size_t P = problem.program.n_params(), batch = 300;
   problem.program.expand<double>(normal(rng, P), problem.target);
   const Vector starts = normal(rng, batch * P);
