@@ -311,7 +311,7 @@ class Explorer:
         self.search(downhill, "descent", "downhill")
         self.search(far[0], "stationary", "beside")
         self.search(far[0], "index", "eigenvectors", index=np.minimum(far[1], self.net.n_params))
-        self.search(redundant_variants(self.units, form.theta, _MAX_VARIANTS), "stationary", "fewer units")
+        self.search(redundant_variants(self.units, form.theta)[:_MAX_VARIANTS], "stationary", "fewer units")
 
     def _plant(self) -> None:
         """Zero, and zeros in one array of weights."""

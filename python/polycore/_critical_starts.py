@@ -29,7 +29,7 @@ _SWEEPS = 30
 _FAINT = 1e-4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Unit:
     """A hidden unit by the positions of its weights in θ.
 
@@ -257,54 +257,67 @@ def displaced(theta: Vector, eigenvectors: Vector, eigenvalues: Vector, length: 
     return np.concatenate([theta + steps, theta - steps]), np.concatenate([index, index])
 
 
-def redundant_variants(units: tuple[Unit, ...], theta: Vector, limit: int) -> Vector:
-    """Parameters of smaller networks' functions: units switched off, or made copies of others, exactly.
+def redundant_variants(units: tuple[Unit, ...], theta: Vector) -> Vector:
+    """Parameters with units switched off, or silent ones woken up where that leaves the function as it is.
 
     Parameters
     ----------
     units : tuple of Unit
     theta : (P,) array
-    limit : int
-        Make at most so many.
 
     Returns
     -------
     (n, P) array
-        For each unit: in and out zero, in zero, out zero; for a unit that is off already, instead: a copy of another
-        unit of its layer that takes over half of what is read of it, twice it, or nothing, which leaves the function
-        as it is; and weights on one side only, of the size of the others, along each axis.
+        For each unit that is not silent: ``in`` and ``out`` zero, ``in`` zero, ``out`` zero. For the silent ones of a
+        layer: read with weights of either sign; copies of another unit that share, or outdo, what is read of it, one
+        copy and all of them.
+
+    Notes
+    -----
+    On such sets of parameters with the same function, all critical, the index of the Hessian changes: there can be
+    plateaus of minima among them (Fukumizu and Amari 2000).
     """
     found: list[Vector] = []
     for unit in units:
-        silent = not theta[unit.before].any() and not theta[unit.after].any()
-        if not silent:
+        if not _is_silent(unit, theta):
             for parts in ((unit.before, unit.after), (unit.before,), (unit.after,)):
                 off = theta.copy()
                 for part in parts:
                     off[part] = 0.0
                 found.append(off)
-        else:
-            found += _revived(units, unit, theta)
-        if len(found) >= limit:
-            break
-    return np.array(found[:limit]).reshape(-1, len(theta))
+    for layer in sorted({unit.layer for unit in units}):
+        members = [unit for unit in units if unit.layer == layer]
+        silent = [unit for unit in members if _is_silent(unit, theta)]
+        if silent:
+            found += _read_with_signs(silent, theta, float(np.linalg.norm(theta)) or 1.0)
+            for other in members:
+                if other not in silent:
+                    found += _copied(other, silent, theta)
+    return np.array(found).reshape(-1, len(theta))
 
 
-def _revived(units: tuple[Unit, ...], unit: Unit, theta: Vector) -> list[Vector]:
-    """A silent unit made a copy of another, or given weights on one side."""
+def _is_silent(unit: Unit, theta: Vector) -> bool:
+    return not theta[unit.before].any() and not theta[unit.after].any()
+
+
+def _read_with_signs(silent: list[Unit], theta: Vector, size: float) -> list[Vector]:
     found = []
-    size = float(np.linalg.norm(theta)) / max(1.0, float(np.sqrt(len(units)))) or 1.0
     for sign in (1.0, -1.0):
-        one_sided = theta.copy()
-        one_sided[unit.after] = sign * size / np.sqrt(len(unit.after))
-        found.append(one_sided)
-    for other in units:
-        if other.layer != unit.layer or not theta[other.before].any():
-            continue
-        for share in (0.5, 2.0, 0.0):
-            copy = theta.copy()
-            copy[unit.before] = theta[other.before]
-            copy[unit.after] = share * theta[other.after]
-            copy[other.after] = (1.0 - share) * theta[other.after]
-            found.append(copy)
+        woken = theta.copy()
+        for unit in silent:
+            woken[unit.after] = sign * size / np.sqrt(len(unit.after))
+        found.append(woken)
+    return found
+
+
+def _copied(other: Unit, silent: list[Unit], theta: Vector) -> list[Vector]:
+    found = []
+    for copies in {1, len(silent)}:
+        for share in (1.0 / (copies + 1), 2.0):
+            copied = theta.copy()
+            for unit in silent[:copies]:
+                copied[unit.before] = theta[other.before]
+                copied[unit.after] = share * theta[other.after]
+            copied[other.after] = (1.0 - copies * share) * theta[other.after]
+            found.append(copied)
     return found
