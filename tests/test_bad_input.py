@@ -1267,7 +1267,7 @@ def cases() -> dict[str, Case]:
             {
                 "metric": Real([[2.0, 1.0, 0.0], [1.0, 2.0, 1.0], [0.0, 1.0, 2.0]]),
                 "target": Real([[1.0, 2.0, 3.0], [0.0, 1.0, 1.0]]),
-                "constant": Real(2.0, scalars=True),
+                "constant": Constant(2.0),
                 "rank_tol": Tolerance(),
             },
             {"target": "target|metric"},
@@ -1286,11 +1286,15 @@ def cases() -> dict[str, Case]:
         "metrics.bombieri_weyl": Case(lambda basis: pc.metrics.bombieri_weyl(basis), {"basis": Kind(basis)}),
         "metrics.gaussian": Case(
             lambda **a: pc.metrics.gaussian(**a),
-            {"basis": Kind(basis), "mean": Real([1.0, 2.0]), "covariance": Real([[2.0, 1.0], [1.0, 1.0]])},
+            {
+                "basis": Kind(basis),
+                "mean": PerVariable([1.0, 2.0]),
+                "covariance": PerVariable([[2.0, 1.0], [1.0, 1.0]]),
+            },
         ),
         "metrics.uniform": Case(
             lambda **a: pc.metrics.uniform(**a),
-            {"basis": Kind(form), "low": Real([-3.0, -2.0]), "high": Real([4.0, 3.0])},
+            {"basis": Kind(form), "low": PerVariable([-3.0, -2.0]), "high": PerVariable([4.0, 3.0])},
             {"low": "low|high", "high": "low|high"},
         ),
         "metrics.random_semidefinite": Case(
@@ -1485,11 +1489,11 @@ def cases() -> dict[str, Case]:
         "bias": Case(
             lambda **a: pc.bias(**a).losses,
             {
-                "net": Kind(net),
+                "net": Kind(small_net),
                 "metric": Metric(np.diag([1.0, 2.0, 1.0])),
-                "n_samples": Count(2, 1),
+                "n_samples": Count(1, 1),
                 "rng": Rng(0),
-                "n_starts": Count(2, 1),
+                "n_starts": Count(1, 1),
                 "targets": Called(None),
                 "confidence": Probability(0.95),
                 "n_threads": Threads(),
@@ -1720,6 +1724,24 @@ class OnlyFactories(Role):
             yield repr(value), value, REFUSED
 
 
+class PerVariable(Real):
+    """A number for each variable, or one for all."""
+
+    def attacks(self) -> Iterator[Attack]:
+        for label, value, verdict in super().attacks():
+            if label == "None":
+                continue  # the default
+            yield label, value, EITHER if label in ("0-d", "a plain number") else verdict
+
+
+class Constant(Role):
+    def attacks(self) -> Iterator[Attack]:
+        for value in (None, "x", math.nan, math.inf, -math.inf, 1j, [1.0], True, object(), 2**53 + 1, Fraction(1, 3)):
+            yield repr(value), value, REFUSED
+        for dtype in (np.int8, np.float32, ">f8"):
+            yield str(dtype), np.array(self._good, dtype), SAME
+
+
 class ClassLabels(Role):
     def attacks(self) -> Iterator[Attack]:
         good = np.array(self.good())
@@ -1739,7 +1761,6 @@ class ClassLabels(Role):
             2**40 * good,
             0,
             1.0,
-            range(10**9),
             [10**30] * len(good),
             good.astype(str),
             [0.5] * len(good),
