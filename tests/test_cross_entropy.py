@@ -208,6 +208,7 @@ def test_batches_and_threads_have_the_bits_of_single_calls(
         ((1,), (2, 3)),
         ((2, 3), (2, 1)),
         ((0,), (0,)),
+        ((), (0,)),
         ((), ()),
     ],
 )

@@ -248,12 +248,12 @@ class CrossEntropy:
                 f"`coef` and `dcoef` must broadcast to (..., n_outputs, n_monomials), got {at.shape} and {along.shape}"
             ) from None
         # Many directions at one point share its probabilities: points (batch, 1, O, N), directions (batch, k, O, N).
-        one_point = at.ndim == 2 or (at.shape[-3] == 1 and at.shape[:-3] == shape[:-3])
-        k = shape[-3] if one_point and len(shape) > 2 else 1
-        points = np.broadcast_to(at, (*shape[:-3], 1, *shape[-2:]) if k > 1 else shape).reshape(-1, 1, *shape[-2:])
-        directions = np.broadcast_to(along, shape).reshape(-1, k, *shape[-2:])
+        shared = len(shape) > 2 and (at.ndim == 2 or (at.shape[-3] == 1 and at.shape[:-3] == shape[:-3]))
+        k = shape[-3] if shared else 1
+        points = np.broadcast_to(at, (*shape[:-3], 1, *shape[-2:]) if shared else shape).reshape(-1, 1, *shape[-2:])
+        directions = np.broadcast_to(along, shape).reshape(len(points), k, *shape[-2:])
         product = np.empty(directions.shape)
-        for members in _slices(len(points), self._batch // k):
+        for members in _slices(len(points), self._batch // max(1, k)):
             for some in _slices(k, self._batch):
                 product[members, some] = self._sum(
                     partial(_hessian_products, points[members], directions[members, some])

@@ -333,12 +333,12 @@ class QDistance:
         goal = np.array(goal, dtype=np.float64, ndmin=2)
         tolerance, shift = _as_tolerance(rank_tol), _validation.as_real(constant, "constant")
         gram = _as_metric(metric, goal, basis, tolerance)
+        joint = len(gram) != goal.shape[1]
+        vectors = goal.reshape(1, -1) if joint else goal
         with np.errstate(over="ignore", invalid="ignore"):
-            checked(gram @ goal.reshape(-1, len(gram)).T)
-        if len(gram) == goal.shape[1]:
-            return cls(metric_of_gram(gram, goal, shift, tolerance), basis, len(goal), goal.shape[1], "metric")
-        flat = metric_of_gram(gram, goal.reshape(1, -1), shift, tolerance)
-        return cls(JointMetric(flat, len(goal)), basis, len(goal), goal.shape[1], "metric")
+            checked(vectors @ gram)
+            held = metric_of_gram(gram, vectors, shift, tolerance)
+        return cls(JointMetric(held, len(goal)) if joint else held, basis, len(goal), goal.shape[1], "metric")
 
     # -- what it is ---------------------------------------------------------------------------------------------------
 
