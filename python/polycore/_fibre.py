@@ -37,8 +37,12 @@ _SAME = 1e-10
 # A point that is exactly degenerate stands for one nearby if the loss there is the same up to this, relative to what it
 # is the difference of, and its gradient as small.
 _SAME_LOSS, _SAME_GRADIENT = 1e-12, 1e-11
+# Groups of directions whose ranks are compared, each at the cost of two decompositions.
+_MAX_GROUPS = 64
 # How far nearby is, relatively.
 _NEAR = 1e-2
+# Moves along the kernel of J, relative to θ, Gauss–Newton steps back to the function, and where they are lost.
+_MOVES, _STEPS, _FAR = (0.3, 0.1, 0.03), 20, 10.0
 
 
 class Fibre:
@@ -77,12 +81,17 @@ class Fibre:
         base, kept = self.composed.expand(self.theta), list[Vector]()
         noise = (0.0, 0.0) if expansion is None else expansion.noise
         ranks = (0, 0) if expansion is None else expansion.ranks_above(*noise)
-        for group in self._groups:
-            several = [*kept, *group]
-            moved = self._moved(several, generator)
-            same = np.linalg.norm(self.composed.expand(moved) - base) <= _SAME * self._size(moved)
-            if same and (expansion is None or LocalExpansion(self.composed, moved).ranks_above(*noise) == ranks):
-                kept = several
+
+        def are_free(directions: list[Vector]) -> bool:
+            moved = self._moved(directions, generator)
+            if np.linalg.norm(self.composed.expand(moved) - base) > _SAME * self._size(moved):
+                return False
+            return expansion is None or LocalExpansion(self.composed, moved).ranks_above(*noise) == ranks
+
+        groups = self._groups if expansion is None else self._groups[:_MAX_GROUPS]
+        for group in groups:
+            if are_free([*kept, *group]):
+                kept = [*kept, *group]
         return np.array(kept).reshape(len(kept), self.composed.n_params)
 
     def others(self, generator: np.random.Generator, count: int) -> Iterator[Vector]:
@@ -99,6 +108,21 @@ class Fibre:
                 moved = np.asarray(self.reduction.take_back(random).theta, dtype=np.float64)
             if np.linalg.norm(self.composed.expand(moved) - base) <= _SAME * self._size(moved):
                 yield moved
+
+    def nearby(self, expansion: LocalExpansion, generator: np.random.Generator, count: int) -> Iterator[Vector]:
+        """Parameters of the same function, found by Gauss–Newton steps from θ moved within the kernel of J."""
+        size = float(np.linalg.norm(self.theta)) or self.composed.natural_size
+        for number in range(count):
+            direction = generator.standard_normal(len(expansion.kernel)) @ _linalg.qr(expansion.kernel.T)[0].T
+            point = self.theta + _MOVES[number % len(_MOVES)] * size * direction / float(np.linalg.norm(direction))
+            for _ in range(_STEPS):
+                step = self.composed.expand(point) - expansion.coef
+                if np.linalg.norm(step) <= _SAME * self._size(point):
+                    yield point
+                    break
+                point = point - np.linalg.lstsq(self.composed.jacobian(point), step, rcond=1e-9)[0]
+                if not np.linalg.norm(point) < _FAR * size:
+                    break
 
     @cached_property
     def _groups(self) -> list[list[Vector]]:

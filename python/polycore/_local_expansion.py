@@ -31,7 +31,7 @@ Vector = NDArray[np.float64]
 
 EPS = float(np.finfo(np.float64).eps)
 # Largest numbers of parameters, coefficients and entries of the Jacobian for which dense matrices are formed.
-MAX_PARAMS, MAX_COEFFICIENTS, MAX_ENTRIES = 1500, 2048, 2**22
+MAX_PARAMS, MAX_COEFFICIENTS, MAX_ENTRIES = 1000, 2048, 2**22
 # Rounding errors of a derivative, in units of ε times its majorant: a few for each of the operations in sequence.
 ROUNDING = 16.0
 # Numbers are told from zero if none is closer than this factor to the tolerance.
@@ -446,6 +446,12 @@ class LocalExpansion:
         _, right, columns, _ = self._columns
         vectors = scaled_columns(self.jacobian @ (right[: self.rank] * columns).T)
         return _linalg.qr(vectors)[0] if vectors.size else vectors
+
+    def preimage(self, steps: Vector) -> Vector:
+        """Changes of the parameters (..., P) whose images are these (..., C), projected to the image of J."""
+        _, right, columns, _ = self._columns
+        basis = (right[: self.rank] * columns).T
+        return np.asarray(steps @ np.linalg.pinv(self.jacobian @ basis).T @ basis.T)
 
     @cached_property
     def orbit(self) -> Vector:

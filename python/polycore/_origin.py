@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,8 @@ _FLAT = 1e-8
 _STEEP = 1e-6
 # Other parameters of the same function that are looked at, and directions and radii of difference quotients.
 _PREIMAGES, _DIRECTIONS, _RADII = 8, 64, (1e-1, 3e-2, 1e-2)
+# Corrections of these parameters, and how many rounding errors a difference has to exceed.
+_CORRECTIONS, _CLEAR = 6, 1e4
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,8 @@ def origin(expansion: LocalExpansion, fibre: Fibre) -> Origin:
         edge = "" if downhill else "; uphill only, as at an edge of the function space"
         return result("spurious", slope, f"curves in the function space leave in directions of non-zero slope{edge}")
     generator, steepest = np.random.default_rng(0), along
-    for theta in fibre.others(generator, _PREIMAGES):
+    preimages = (fibre.others(generator, _PREIMAGES), fibre.nearby(expansion, generator, _PREIMAGES))
+    for theta in itertools.chain(*preimages):
         other = LocalExpansion(composed, theta)
         slope = _largest_slope(other.jacobian, expansion.slope)
         steepest = max(steepest, slope)
@@ -122,9 +126,13 @@ def origin(expansion: LocalExpansion, fibre: Fibre) -> Origin:
             return result("spurious", slope, why)
         if other.own_rank == generic:
             return result("pure", slope, "orthogonal to a tangent space, at other parameters of the same function")
-    slope, lasting = _sampled_slope(composed, expansion, generator)
+    slope, lasting = _sampled_slope(expansion, generator)
     if lasting and slope > max(tolerance, _STEEP * size):
-        return result("spurious", slope, "difference quotients of the loss along the function space tend to no zero")
+        return result(
+            "spurious",
+            slope,
+            "functions nearby are in directions of non-zero slope, however near, as far as samples show",
+        )
     return result("undecided", steepest, "the rank drops, and no curve with a slope was found")
 
 
@@ -159,21 +167,28 @@ def _largest_slope(jacobian: Vector, slope: Vector) -> float:
     return float(np.abs((slope @ jacobian[:, moving]) / lengths[moving]).max(initial=0.0))
 
 
-def _sampled_slope(
-    composed: ComposedLoss, expansion: LocalExpansion, generator: np.random.Generator
-) -> tuple[float, bool]:
-    """The largest difference quotient at the smallest radius, and whether it is no smaller than at the others."""
-    kernel = expansion.kernel
+def _sampled_slope(expansion: LocalExpansion, generator: np.random.Generator) -> tuple[float, bool]:
+    """The largest difference quotient at the smallest radius, and whether it is no smaller than at the others.
+
+    Parameters θ + v with v in the kernel of J are corrected until their function differs from that of θ by something
+    orthogonal to the image of J, which would be of lower order and has no slope.
+    """
+    composed, kernel = expansion.composed, expansion.kernel
     if not len(kernel):
         return 0.0, False
     directions = generator.standard_normal((_DIRECTIONS, len(kernel))) @ _linalg.qr(kernel.T)[0].T
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    size = float(np.linalg.norm(expansion.theta)) or 1.0
+    size = float(np.linalg.norm(expansion.theta)) or composed.natural_size
+    rounding = _CLEAR * EPS * float(np.linalg.norm(composed.majorant_coef(expansion.theta)))
     largest = []
     for radius in _RADII:
-        steps = composed.expand(expansion.theta + radius * size * directions) - expansion.coef
-        moved = np.linalg.norm(steps, axis=1) > 1e-9 * float(np.linalg.norm(expansion.coef))
-        largest.append(max((_slope_modulo(expansion, step) for step in steps[moved]), default=0.0))
+        points = expansion.theta + radius * size * directions
+        for _ in range(_CORRECTIONS):
+            points = points - expansion.preimage(composed.expand(points) - expansion.coef)
+        steps = composed.expand(points) - expansion.coef
+        moved = np.linalg.norm(steps - steps @ expansion.image @ expansion.image.T, axis=1) > rounding
+        near = np.linalg.norm(points - expansion.theta, axis=1) < 2 * radius * size
+        largest.append(max((_slope_modulo(expansion, step) for step in steps[moved & near]), default=0.0))
     return largest[-1], largest[-1] > 0.5 * max(largest)
 
 

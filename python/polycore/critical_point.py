@@ -141,7 +141,7 @@ class CriticalPoint:
         origin = "of undecided origin" if self.origin.verdict == "undecided" else self.origin.verdict
         article = f"at a {self.location} point" if self.location != "undecided" else "at a point"
         nature = "" if self.location != "undecided" else " that may be smooth or not"
-        part = f", where the network is one of {self.subnetwork}" if self.subnetwork else ""
+        part = f", in the subnetwork with {self.subnetwork}" if self.subnetwork else ""
         return f"{origin}, {article} of the function space{nature}{part}"
 
     @property
