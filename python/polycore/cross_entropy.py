@@ -84,8 +84,8 @@ class CrossEntropy:
     >>> loss = CrossEntropy.from_data([[-1.0], [0.0], [1.0], [2.0]], [0, 1, 0, 1], MonomialBasis(1, 1))
     >>> loss
     CrossEntropy(MonomialBasis(n_vars=1, degree=1, homogeneous=False), n_outputs=2): 4 samples, 2 + 2 in the classes
-    >>> loss.value([[0.0, 0.0], [0.0, 0.0]]) == 4 * np.log(2)
-    True
+    >>> round(loss.value([[0.0, 0.0], [0.0, 0.0]]), 12)  # 4 log 2
+    2.77258872224
     >>> loss.gradient([[0.0, 0.0], [0.0, 0.0]])
     array([[ 0.,  1.],
            [ 0., -1.]])

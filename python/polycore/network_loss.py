@@ -52,6 +52,22 @@ class CoefficientLoss(Protocol):
     Two more are used where they are there: ``lower_bound`` (float), which `value` never goes below, as far as that is
     proved (by default −∞); and ``gradient_scale(coef)``, of shape (...), the size that rounding errors of `gradient`
     are to be measured against (by default ‖gradient‖ + ‖H_c c‖).
+
+    Examples
+    --------
+    >>> import polycore as pc
+    >>> class Quartic:
+    ...     basis, n_outputs, n_monomials, constant = None, 1, 3, 0.0
+    ...     def value(self, coef):
+    ...         return (coef**4).sum(axis=(-2, -1))
+    ...     def gradient(self, coef):
+    ...         return 4 * coef**3
+    ...     def hessian_product(self, coef, dcoef):
+    ...         return 12 * coef**2 * dcoef
+    >>> pc.NetworkLoss(Quartic(), pc.MLP((2, 1, 1), activation=2)).hessian([1.0, 0.0, 2.0]).round(12)
+    array([[896.,   0., 256.],
+           [  0.,   0.,   0.],
+           [256.,   0.,  48.]])
     """
 
     @property
