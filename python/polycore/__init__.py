@@ -14,6 +14,7 @@ from .activations import GenericActivation, PolynomialActivation, polynomial_act
 from .architectures import Architectures, architectures
 from .bias import Bias, BiasRow, Share, bias
 from .canonical import Alignment
+from .closest_points import ClosestPoints, closest_points
 from .config import get_cmake_dir, get_config, get_include, show_config
 from .conserved import ConservedQuantity, conserved_quantities
 from .count_map import AffineFamily, CountCell, CountMap, count_map
@@ -35,6 +36,7 @@ from .membership import Membership
 from .moments import Moments
 from .monomials import MonomialBasis, count_monomials
 from .networks import CNN, MLP, LightningAttention, Network, NetworkPolynomial, Sequential
+from .polynomial_models import ModelDistance, Parametrisation, Variety
 from .product import correlation, graded_product
 from .program import Indeterminate, Program
 from .rank import modular_kernel, modular_rank
@@ -65,6 +67,7 @@ __all__ = [
     "AttentionRanks",
     "Bias",
     "BiasRow",
+    "ClosestPoints",
     "CoefficientLoss",
     "Completeness",
     "ConditionWarning",
@@ -95,6 +98,7 @@ __all__ = [
     "LinearSpan",
     "Membership",
     "MinimalFilling",
+    "ModelDistance",
     "Moments",
     "MonomialBasis",
     "MonomialSupport",
@@ -103,6 +107,7 @@ __all__ = [
     "NetworkPolynomial",
     "NumericalError",
     "Origin",
+    "Parametrisation",
     "Part",
     "Passage",
     "PointAnalysis",
@@ -122,6 +127,7 @@ __all__ = [
     "Symmetry",
     "SymmetryFactor",
     "SymmetryGroup",
+    "Variety",
     "__version__",
     "activation_threshold",
     "analyze_point",
@@ -129,6 +135,7 @@ __all__ = [
     "bias",
     "classify",
     "closed_forms",
+    "closest_points",
     "conserved_quantities",
     "correlation",
     "count_map",

@@ -61,7 +61,7 @@ PRIME = WORD_PRIME
 # Degrees looked at beyond that which is enough when there are finitely many solutions at infinity too.
 _MORE_DEGREES = 3
 # Unknowns are measured in these units, one after the other, until all solutions are found.
-_SCALES = (1.0, 4.0, 0.25, 16.0, 2.0, 0.5)
+_SCALES, _MORE_SCALES = (1.0, 4.0, 0.25), 12
 _NEWTON_STEPS = 30
 # Solutions that rounding moves by more, relative to their size, may be multiple.
 _SIMPLE = 1e-9
@@ -155,6 +155,10 @@ class System:
         """Sums of the absolute values of all terms, which rounding errors are relative to: shape (..., m)."""
         return np.asarray(np.abs(self.monomials(x)) @ np.abs(self.coef.T))
 
+    def floored_sizes(self, x: Array) -> Array:
+        """At least the sizes of the coefficients: near 0 terms vanish one by one. Shape (..., m)."""
+        return np.asarray(np.maximum(self.sizes(x), np.linalg.norm(self.coef, axis=1)))
+
     def __mul__(self, other: System) -> System:
         """Products of corresponding polynomials."""
         exponents = (self.exponents[:, None, :] + other.exponents).reshape(-1, self.n_unknowns)
@@ -164,8 +168,21 @@ class System:
     def __add__(self, other: System) -> System:
         return System.of(np.concatenate([self.exponents, other.exponents]), np.hstack([self.coef, other.coef]))
 
+    def sum(self) -> System:
+        """The sum of all polynomials."""
+        return System.of(self.exponents, self.coef.sum(axis=0, keepdims=True))
+
     def __sub__(self, other: System) -> System:
         return self + System(other.exponents, -other.coef)
+
+
+def _without_cancelled(system: System, exact: System) -> System:
+    """Without the coefficients that are zero modulo `PRIME`, which rounding has left."""
+    remains = {tuple(e): column % PRIME != 0 for e, column in zip(exact.exponents.tolist(), exact.coef.T)}
+    nothing = np.zeros(len(system), dtype=bool)
+    keep = np.array([remains.get(tuple(e), nothing) for e in system.exponents.tolist()], dtype=bool)
+    keep = keep.reshape(-1, len(system))
+    return System(system.exponents, np.where(keep.T, system.coef, 0))
 
 
 def _monomials(x: Array, exponents: Integers) -> Array:
@@ -211,6 +228,11 @@ class Solutions:
         return self.certainty != "estimate"
 
     @property
+    def resolved(self) -> bool:
+        """Whether there are as many points, with multiplicities, as ``count`` says."""
+        return self.count is not None and int(self.multiplicities.sum()) == self.count
+
+    @property
     def regular(self) -> Complex:
         """Those of multiplicity one."""
         return np.asarray(self.points[self.multiplicities == 1])
@@ -248,7 +270,7 @@ def solve_system(
     """
     generator = np.random.default_rng(0) if rng is None else rng
     n = system.n_unknowns
-    system = system.without_zeros()
+    system = (system if exact is None else _without_cancelled(system, exact)).without_zeros()
     if (system.degrees == 0).any():
         return _solved(np.zeros((0, n)), [], 0, "a constant that is not zero is among the equations")
     if len(system) < n:
@@ -272,20 +294,23 @@ def _solve_counted(
     Some may be lost where the kernel is ill-conditioned, which depends on their size: what is found in several scales
     is put together until none is missing.
     """
-    best = _unsolved(scaled.n_unknowns, f"too ill-conditioned for floating point: {gap.reason}")
-    simple = np.zeros((0, scaled.n_unknowns), dtype=np.complex128)
-    for factor in _SCALES:
-        kernel = _Kernel(_normalised(System(scaled.exponents, scaled.coef * factor ** scaled.exponents.sum(axis=1))))
+    n = scaled.n_unknowns
+    best = _unsolved(n, f"too ill-conditioned for floating point: {gap.reason}")
+    simple = np.zeros((0, n), dtype=np.complex128)
+    for units in _units(n, generator):
+        kernel = _Kernel(_normalised(System(scaled.exponents, scaled.coef * np.prod(units**scaled.exponents, axis=1))))
         while kernel.degree < gap.degree:
             too_large = kernel.why_not_extend(max_columns)
             if too_large:
-                return _unsolved(scaled.n_unknowns, too_large)
-            kernel.extend()
+                return _unsolved(n, too_large)
+            kernel.extend(gap.nullities[kernel.degree + 1])
         found = kernel.algebra(gap.k, gap.rank).solutions(kernel.system, generator)
         if found is None:
             continue
-        points, multiplicities = found[0] * factor, np.array(found[1], dtype=np.int64)
+        points, multiplicities = found[0] * units, np.array(found[1], dtype=np.int64)
         simple = _merged(simple, points[multiplicities == 1])
+        if not np.iscomplexobj(scaled.coef):
+            simple = _merged(simple, simple.conj())
         multiple = multiplicities > 1
         points = np.concatenate([simple, points[multiple]])
         counts = [1] * len(simple) + multiplicities[multiple].tolist()
@@ -295,6 +320,14 @@ def _solve_counted(
         if best.multiplicities.sum() < solved.multiplicities.sum() <= gap.rank:
             best = solved
     return best
+
+
+def _units(n: int, generator: np.random.Generator) -> Iterator[Array]:
+    """Units to measure the unknowns in: all alike, then each its own."""
+    for unit in _SCALES:
+        yield np.full(n, unit)
+    for _ in range(_MORE_SCALES):
+        yield np.exp2(np.round(generator.uniform(-4, 4, n)))
 
 
 def _merged(points: Array, more: Array) -> Array:
@@ -320,7 +353,8 @@ def _solve_numerically(scaled: System, scales: Array, generator: np.random.Gener
             found = algebra.solutions(scaled, generator)
             if found is not None:
                 points, multiplicities = found
-                return _solved(points * scales, multiplicities, algebra.dimension, algebra.reason)
+                bezout = bezout_number(scaled)
+                return _solved(points * scales, multiplicities, algebra.dimension, algebra.reason, bezout)
     return _unsolved(n, _still_growing(kernel.degree))
 
 
@@ -413,6 +447,7 @@ class _Gap(NamedTuple):
     degree: int
     k: int
     rank: int
+    nullities: tuple[int, ...]  # of the Macaulay matrices of degree 0, ..., degree
 
     @property
     def reason(self) -> str:
@@ -437,16 +472,17 @@ class _ExactRanks:
     def first_gap(self) -> _Gap | str:
         """The least degree with a gap of the ranks that stays in the next degree; or why there is none."""
         pending: _Gap | None = None
-        last = _last_degree(self.system)
+        last, nullities = _last_degree(self.system), list[int]()
         while self.degree < last:
             if count_monomials(self.system.n_unknowns, self.degree + 1) > _EXACT_COLUMNS:
                 return pending or _TOO_LARGE
             ranks = self.extend()
+            nullities.append(int(ranks[-1]))
             if not ranks[0]:
-                return _Gap(self.degree, 0, 0)
+                return _Gap(self.degree, 0, 0, tuple(nullities))
             still = np.flatnonzero(ranks[1:] == ranks[:-1])
             if self.degree >= self.system.degrees.max() and len(still):
-                gap = _Gap(self.degree, int(still[0]) + 1, int(ranks[still[0]]))
+                gap = _Gap(self.degree, int(still[0]) + 1, int(ranks[still[0]]), tuple(nullities))
                 if pending is not None and pending.rank == gap.rank:
                     return pending
                 pending = gap
@@ -518,15 +554,15 @@ class _Kernel:
             return f"too large: degree {degree} needs the kernel of a matrix of {rows:,} by {columns:,}"
         return ""
 
-    def extend(self) -> None:
-        """The kernel of one degree more."""
+    def extend(self, nullity: int | None = None) -> None:
+        """The kernel of one degree more, of this dimension if it is known."""
         self.degree += 1
         n_old, n_kernel = self.basis.shape
         n_new = count_monomials(self.n, self.degree, homogeneous=True)
         rows = macaulay_matrix(self.system, (self.degree,), self.degree)
         if len(rows):
             reduced = np.hstack([rows[:, :n_old] @ self.basis, rows[:, n_old:]])
-            inner = _kernel_of(reduced)
+            inner = _kernel_of(reduced, nullity)
         else:
             inner = np.eye(n_kernel + n_new)
         self.basis = np.vstack([self.basis @ inner[:n_kernel], inner[n_kernel:]])
@@ -548,12 +584,15 @@ class _Kernel:
         return _Algebra(u[:, :rank], self.n, k, reason)
 
 
-def _kernel_of(a: Array) -> Array:
-    """Orthonormal columns that span the kernel."""
+def _kernel_of(a: Array, nullity: int | None) -> Array:
+    """Orthonormal columns that span the kernel; its dimension decided by a tolerance if it is not known."""
     if len(a) > a.shape[1]:
         a = scipy.linalg.qr(a, mode="r", check_finite=False)[0][: a.shape[1]]
     _, s, vt = np.linalg.svd(a, full_matrices=True)
-    rank = int(np.count_nonzero(s > _RANK_TOL * max(1.0, float(s.max(initial=0.0)))))
+    if nullity is None:
+        rank = int(np.count_nonzero(s > _RANK_TOL * max(1.0, float(s.max(initial=0.0)))))
+    else:
+        rank = a.shape[1] - nullity
     return np.asarray(vt[rank:].conj().T)
 
 
@@ -623,8 +662,8 @@ def polish(system: System, points: Array, steps: int = _NEWTON_STEPS) -> tuple[A
 def _polished(system: System, x: Array, steps: int) -> tuple[Array, bool]:
     best, best_residual, best_step = x, np.inf, np.inf
     for _ in range(steps):
-        values, sizes = system.evaluate(x), system.sizes(x)
-        residual = float(np.linalg.norm(values / np.maximum(sizes, np.finfo(float).tiny)))
+        values = system.evaluate(x)
+        residual = float(np.linalg.norm(values / system.floored_sizes(x)))
         if not np.isfinite(residual):
             break
         try:
@@ -641,7 +680,18 @@ def _polished(system: System, x: Array, steps: int) -> tuple[Array, bool]:
         x = x - step
     # NOTE: towards infinity residuals vanish too, but the steps do not.
     arrived = best_residual < 1e-11 and best_step <= _SIMPLE * np.abs(best).max()
-    return best, bool(arrived and is_regular(system, best))
+    if not arrived or not is_regular(system, best):
+        return best, False
+    return _refined(system, best), True
+
+
+def _refined(system: System, x: Array) -> Array:
+    """Two more Newton steps with residuals in extended precision: components that are zero come out as zero."""
+    precise = x.astype(np.clongdouble if np.iscomplexobj(x) else np.longdouble)
+    inverse = np.linalg.pinv(system.jacobian(x))
+    for _ in range(2):
+        precise = precise - inverse @ system.evaluate(precise)
+    return precise.astype(x.dtype)
 
 
 def is_regular(system: System, x: Array) -> bool:
@@ -649,7 +699,7 @@ def is_regular(system: System, x: Array) -> bool:
 
     They move a double one by √ε, whatever the units of unknowns and equations.
     """
-    jacobian, sizes = system.jacobian(x), system.sizes(x)
+    jacobian, sizes = system.jacobian(x), system.floored_sizes(x)
     if not np.isfinite(jacobian).all():
         return False
     lengths = np.linalg.norm(jacobian, axis=0)
@@ -662,9 +712,7 @@ def is_regular(system: System, x: Array) -> bool:
 
 def is_solution(system: System, x: Array, tol: float) -> bool:
     """Whether the equations hold at a point, up to ``tol`` of the sizes of their terms."""
-    sizes = system.sizes(x)
-    floor = np.linalg.norm(system.coef, axis=1)  # near 0 terms vanish one by one
-    return bool((np.abs(system.evaluate(x)) <= tol * np.maximum(sizes, floor)).all())
+    return bool((np.abs(system.evaluate(x)) <= tol * system.floored_sizes(x)).all())
 
 
 def _distinct(polished: Array, regular: Array, guesses: Array) -> tuple[list[int], set[int]]:
