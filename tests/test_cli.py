@@ -41,7 +41,16 @@ def run(*arguments: object) -> int:
 
 
 def report_arguments(path: Path, out: Path, /, **changes: object) -> list[str]:
-    options = {"data": path, "x": "a,b", "y": "y", "widths": "2,2,1", "out": out, "starts": 1, **changes}
+    options = {
+        "data": path,
+        "x": "a,b",
+        "y": "y",
+        "widths": "2,2,1",
+        "out": out,
+        "starts": 1,
+        "critical_starts": 0,
+        **changes,
+    }
     return ["report"] + [text for key, value in options.items() for text in (f"--{key.replace('_', '-')}", str(value))]
 
 

@@ -12,7 +12,7 @@ import math
 import os
 import re
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +20,20 @@ import numpy as np
 
 from . import _report_words as words
 from . import plot
+from ._report_critical import critical_dict
 from .config import get_config
 from .layers import Activation, Affine, Attention, Conv
 
 if TYPE_CHECKING:
+    from .critical import CriticalPoints
+    from .critical_point import CriticalPoint
     from .report import Report
 
 _MAX_TERMS = 12
 _MAX_RESIDUAL_PLOTS = 4
+# Critical points in tables and plots, and those from which the flow is followed in the graph.
+_MAX_POINTS = 40
+_MAX_CONNECTED = 15
 
 
 def report_dict(report: Report) -> dict[str, Any]:
@@ -51,6 +57,7 @@ def report_dict(report: Report) -> dict[str, Any]:
             "n_at_best": training.n_at_best,
             "hessian_eigenvalues": dict(zip(("positive", "zero", "negative"), training.hessian or (None,) * 3)),
             "moments_agreement": training.agreement,
+            "n_random": training.n_random,
             "starts": [
                 {
                     "loss": descent.loss.tolist(),
@@ -62,6 +69,7 @@ def report_dict(report: Report) -> dict[str, Any]:
                 for descent in training.descents
             ],
         },
+        "critical": None if report.critical is None else critical_dict(report.critical),
         "network": {
             "theta": report.theta.tolist(),
             "parameters": {name: array.tolist() for name, array in report.network.unpack(report.theta).items()},
@@ -73,7 +81,7 @@ def report_dict(report: Report) -> dict[str, Any]:
         "warnings": list(report.warnings),
         "environment": {key: config[key] for key in ("version", "backend", "isa", "python", "packages")},
     }
-    return dict(_plain(result))
+    return dict(plain(result))
 
 
 def report_html(report: Report) -> str:
@@ -99,6 +107,9 @@ def report_html(report: Report) -> str:
         say=_sentences(report),
         spectrum=plots.pop("spectrum"),
         losses=plots.pop("losses"),
+        graph=plots.pop("graph", ""),
+        hessians=plots.pop("hessians", ""),
+        points=_points(report),
         residuals=plots,
         terms=_largest_terms(report),
         formula=Markup(_formula(report)),
@@ -161,6 +172,7 @@ def _sentences(report: Report) -> dict[str, list[str]]:
         "dimension": words.on_dimension(report),
         "gram": words.on_gram(report),
         "training": words.on_training(report),
+        "critical": words.on_critical(report),
     }
 
 
@@ -175,6 +187,8 @@ def _plots(report: Report) -> dict[str, str]:
         "spectrum": plot.to_svg(spectrum, "Eigenvalues of Q on a logarithmic scale, largest first"),
         "losses": plot.to_svg(losses, "Loss against optimiser step for every start, on a logarithmic scale"),
     }
+    if report.critical is not None and len(report.critical):
+        plots |= _critical_plots(report.critical)
     p = report.predictions
     for index, variable in enumerate(report.data.outputs[:_MAX_RESIDUAL_PLOTS]):
         figure = plot.plot_residuals(
@@ -186,6 +200,25 @@ def _plots(report: Report) -> dict[str, str]:
         )
         plots[f"residuals of {variable.name}"] = plot.to_svg(figure, f"Residuals of {variable.name} against prediction")
     return plots
+
+
+def _critical_plots(result: CriticalPoints) -> dict[str, str]:
+    """The graph of critical points, and the spectra of the Hessians at them."""
+    from .landscape import connections, plot_critical_graph, plot_hessian_spectra
+
+    # The flow goes down: what it reaches from a point is among those of lower loss, which come before.
+    lowest, shown = (replace(result, points=result.points[:n]) for n in (_MAX_CONNECTED, _MAX_POINTS))
+    graph: Any = plot_critical_graph(shown, connections(lowest, max_directions=1)).figure
+    spectra: Any = plot_hessian_spectra(shown.points).figure
+    return {
+        "graph": plot.to_svg(graph, "Loss against index of every critical point, with connecting flow lines"),
+        "hessians": plot.to_svg(spectra, "Eigenvalues of the Hessian at each critical point"),
+    }
+
+
+def _points(report: Report) -> list[CriticalPoint]:
+    """The critical points that the page shows."""
+    return [] if report.critical is None else list(report.critical.points[:_MAX_POINTS])
 
 
 def _largest_terms(report: Report) -> list[tuple[str, list[tuple[str, float, float]]]]:
@@ -265,12 +298,12 @@ def _as_html(polynomial: str) -> str:
     return text.replace("z", "<i>z</i>")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Tuples as lists, numpy numbers as Python's, NaN and infinities as None."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

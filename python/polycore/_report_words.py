@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 SAME_R2 = 0.005
 # Starts have parameters of size one; beyond this they are running away.
 RUNAWAY = 20.0
+# Losses that differ by less than this fraction of the total sum of squares are the same.
+AGREEMENT = 1e-6
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -155,9 +157,14 @@ def on_gram(report: Report) -> list[str]:
 def on_training(report: Report) -> list[str]:
     """Where the optimiser ended."""
     t, a = report.training, report.architecture
-    n, best = len(t.descents), t.descents[t.best]
+    n, best = t.n_random, t.descents[t.best]
     sentences = []
-    if n > 1:
+    if t.best >= n:
+        sentences.append(
+            f"None of the {count(n)} random start{'s' * (n > 1)} ended at the least loss found: the search for "
+            "critical points (below) found a lower minimum, which is the network of this page."
+        )
+    elif n > 1:
         sentences.append(
             f"{count(t.n_at_best)} of {count(n)} random starts ended at the least loss found"
             + (", so it is probably the global minimum." if 3 * t.n_at_best >= 2 * n else ".")
@@ -195,6 +202,52 @@ def on_training(report: Report) -> list[str]:
         f"It leaves {_share(unexplained)} of the variance of the training rows unexplained; no polynomial in the "
         f"network's space leaves less than {_share(floor)}."
     )
+    return sentences
+
+
+def on_critical(report: Report) -> list[str]:
+    """How many critical points there are, whether training ended at the best of them, and how complete the list is."""
+    result, t = report.critical, report.training
+    if result is None:
+        return [report.critical_missing]
+    minima = result.minima
+    sentences = [
+        f"{count(len(result))} critical point{'s were' if len(result) != 1 else ' was'} found, "
+        f"{count(len(minima))} of them {'minima' if len(minima) != 1 else 'a minimum'}."
+    ]
+    if minima:
+        difference = (minima[0].loss - t.loss) / t.total
+        proved = minima[0].status == "global minimum" and minima[0].proved
+        if abs(difference) <= AGREEMENT:
+            sentences.append(
+                "The lowest of them is where the best training run ended"
+                + (", and it is proved that no parameters do better." if proved else ".")
+            )
+        elif difference > 0:
+            sentences.append(
+                "The best training run got lower than every minimum found: it had not settled at a point, or the least "
+                "loss is approached at infinity only."
+            )
+    worse = [point for point in minima if (point.loss - t.loss) / t.total > AGREEMENT]
+    if worse:
+        sentences.append(
+            f"Training can also end at {count(len(worse))} other minim{'a' if len(worse) != 1 else 'um'}, which "
+            f"leave{'s' * (len(worse) == 1)} {_share(worse[0].loss / t.total)} of the variance unexplained"
+            + (f" or more, up to {_share(worse[-1].loss / t.total)}." if len(worse) > 1 else ".")
+        )
+    spurious = [point for point in result.points if point.origin.spurious]
+    if spurious:
+        sentences.append(
+            f"{count(len(spurious))} of the points {'are' if len(spurious) != 1 else 'is'} spurious: made by the "
+            "parametrisation, where the network is a smaller one for instance, not by the set of its functions."
+        )
+    if result.complete == "proved":
+        sentences.append(f"The list is complete, which is a theorem ({result.source}).")
+    else:
+        sentences.append(f"The list need not be complete: {result.completeness.reason}.")
+    if result.stopped == "evaluations":
+        sentences.append("The search was cut short to keep the report quick; polycore critical takes longer.")
+    sentences += [f"Left out: {text}." for text in result.skipped]
     return sentences
 
 

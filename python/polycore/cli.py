@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The command line: ``polycore dim | sweep | fill | report | moments | merge | info``.
+"""The command line: ``polycore dim | sweep | fill | critical | report | moments | merge | info``.
 
 Exit code 0 is success, 1 a failure (a file that is missing or holds what it should not), 2 bad usage, 130 an interrupt.
 What went wrong is one line on standard error. Everything that computes is imported by the command that needs it.
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import _cli_arguments as _read
-from . import _cli_dimension
+from . import _cli_critical, _cli_dimension
 from ._cli_arguments import UsageError, one_line
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _run(arguments: Sequence[str]) -> int:
         print(get_cmake_dir() if options.cmakedir else get_include())
         return OK
     if options.command is None:
-        parser.error("a command is needed: dim, sweep, fill, report, moments, merge or info")
+        parser.error("a command is needed: dim, sweep, fill, critical, report, moments, merge or info")
     command: Callable[[argparse.Namespace, Sequence[str]], None] = options.run
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_args, **_more: print(f"polycore: warning: {message}", file=sys.stderr)
@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--includedir", action="store_true", help="print the directory of the C++ headers and exit")
     commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
     _cli_dimension.add_commands(commands)
+    _cli_critical.add_commands(commands)
     _add_report(commands)
     _add_moments(commands)
     _add_merge(commands)
@@ -119,8 +120,8 @@ def _add_report(commands: Any) -> None:
         "report",
         help="fit a network to a data file and write a page about it",
         description="Fit a network with polynomial activations to columns of a file, write index.html and report.json: "
-        "the network as a polynomial, what the data determine, training, and errors beside linear and polynomial "
-        "regression. Inputs and outputs are standardised.",
+        "the network as a polynomial, what the data determine, training and its critical points, and errors beside "
+        "linear and polynomial regression. Inputs and outputs are standardised.",
     )
     parser.add_argument("--data", required=True, metavar="FILE", help=_read.DATA_HELP)
     parser.add_argument("--x", required=True, metavar="COLS", help="input columns: " + _read.COLUMNS_HELP)
@@ -133,6 +134,13 @@ def _add_report(commands: Any) -> None:
     parser.add_argument("--starts", type=_read.positive, default=16, metavar="N", help="random starts; default 16")
     parser.add_argument(
         "--max-steps", type=_read.positive, default=1000, metavar="N", help="steps a start; default 1000"
+    )
+    parser.add_argument(
+        "--critical-starts",
+        type=_read.count,
+        default=100,
+        metavar="N",
+        help="random starts of the search for critical points; 0 leaves them out; default 100",
     )
     parser.add_argument(
         "--seed", type=_read.seed, default=0, metavar="N", help="for the split and the starts; default 0"
@@ -164,6 +172,7 @@ def _report(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         held_out=options.held_out,
         n_starts=options.starts,
         max_steps=options.max_steps,
+        critical_starts=options.critical_starts,
         rng=options.seed,
         drop_missing=options.drop_missing,
         delimiter=options.delimiter,

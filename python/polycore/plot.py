@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 # `to_svg` replaces the colour of each role by the CSS variable of the same name.
 _CSS_VARIABLES = {INK: "--ink", MUTED: "--muted", LINE: "--line", ACCENT: "--accent", SECOND: "--second"}
+_CSS_VARIABLES |= {"#7a3fa0": "--third", "#ffffff": "--paper"}
 
 MAX_POINTS = 1500
 
@@ -160,9 +161,9 @@ def plot_residuals(
 def to_svg(figure: Figure, title: str) -> str:
     """The figure as an ``<svg>`` element to put into an HTML page.
 
-    Colours become CSS variables (``--ink``, ``--muted``, ``--line``, ``--accent``, ``--second``), the background is
-    transparent, text stays text in the page's font, and nothing refers to anything outside the element. The same figure
-    gives the same bytes.
+    Colours become CSS variables (``--ink``, ``--muted``, ``--line``, ``--accent``, ``--second``, ``--third``, and
+    ``--paper`` for white), the background is transparent, text stays text in the page's font, and nothing refers to
+    anything outside the element. The same figure gives the same bytes.
 
     Parameters
     ----------

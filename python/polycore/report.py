@@ -14,12 +14,14 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _linalg
+from ._report_critical import find_for_report
+from ._report_words import AGREEMENT
 from ._rows import (
     ARRAYS,
     MAX_VANDERMONDE_ENTRIES,
@@ -43,6 +45,9 @@ from .monomials import MonomialBasis, count_monomials
 from .networks import MLP, Network
 from .symmetries import expected_dimension, orbit_dimension
 from .veronese import veronese
+
+if TYPE_CHECKING:
+    from .critical import CriticalPoints
 
 SCHEMA = "polycore-report/1"
 # Decompositions of the Gram matrix take seconds at this size, and grow with its cube.
@@ -135,7 +140,8 @@ class Training:
 
     ``total`` is the sum of squares of the targets themselves, ``floor`` the least loss of any polynomial in the
     network's ambient space, ``agreement`` the difference between the loss in coefficient space and the sum over the
-    rows, as a fraction of ``total``.
+    rows, as a fraction of ``total``. The first ``n_random`` descents are those of the random starts; there is one more
+    if the search for critical points found a lower loss, from there.
     """
 
     descents: tuple[Descent, ...]
@@ -145,6 +151,7 @@ class Training:
     floor: float
     hessian: tuple[int, int, int] | None
     agreement: float
+    n_random: int
 
     @property
     def loss(self) -> float:
@@ -154,7 +161,11 @@ class Training:
 
 @dataclass(frozen=True)
 class Report:
-    """What `report` found; `save` writes it, `to_dict` gives what report.json holds, `to_html` the page."""
+    """What `report` found; `save` writes it, `to_dict` gives what report.json holds, `to_html` the page.
+
+    ``critical`` are the critical points of the loss on the training rows, None where they were not looked for, and then
+    ``critical_missing`` says why.
+    """
 
     title: str
     seed: int
@@ -170,6 +181,8 @@ class Report:
     warnings: tuple[str, ...] = field(repr=False)
     command: str | None = field(repr=False)
     predictions: dict[str, Matrix] = field(repr=False)
+    critical: CriticalPoints | None = field(default=None, repr=False)
+    critical_missing: str = field(default="", repr=False)
 
     def model(self, key: str) -> Model:
         """One of the fitted models.
@@ -247,6 +260,7 @@ def report(
     held_out: float = 0.2,
     n_starts: int = 16,
     max_steps: int = 1000,
+    critical_starts: int = 100,
     rng: int | np.random.Generator = 0,
     drop_missing: bool = False,
     delimiter: str | None = None,
@@ -273,6 +287,8 @@ def report(
         Fraction of the rows, drawn at random, kept aside for testing; 0 <= held_out < 1.
     n_starts, max_steps : int
         Random starts of the optimiser, and steps each may take.
+    critical_starts : int
+        Random starts of the search for critical points of the loss; 0 leaves them out.
     rng : int or numpy Generator
         For the split, the starts and the random point of the Jacobian.
     drop_missing : bool
@@ -317,6 +333,7 @@ def report(
             raise TypeError(f"`{name}` must be a string, got {type(text).__name__}")
     check_report_size(network)
     n_starts, max_steps = as_index(n_starts, "n_starts", 1), as_index(max_steps, "max_steps", 1)
+    critical_starts = as_index(critical_starts, "critical_starts", 0)
     held_out = as_real(held_out, "held_out")
     if not 0 <= held_out < 1:
         raise ValueError(f"`held_out` must be a fraction with 0 <= held_out < 1, got {held_out}")
@@ -338,7 +355,12 @@ def report(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         loss, gram = _quadratic_loss(network, X[train], Y[train])
-    training, theta = _train(network, loss, X[train], Y[train], n_starts, max_steps, generator, progress)
+    fit = Fit(loss, network, float(np.sum(Y[train] ** 2)))
+    descents = _descend(fit, n_starts, max_steps, generator, progress)
+    ends = np.array([descent.theta for descent in descents])
+    critical = find_for_report(loss, network, ends, critical_starts, generator)
+    training = _training(fit, descents, None if isinstance(critical, str) else critical, max_steps, X[train], Y[train])
+    theta = training.descents[training.best].theta
     standardised = {"network": np.asarray(network.evaluate(theta, X))}
     standardised.update(_regressions(network, loss, X, Y, train))
     predictions = {key: values * scales(outputs) + means(outputs) for key, values in standardised.items()}
@@ -378,6 +400,8 @@ def report(
             "held_out": predictions["network"][test],
             "held_out_observed": rows.Y[test],
         },
+        critical=None if isinstance(critical, str) else critical,
+        critical_missing=critical if isinstance(critical, str) else "",
     )
     if out is not None:
         result.save(out)
@@ -467,33 +491,32 @@ def _quadratic_loss(network: Network, X: Matrix, Y: Matrix) -> tuple[QDistance, 
     return loss, summary
 
 
-def _train(
-    network: Network,
-    loss: QDistance,
-    X: Matrix,
-    Y: Matrix,
-    n_starts: int,
-    max_steps: int,
-    rng: np.random.Generator,
-    progress: bool,
-) -> tuple[Training, Matrix]:
-    total = float(np.sum(Y**2))
-    fit = Fit(loss, network, total)
-    starts = scaled_starts(network, loss, total, rng, n_starts)
-    descents = tuple(fit.descend(start, max_steps) for start in _progress(starts, progress))
+def _descend(fit: Fit, n_starts: int, max_steps: int, rng: np.random.Generator, progress: bool) -> list[Descent]:
+    starts = scaled_starts(fit.network, fit.loss, fit.scale, rng, n_starts)
+    return [fit.descend(start, max_steps) for start in _progress(starts, progress)]
+
+
+def _training(
+    fit: Fit, descents: list[Descent], critical: CriticalPoints | None, max_steps: int, X: Matrix, Y: Matrix
+) -> Training:
+    total, n_random = fit.scale, len(descents)
+    least = min(descent.loss[-1] for descent in descents)
+    if critical is not None and critical.minima and critical.minima[0].loss < least - AGREEMENT * total:
+        descents = [*descents, fit.descend(critical.minima[0].theta, max_steps)]
     finals = np.array([descent.loss[-1] for descent in descents])
     best = int(np.argmin(finals))
     theta = descents[best].theta
-    direct = float(np.sum((np.asarray(network.evaluate(theta, X)) - Y) ** 2))
+    direct = float(np.sum((np.asarray(fit.network.evaluate(theta, X)) - Y) ** 2))
     return Training(
-        descents=descents,
+        descents=tuple(descents),
         best=best,
-        n_at_best=int((finals <= finals[best] + 1e-6 * total).sum()),
+        n_at_best=int((finals[:n_random] <= finals[best] + AGREEMENT * total).sum()),
         total=total,
-        floor=float(loss.constant),
+        floor=float(fit.loss.constant),
         hessian=_signature(fit, theta),
         agreement=abs(direct - float(finals[best])) / total,
-    ), theta
+        n_random=n_random,
+    )
 
 
 def _signature(fit: Fit, theta: Matrix) -> tuple[int, int, int] | None:
