@@ -1320,7 +1320,7 @@ def cases() -> dict[str, Case]:
                 lambda coef, method=method: getattr(cross_entropy(), method)(coef),
                 {"coef": Real([[1.0, 2.0, 3.0], [0.0, 1.0, 0.0]])},
             )
-            for method in ("value", "gradient", "gradient_scale", "accuracy")
+            for method in ("value", "gradient", "value_and_gradient", "gradient_scale", "accuracy")
         },
         "CrossEntropy.hessian_product": Case(
             lambda **a: cross_entropy().hessian_product(**a),

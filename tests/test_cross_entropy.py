@@ -114,6 +114,16 @@ def test_shifts_change_nothing(problem: Any, rng: np.random.Generator) -> None:
     np.testing.assert_allclose(loss.hessian_product(coef, same), 0, atol=1e-11)
 
 
+def test_both_at_once_have_the_same_bits(problem: Any, rng: np.random.Generator) -> None:
+    loss, _, _ = problem
+    for shape in ((), (5,), (2, 3), (0,)):
+        coef = rng.normal(size=(*shape, loss.n_outputs, loss.n_monomials))
+        value, gradient = loss.value_and_gradient(coef)
+        np.testing.assert_array_equal(value, loss.value(coef))
+        np.testing.assert_array_equal(gradient, loss.gradient(coef))
+        assert isinstance(value, float) == (shape == ())
+
+
 def test_two_classes_are_logistic_regression() -> None:
     X, labels = data(80, 1, 2, seed=3)
     loss = CrossEntropy.from_data(X, labels, MonomialBasis(1, 1))

@@ -163,6 +163,22 @@ def test_a_scale_and_a_bound_of_its_own() -> None:
     assert (objective.constant, objective.lower_bound) == (0.5, -np.inf)
 
 
+def test_a_value_and_gradient_of_its_own() -> None:
+    objective, loss, net = quartic("forms")
+    theta = net.random_params(rng=1, batch=(3,))
+    expected = objective.value_and_gradient(theta)
+    calls = []
+
+    def both(coef: Any) -> Any:
+        calls.append(coef.shape)
+        return Quartic.value(loss, coef), Quartic.gradient(loss, coef)
+
+    loss.value_and_gradient = both  # type: ignore[attr-defined]
+    for ours, theirs in zip(objective.value_and_gradient(theta), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert calls == [(3, 2, 6)]
+
+
 def test_a_zero_jacobian_has_a_zero_gradient_and_scale() -> None:
     for objective in (quartic("forms")[0], QDistance.from_metric(np.eye(3), np.ones(3)).compose(MLP((2, 2, 1), 2))):
         theta = np.zeros(objective.n_params)

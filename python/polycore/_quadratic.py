@@ -41,6 +41,7 @@ class Metric(Protocol):
 
     def value(self, coef: Vector) -> Vector: ...
     def gradient(self, coef: Vector) -> Vector: ...
+    def value_and_gradient(self, coef: Vector) -> tuple[Vector, Vector]: ...
     def hessian_product(self, coef: Vector, dcoef: Vector) -> Vector:
         """2Q times the direction; the same at all c."""
 
@@ -53,8 +54,18 @@ class Metric(Protocol):
     def restrict(self, span: Vector, rank_tol: float | None) -> Metric: ...
 
 
+class _Quadratic:
+    """What follows from the rest of a metric."""
+
+    def value_and_gradient(self: Metric, coef: Vector) -> tuple[Vector, Vector]:
+        return self.value(coef), self.gradient(coef)
+
+    def hessian_product(self: Metric, coef: Vector, dcoef: Vector) -> Vector:
+        return 2.0 * self.apply(dcoef)
+
+
 @dataclass(frozen=True, eq=False)
-class DenseMetric:
+class DenseMetric(_Quadratic):
     """‖c − t‖²_Q with Q (N, N), which acts on each output, a factor F of it, and t at hand."""
 
     gram: Vector
@@ -91,9 +102,6 @@ class DenseMetric:
     def gradient(self, coef: Vector) -> Vector:
         return 2.0 * self.apply(coef - self.solved.solution)
 
-    def hessian_product(self, coef: Vector, dcoef: Vector) -> Vector:
-        return 2.0 * self.apply(dcoef)
-
     def pull_back(self, coef: Vector, jacobian: Vector) -> Vector:
         images = self.solved.factor @ jacobian
         columns = images.reshape(len(images), -1, images.shape[-1])
@@ -119,7 +127,7 @@ class DenseMetric:
 
 
 @dataclass(frozen=True, eq=False)
-class JointMetric:
+class JointMetric(_Quadratic):
     """‖c − t‖²_Q with Q (O·N, O·N): the dense metric of one long output, c read output by output."""
 
     flat: DenseMetric
@@ -150,9 +158,6 @@ class JointMetric:
     def gradient(self, coef: Vector) -> Vector:
         return self.flat.gradient(_as_one_output(coef)).reshape(coef.shape)
 
-    def hessian_product(self, coef: Vector, dcoef: Vector) -> Vector:
-        return 2.0 * self.apply(dcoef)
-
     def pull_back(self, coef: Vector, jacobian: Vector) -> Vector:
         return self.flat.pull_back(coef, jacobian.reshape(len(jacobian), 1, -1, jacobian.shape[-1]))
 
@@ -167,7 +172,7 @@ class JointMetric:
 
 
 @dataclass(frozen=True, eq=False)
-class OperatorMetric:
+class OperatorMetric(_Quadratic):
     """cᵀQc − 2⟨c, AᵀB⟩ + ‖B‖² with Q as an operator, AᵀB (O, N) and ‖B‖²."""
 
     operator: GramOperator
@@ -211,9 +216,6 @@ class OperatorMetric:
 
     def gradient(self, coef: Vector) -> Vector:
         return 2.0 * (self.apply(coef) - self.cross)
-
-    def hessian_product(self, coef: Vector, dcoef: Vector) -> Vector:
-        return 2.0 * self.apply(dcoef)
 
     def pull_back(self, coef: Vector, jacobian: Vector) -> Vector:
         rows = np.ascontiguousarray(jacobian.transpose(0, 3, 1, 2))  # (batch, P, O, N)

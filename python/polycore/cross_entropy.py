@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _validation, config
-from ._quadratic import checked
+from ._quadratic import as_scalar, checked
 from .monomials import MonomialBasis
 from .network_loss import NetworkLoss
 from .support import MonomialSupport
@@ -223,6 +223,27 @@ class CrossEntropy:
         gradient: Vector = self._over_batch(c, c.shape, _gradients)
         return gradient
 
+    def value_and_gradient(self, coef: ArrayLike) -> tuple[Any, Vector]:
+        """`value` and `gradient` from one pass through the samples.
+
+        Parameters
+        ----------
+        coef : array_like, shape (..., n_outputs, N)
+
+        Returns
+        -------
+        value : float, or ndarray of shape (...)
+        gradient : ndarray, shape (..., n_outputs, N)
+
+        Raises
+        ------
+        TypeError, ValueError, NumericalError
+            As `value`.
+        """
+        c = self._as_coef(coef)
+        both = self._over_batch(c, (*c.shape[:-2], 1 + self.n_outputs * self.n_monomials), _values_and_gradients)
+        return as_scalar(np.array(both[..., 0])), both[..., 1:].reshape(c.shape)
+
     def hessian_product(self, coef: ArrayLike, dcoef: ArrayLike) -> Vector:
         """Derivative of `gradient` along a direction, the Hessian in the coefficients times ``dcoef``.
 
@@ -390,14 +411,31 @@ def _margins(coef: Vector, rows: Vector, labels: NDArray[np.int64]) -> tuple[Vec
 
 def _values(coef: Vector, rows: Vector, labels: NDArray[np.int64]) -> Vector:
     _, own, others, margin = _margins(coef, rows, labels)
-    return np.asarray(np.where(margin > 0, margin + np.log(own + others), np.log1p(others)).sum(axis=-1))
+    return _value_of(own, others, margin)
 
 
 def _gradients(coef: Vector, rows: Vector, labels: NDArray[np.int64]) -> Vector:
     weights, own, others, _ = _margins(coef, rows, labels)
-    residuals = weights
-    residuals /= (own + others)[..., None, :]
-    residuals[..., labels, np.arange(len(rows))] = -others / (own + others)
+    return _gradient_of(weights, own, others, rows, labels)
+
+
+def _values_and_gradients(coef: Vector, rows: Vector, labels: NDArray[np.int64]) -> Vector:
+    """The value, then the gradient, in one row for each member of the batch."""
+    weights, own, others, margin = _margins(coef, rows, labels)
+    value = _value_of(own, others, margin)
+    gradient = _gradient_of(weights, own, others, rows, labels)
+    return np.hstack([value[:, None], gradient.reshape(len(coef), -1)])
+
+
+def _value_of(own: Vector, others: Vector, margin: Vector) -> Vector:
+    return np.asarray(np.where(margin > 0, margin + np.log(own + others), np.log1p(others)).sum(axis=-1))
+
+
+def _gradient_of(residuals: Vector, own: Vector, others: Vector, rows: Vector, labels: NDArray[np.int64]) -> Vector:
+    """From the weights of `_margins`, which become probabilities minus unit vectors."""
+    total = own + others
+    residuals /= total[..., None, :]
+    residuals[..., labels, np.arange(len(rows))] = -others / total
     return np.asarray(residuals @ rows)
 
 

@@ -49,9 +49,9 @@ class CoefficientLoss(Protocol):
 
     Notes
     -----
-    Two more are used where they are there: ``lower_bound`` (float), which `value` never goes below, as far as that is
-    proved (by default −∞); and ``gradient_scale(coef)``, of shape (...), the size that rounding errors of `gradient`
-    are to be measured against (by default ‖gradient‖ + ‖H_c c‖).
+    Three more are used where they are there: ``value_and_gradient(coef)``, both at once; ``lower_bound`` (float), which
+    `value` never goes below, as far as that is proved (by default −∞); and ``gradient_scale(coef)``, of shape (...),
+    the size that rounding errors of `gradient` are to be measured against (by default ‖gradient‖ + ‖H_c c‖).
 
     Examples
     --------
@@ -306,7 +306,7 @@ class NetworkLoss:
             return as_scalar(np.maximum(value, 0.0)), gradient
         coef = self._expand(points, n_threads)
         with np.errstate(over="ignore", invalid="ignore"):
-            value, dcoef = checked(self._calls.value(coef)), checked(self._calls.gradient(coef))
+            value, dcoef = map(checked, self._calls.value_and_gradient(coef))
         gradient = self._engine.vjp(points, np.ascontiguousarray(dcoef), None, 0, None, n_threads, self._on_support)
         return value, gradient
 
@@ -503,7 +503,7 @@ class NetworkLoss:
 class _Calls(Protocol):
     """What is asked of a loss: coefficients (..., O, N) are contiguous, those of one point broadcast to directions."""
 
-    def value(self, coef: Vector) -> Vector: ...
+    def value_and_gradient(self, coef: Vector) -> tuple[Vector, Vector]: ...
     def gradient(self, coef: Vector) -> Vector: ...
     def hessian_product(self, coef: Vector, dcoef: Vector) -> Vector: ...
     def pull_back(self, coef: Vector, jacobian: Vector) -> Vector: ...
@@ -516,8 +516,13 @@ class _CheckedCalls:
     def __init__(self, loss: CoefficientLoss) -> None:
         self._loss = loss
 
-    def value(self, coef: Vector) -> Vector:
-        return self._returned("value(coef)", self._loss.value(coef), coef.shape[:-2])
+    def value_and_gradient(self, coef: Vector) -> tuple[Vector, Vector]:
+        own = getattr(self._loss, "value_and_gradient", None)
+        value, gradient = (self._loss.value(coef), self._loss.gradient(coef)) if own is None else own(coef)
+        return (
+            self._returned("value(coef)", value, coef.shape[:-2]),
+            self._returned("gradient(coef)", gradient, coef.shape),
+        )
 
     def gradient(self, coef: Vector) -> Vector:
         return self._returned("gradient(coef)", self._loss.gradient(coef), coef.shape)
