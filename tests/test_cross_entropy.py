@@ -245,7 +245,7 @@ def test_empty_batches() -> None:
 
 
 @pytest.mark.parametrize("on_support", [False, True])
-def test_composed_with_a_network(on_support: bool) -> None:
+def test_composed_with_a_network(on_backend: str, on_support: bool) -> None:
     net = CNN((2, 2), activation=2, n_inputs=4) if on_support else MLP((2, 3, 3), activation=2, bias=True)
     X, labels = data(50, net.n_inputs, net.n_outputs)
     loss = CrossEntropy.from_data(X, labels, net.support if on_support else net.basis)

@@ -39,7 +39,7 @@ NETS: dict[str, Callable[[], Network]] = {
     "attention": lambda: LightningAttention(d_model=2, d_key=1, n_tokens=2),
     "convolution": lambda: CNN((2, 2), activation=2, n_inputs=5),
 }
-nets = pytest.mark.parametrize("net", [pytest.param(make(), id=name) for name, make in NETS.items()])
+nets = pytest.mark.parametrize("make_net", NETS.values(), ids=list(NETS))
 joints = pytest.mark.parametrize("joint", [False, True], ids=["dense", "joint"])
 
 
@@ -162,7 +162,8 @@ def test_one_metric_for_all_outputs_is_a_block_diagonal_joint_one(rng: np.random
 
 @nets
 @joints
-def test_composed_with_a_network(net: Network, joint: bool) -> None:
+def test_composed_with_a_network(on_backend: str, make_net: Callable[[], Network], joint: bool) -> None:
+    net = make_net()
     loss = random_loss(net, joint, kernel=1)
     objective, theta = loss.compose(net), net.random_params(rng=3, batch=(2, 3))
     coef = net.expand(theta)
@@ -180,8 +181,9 @@ def test_composed_with_a_network(net: Network, joint: bool) -> None:
 
 @nets
 @joints
-def test_hessian_by_complex_step(net: Network, joint: bool) -> None:
+def test_hessian_by_complex_step(on_backend: str, make_net: Callable[[], Network], joint: bool) -> None:
     """Of the gradient, which is Jᵀ·2Q(c − t) at complex parameters, too."""
+    net = make_net()
     loss = random_loss(net, joint)
     theta = net.random_params(rng=4)
     full = loss.gram if joint else np.kron(np.eye(net.n_outputs), loss.gram)

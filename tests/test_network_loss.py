@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from polycore.errors import NumericalError
+from polycore.layers import Activation
 from polycore.loss import QDistance
 from polycore.metrics import random_semidefinite
 from polycore.monomials import MonomialBasis
 from polycore.network_loss import CoefficientLoss, NetworkLoss
-from polycore.networks import CNN, MLP
+from polycore.networks import CNN, MLP, Sequential
 from polycore.support import MonomialSupport
 
 
@@ -98,7 +99,7 @@ def test_a_distance_through_the_protocol_is_the_distance(name: str, dense: bool)
 
 
 @nets
-def test_a_loss_that_is_not_quadratic(name: str) -> None:
+def test_a_loss_that_is_not_quadratic(on_backend: str, name: str) -> None:
     objective, loss, net = quartic(name)
     theta, v = net.random_params(rng=3, batch=(2, 4))
     coef = net.expand(theta, support=objective.on_support)
@@ -144,6 +145,16 @@ def test_shapes_of_batches() -> None:
     assert objective.hessian(np.zeros((0, P))).shape == (0, P, P)
     assert objective.value(np.zeros((0, P))).shape == (0,)
     assert objective.gradient_scale(np.zeros((0, P))).shape == (0,)
+
+
+@pytest.mark.parametrize("size", [3, 6])
+def test_networks_without_parameters(size: int) -> None:
+    net = Sequential(Activation(2), n_inputs=2)
+    objective, theta = QDistance.from_metric(np.eye(size), np.ones((2, 3))).compose(net), np.zeros((4, 0))
+    np.testing.assert_array_equal(objective.value(theta), 4.0)
+    np.testing.assert_array_equal(objective.gradient_scale(theta), 0.0)
+    assert objective.gradient(theta).shape == objective.hessian_product(theta, theta).shape == (4, 0)
+    assert objective.hessian(theta).shape == objective.gauss_newton(theta).shape == (4, 0, 0)
 
 
 def test_a_scale_and_a_bound_of_its_own() -> None:

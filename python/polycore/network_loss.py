@@ -7,6 +7,7 @@ n_params), J (O·N, P) the Jacobian of θ ↦ c, H_c the Hessian of the loss in 
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -332,7 +333,7 @@ class NetworkLoss:
             If it would not fit; `hessian_product` never forms it.
         """
         points, n_threads = self._as_theta(theta), _validation.check_threads(n_threads)
-        flat = points.reshape(-1, self.n_params)
+        flat = points.reshape(math.prod(points.shape[:-1]), self.n_params)
         result = self._new_matrices(len(flat))
         for batch, directions in self._blocks(len(flat)):
             at = flat[batch]
@@ -392,13 +393,13 @@ class NetworkLoss:
             As `hessian`.
         """
         points, n_threads = self._as_theta(theta), _validation.check_threads(n_threads)
-        flat = points.reshape(-1, self.n_params)
+        flat = points.reshape(math.prod(points.shape[:-1]), self.n_params)
         result = self._new_matrices(len(flat))
         _validation.check_size(
             self._n_coef * self.n_params, 8, "the Jacobian", "use hessian_product, which never forms it"
         )
         step = max(1, _BLOCK_ENTRIES // max(1, self._n_coef * self.n_params))
-        for start in range(0, len(flat), step):
+        for start in range(0, len(flat) if self.n_params else 0, step):
             at = np.ascontiguousarray(flat[start : start + step])
             jacobian = self._engine.jacobian(at, None, 0, None, n_threads, self._on_support)
             rows = jacobian.reshape(len(at), *self._coef_shape, self.n_params)
@@ -431,7 +432,7 @@ class NetworkLoss:
         The Jacobian is made a few columns at a time where it is large, so memory stays bounded.
         """
         points, n_threads = self._as_theta(theta), _validation.check_threads(n_threads)
-        flat = points.reshape(-1, self.n_params)
+        flat = points.reshape(math.prod(points.shape[:-1]), self.n_params)
         squares = np.zeros(len(flat))
         coef = self._expand(np.ascontiguousarray(flat), n_threads)
         with np.errstate(over="ignore", invalid="ignore"):
