@@ -58,7 +58,7 @@ class Budget:
     """
 
     def __init__(self, seconds: float | None, evaluations: int | None) -> None:
-        self._deadline = None if seconds is None else time.monotonic() + seconds
+        self._begun, self._seconds = time.monotonic(), seconds
         self._evaluations = evaluations
         self.used = 0
         self.stopped = ""
@@ -66,11 +66,16 @@ class Budget:
     def should_stop(self) -> bool:
         """Whether a limit is reached; notes which."""
         if not self.stopped:
-            if self._deadline is not None and time.monotonic() >= self._deadline:
+            if self._seconds is not None and time.monotonic() - self._begun >= self._seconds:
                 self.stopped = "time"
             elif self._evaluations is not None and self.used >= self._evaluations:
                 self.stopped = "evaluations"
         return bool(self.stopped)
+
+    def share(self) -> float:
+        """The part of the limits that is used up; 0.0 without limits."""
+        time_used = 0.0 if not self._seconds else (time.monotonic() - self._begun) / self._seconds
+        return max(time_used, self.used / self._evaluations if self._evaluations else 0.0)
 
     def allowed(self, n: int, steps: int) -> tuple[int, int]:
         """How many of n starts may go on, for how many of the steps: at least one start, for one step."""

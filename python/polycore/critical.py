@@ -40,6 +40,7 @@ METHODS = ("auto", "closed_form", "search")
 # Smaller networks that are searched; their random starts together are at most those of the whole one.
 _MAX_STRATA = 24
 _MIN_STARTS = 24
+_SHARE_OF_STRATA = 0.4
 # Points that are classified with all there is, and rows of a table.
 _MAX_DEEP = 100
 _ROWS_SHOWN = 40
@@ -385,10 +386,14 @@ class _Finder:
         try:
             self._whole.search(given, "descent", "given start")
             strata = self._strata()
+            each = max(_MIN_STARTS, n_starts // max(1, len(strata)))
+            # Under a budget the whole network has its turn before all of the smaller ones.
+            while strata and self._budget.share() < _SHARE_OF_STRATA:
+                self._inherit(strata.pop(0), each)
+            self._whole.explore(n_starts)
             for stratum in strata:
                 if not self._budget.should_stop():
-                    self._inherit(stratum, max(_MIN_STARTS, n_starts // len(strata)))
-            self._whole.explore(n_starts)
+                    self._inherit(stratum, each)
         except KeyboardInterrupt:
             self._budget.stopped = "interrupted"
 
