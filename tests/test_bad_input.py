@@ -1489,7 +1489,7 @@ def cases() -> dict[str, Case]:
         "bias": Case(
             lambda **a: pc.bias(**a).losses,
             {
-                "net": Kind(small_net),
+                "model": Kind(small_net),
                 "metric": Metric(np.diag([1.0, 2.0, 1.0])),
                 "n_samples": Count(1, 1),
                 "rng": Rng(0),
@@ -1499,6 +1499,15 @@ def cases() -> dict[str, Case]:
                 "n_threads": Threads(),
                 "time_budget": Positive(None),
                 "progress": Called(None),
+            },
+        ),
+        "voronoi_boundary": Case(
+            lambda **a: pc.voronoi_boundary(**a),
+            {
+                "model": Kind(lambda: pc.Parametrisation(pc.MonomialBasis(1, 3), [[0, 0, -1, 0], [0, 0, 0, 1]])),
+                "t0": Number(0.0),
+                "t": Real([1.0, 2.0], scalars=True, any_width=True),
+                "Q": OptionalReal([[1.0, 0.0], [0.0, 2.0]]),
             },
         ),
         "Share.of": Case(pc.Share.of, {"count": Count(2), "total": Count(3), "confidence": Probability(0.95)}),
@@ -1542,7 +1551,7 @@ def cases() -> dict[str, Case]:
                 "balanced": Flag(False),
                 "tol": Positive(1e-10),
                 "time_budget": Positive(None),
-                "max_evaluations": Count(15, none=True),
+                "max_evaluations": Count(10, none=True),
                 "n_threads": Threads(),
                 "progress": Progress(None),
             },

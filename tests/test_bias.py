@@ -119,6 +119,62 @@ def stratum_name(stratum: pc.Stratum, net: pc.Network) -> str:
     return ", ".join(places)
 
 
+CUSP = pc.Parametrisation(pc.MonomialBasis(1, 3), [[0, 0, -1, 0], [0, 0, 0, 1]])  # t ↦ (−t², t³)
+CUSP_CURVE = pc.Variety(pc.MonomialBasis(2, 3), [[0, 0, 0, 0, 0, 1, 1, 0, 0, 0]])  # x³ + y² = 0
+
+
+def least_gap(u: Any) -> float:
+    """The least t⁴ + t² − 2 u₂ t + 2 u₁, the squared distance less that of the cusp, over t²; convex in t."""
+    (t,) = (root.real for root in np.roots([4.0, 0.0, 2.0, -2.0 * u[1]]) if abs(root.imag) < 1e-9)
+    return float(t**4 + t**2 - 2 * u[1] * t + 2 * u[0])
+
+
+@pytest.mark.parametrize(("model", "n"), [(CUSP, 60), (CUSP_CURVE, 10)], ids=["parametrised", "implicit"])
+def test_the_cusp_attracts_its_voronoi_cell(model: Any, n: int) -> None:
+    found = pc.bias(model, None, n_samples=n, rng=9)
+    for u, cell in zip(found.targets, found.cells):
+        assert cell == ("singular" if least_gap(u) >= 0 else "smooth")
+    # The cell is bounded by ((3t⁴ + t²)/2, 2t³ + t); its Gaussian measure is an integral over the second coordinate.
+    t = np.linspace(-4.0, 4.0, 200_001)
+    density = stats.norm.pdf(2 * t**3 + t) * stats.norm.sf((3 * t**4 + t**2) / 2) * (6 * t**2 + 1)
+    share = found["singular"].closest
+    assert share.low <= float(np.sum(density) * (t[1] - t[0])) <= share.high
+
+
+def test_the_boundary_of_the_cell_of_the_cusp() -> None:
+    t = np.linspace(-1.5, 1.5, 12)
+    expected = np.stack([(3 * t**4 + t**2) / 2, 2 * t**3 + t], axis=1)
+    np.testing.assert_allclose(pc.voronoi_boundary(CUSP, 0.0, t), expected, rtol=1e-9)
+    for u in expected:
+        assert abs(least_gap(u)) < 1e-12
+        inside, outside = pc.bias(CUSP, None, targets=u + np.array([[1e-3, 0.0], [-1e-3, 0.0]])).cells
+        assert (inside, outside) == ("singular", "smooth")
+
+
+def test_the_boundary_in_another_metric() -> None:
+    gram = np.array([[2.0, 0.5], [0.5, 1.0]])
+    t = np.array([-0.7, 0.4, 1.1])
+    for u, s in zip(pc.voronoi_boundary(CUSP, 0.0, t, gram), t):
+        distance = CUSP.objective(u, gram)
+        assert distance.value([s]) == pytest.approx(distance.value([0.0]), rel=1e-12)
+        np.testing.assert_allclose(distance.gradient([s]), 0.0, atol=1e-12)
+
+
+def test_sums_of_two_squares_attract_what_is_not_positive() -> None:
+    # (ax + by)² + (cx + dy)²: the symmetric 2 × 2 matrices with eigenvalues >= 0, singular where one is 0. Of Gaussian
+    # ones in the Frobenius norm both are positive with probability (2 − √2) / 4; the distance is the negative part.
+    squares = pc.Parametrisation(
+        pc.MonomialBasis(4, 2, homogeneous=True),
+        [[1, 0, 0, 0, 0, 0, 0, 1, 0, 0], [0, 2, 0, 0, 0, 0, 0, 0, 2, 0], [0, 0, 0, 0, 1, 0, 0, 0, 0, 1]],
+    )
+    found = pc.bias(squares, np.diag([1.0, 0.5, 1.0]), n_samples=6, rng=10)
+    matrices = np.array([[[x, y / 2], [y / 2, z]] for x, y, z in found.targets])
+    eigenvalues = np.linalg.eigvalsh(matrices)
+    np.testing.assert_allclose(found.losses, (np.minimum(eigenvalues, 0.0) ** 2).sum(axis=1), rtol=1e-6, atol=1e-9)
+    assert found.cells == tuple("smooth" if e[0] > 0 else "singular" for e in eigenvalues)
+    assert found["smooth"].closest.low <= (2 - 2**0.5) / 4 <= found["smooth"].closest.high
+
+
 def test_gaussian_targets_are_standard_normal_in_the_metric() -> None:
     # ‖u‖²_Q is χ² with as many degrees of freedom as Q has rank, for each output.
     gram = pc.metrics.random_semidefinite(6, 4, rng=1)
@@ -172,7 +228,7 @@ def test_stops() -> None:
 
 def test_what_it_says() -> None:
     found = pc.bias(pc.MLP((2, 1, 1), activation=2), "bombieri_weyl", n_samples=10)
-    assert repr(found).splitlines()[0] == "MLP((2, 1, 1), activation=2): closest functions of 10 targets"
+    assert repr(found).splitlines()[0] == "MLP((2, 1, 1), activation=2): closest points of 10 targets"
     assert "smooth  2          1.000 [0.692, 1.000]" in repr(found)
     with pytest.raises(KeyError, match="no stratum is called 'rough'"):
         found["rough"]
@@ -181,7 +237,8 @@ def test_what_it_says() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("net", "MLP"),
+        ("model", "MLP"),
+        ("metric", None),
         ("metric", np.diag([1.0, -1.0, 1.0])),
         ("metric", np.eye(4)),
         ("metric", "manhattan"),
@@ -193,6 +250,22 @@ def test_what_it_says() -> None:
     ],
 )
 def test_bad_input(name: str, value: Any) -> None:
-    arguments: dict[str, Any] = {"net": pc.MLP((2, 2, 1), activation=2), "metric": "identity", "n_samples": 2}
+    arguments: dict[str, Any] = {"model": pc.MLP((2, 2, 1), activation=2), "metric": "identity", "n_samples": 2}
     with pytest.raises((TypeError, ValueError), match=f"`{name}`"):
         pc.bias(**{**arguments, name: value})
+
+
+def test_bad_input_of_models() -> None:
+    for metric in ("identity", np.eye(3), -np.eye(2)):
+        with pytest.raises((TypeError, ValueError), match=r"`(metric|Q)`"):
+            pc.bias(CUSP, metric, 2)
+    with pytest.raises(ValueError, match="`targets`"):
+        pc.bias(CUSP, None, targets=np.ones((2, 3)))
+    with pytest.raises(ValueError, match="`t`"):
+        pc.voronoi_boundary(CUSP, 0.0, [1.0, 0.0])
+    with pytest.raises(ValueError, match="`Q`"):
+        pc.voronoi_boundary(CUSP, 0.0, [1.0], np.ones((2, 2)))
+    surface = pc.Parametrisation(pc.MonomialBasis(2, 1), [[0, 1, 0], [0, 0, 1]])
+    for model in (CUSP_CURVE, surface):
+        with pytest.raises((TypeError, ValueError), match="`model`"):
+            pc.voronoi_boundary(model, 0.0, [1.0])

@@ -12,7 +12,7 @@ from importlib.metadata import version as _version
 from . import closed_forms, landscape, metrics
 from .activations import GenericActivation, PolynomialActivation, polynomial_activation
 from .architectures import Architectures, architectures
-from .bias import Bias, BiasRow, Share, bias
+from .bias import Bias, BiasRow, Share, bias, voronoi_boundary
 from .canonical import Alignment
 from .closest_points import ClosestPoints, closest_points
 from .config import get_cmake_dir, get_config, get_include, show_config
@@ -166,4 +166,5 @@ __all__ = [
     "sweep",
     "sweep_rows",
     "veronese",
+    "voronoi_boundary",
 ]

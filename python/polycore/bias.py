@@ -20,51 +20,25 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import stationary
-from ._critical_starts import balance, fitted_starts, hidden_units
-from ._validation import (
-    _describe,
-    as_index,
-    as_probability,
-    as_real,
-    as_real_array,
-    as_rng,
-    check_threads,
-)
-from .dimension import dimension
-from .jacobian_rank import jacobian_rank
+from ._bias_spaces import Found, FunctionSpace, ModelSpace, Sizes, Space, metric_of_network
+from ._validation import _describe, as_index, as_probability, as_real, as_real_array, as_rng, check_threads
+from .errors import NumericalError
 from .loss import QDistance
-from .network_loss import NetworkLoss
 from .networks import Network
-from .subnetworks import Stratum, _size_text, subnetworks
+from .polynomial_models import Parametrisation, Variety, as_point_and_metric
+from .subnetworks import Stratum
 
-__all__ = ["Bias", "BiasRow", "Share", "bias"]
+__all__ = ["Bias", "BiasRow", "Share", "bias", "voronoi_boundary"]
 
 Vector = NDArray[np.float64]
 Targets = Callable[[np.random.Generator], ArrayLike]
-
-# Values that differ by less than the first fraction of ‖u‖² are equal, by more than the second different.
-_EQUAL, _DIFFERENT = 1e-10, 1e-8
-# Rounds of searches for one target end when the best value has been found so many times.
-_AGREE, _MAX_ROUNDS = 3, 4
-# Searches on strata need fewer starts: they are smaller.
-_STRATUM_STARTS = 8
-# Displacements, relative, from the best points of the strata.
-_BESIDE = (1e-2, 0.1, 0.5)
-# Searches that go on and on: so many more, in each of which balanced parameters grow by this factor at least.
-_FOLLOW, _FOLLOW_TOL, _GROWTH = 4, 1e-14, 1.005
-# A point is reached if the Newton step across the fibre is shorter than this fraction of the parameters.
-_SETTLED = 1e-3
-# Terms of a function that are so many times larger than it cancel: no generic function is like that.
-_CANCELLING, _TINY = 1e4, float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
@@ -178,8 +152,8 @@ class Bias:
     stopped : str
         "" or why there are fewer targets than asked for: "time" or "interrupted".
     model : str
-    dimension : int
-        Of the function space.
+    dimension : int or None
+        Of the function space; None for a model given by equations.
 
     Examples
     --------
@@ -196,7 +170,7 @@ class Bias:
     seed: int
     stopped: str
     model: str
-    dimension: int
+    dimension: int | None
 
     @property
     def partial(self) -> bool:
@@ -217,7 +191,7 @@ class Bias:
     def __repr__(self) -> str:
         cut = f", stopped: {self.stopped}" if self.stopped else ""
         confidence = f"{100 * self.undecided.confidence:g}%"
-        lines = [f"{self.model}: closest functions of {self.n_samples} targets{cut}"]
+        lines = [f"{self.model}: closest points of {self.n_samples} targets{cut}"]
         with_critical = any(row.critical is not None for row in self.rows)
         table = [["", "dimension", f"closest [{confidence}]"] + ["critical"] * with_critical]
         for row in self.rows:
@@ -233,8 +207,8 @@ class Bias:
 
 
 def bias(
-    net: Network,
-    metric: ArrayLike | str | QDistance,
+    model: Network | Parametrisation | Variety,
+    metric: ArrayLike | str | QDistance | None,
     n_samples: int = 200,
     rng: object = 0,
     *,
@@ -249,9 +223,10 @@ def bias(
 
     Parameters
     ----------
-    net : Network
-    metric : array_like, str or QDistance
-        Q, as for `QDistance.from_metric`, or a loss whose Q it is (its target is not used).
+    model : Network, Parametrisation or Variety
+    metric : array_like, str, QDistance or None
+        Q: for a network as for `QDistance.from_metric`, or a loss whose Q it is (its target is not used); for other
+        models a matrix (m, m), or None for the identity.
     n_samples : int
         Number of targets.
     rng : int or numpy.random.Generator
@@ -260,9 +235,9 @@ def bias(
         Random starts per target and round; there are up to four rounds, until the best value has been found three
         times.
     targets : callable or array_like, optional
-        ``targets(rng)`` returns one target (O, N), or (N,) for one output; or an array (n_samples, O, N) of them. By
-        default they are Gaussian in the metric: standard normal in coordinates that are orthonormal for Q, so that all
-        directions are equal; along the kernel of Q they are 0.
+        ``targets(rng)`` returns one target, (O, N), or (N,) for one output; or an array of them, (n_samples, O, N). Of
+        other models they have shape (m,). By default they are Gaussian in the metric: standard normal in coordinates
+        that are orthonormal for Q, so that all directions are equal; along the kernel of Q they are 0.
     confidence : float
         Of the intervals.
     n_threads : int
@@ -280,7 +255,7 @@ def bias(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind, shape or value, or the metric does not fit the network.
+        If an argument is of the wrong kind, shape or value, or the metric does not fit the model.
     MemoryError, OverflowError
         If dense matrices would not fit.
 
@@ -302,6 +277,12 @@ def bias(
     >>> import polycore as pc
     >>> pc.bias(pc.CNN((2, 2), activation=2), "bombieri_weyl", n_samples=20)["smooth"].closest.count
     20
+
+    The plane cusp y² + x³ = 0, which attracts 39% of all targets:
+
+    >>> cusp = pc.Parametrisation(pc.MonomialBasis(1, 3), [[0, 0, -1, 0], [0, 0, 0, 1]])  # t ↦ (−t², t³)
+    >>> pc.bias(cusp, None, n_samples=40)["singular"].closest
+    0.250 [0.127, 0.412]
     """
     n = as_index(n_samples, "n_samples", 1)
     starts = as_index(n_starts, "n_starts", 1)
@@ -311,9 +292,7 @@ def bias(
     if progress is not None and not callable(progress):
         raise TypeError(f"`progress` must be callable, got {_describe(progress)}")
     _, seed = as_rng(rng)
-    if not isinstance(net, Network):
-        raise TypeError(f"`net` must be a polycore network, got {_describe(net)}")
-    space = _FunctionSpace(net, _gram(metric, net), starts, threads)
+    space = _space(model, metric, starts, threads)
     given = _given_targets(targets, space.shape)
     n = n if given is None else len(given)
 
@@ -334,44 +313,100 @@ def bias(
     return _counted(space, drawn[: len(found)], found, level, seed, stopped)
 
 
+def voronoi_boundary(model: Parametrisation, t0: float, t: ArrayLike, Q: ArrayLike | None = None) -> Vector:
+    """The targets as far from a point of a plane curve as from another one, at which they are critical.
+
+    The boundary of the Voronoi cell of a singular point p(t0) consists of such targets u: ‖p(t) − u‖ = ‖p(t0) − u‖ and
+    p'(t) ⟂ p(t) − u, two linear equations for each t.
+
+    Parameters
+    ----------
+    model : Parametrisation
+        Of a curve, k = 1, in the plane, m = 2.
+    t0 : float
+        The parameter of the singular point.
+    t : array_like, shape (...)
+        Parameters of the other points.
+    Q : array_like, shape (2, 2), optional
+        Symmetric positive definite; by default the identity.
+
+    Returns
+    -------
+    ndarray, shape (..., 2)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, shape or value, or there is not one such target: for t0 itself, and where
+        the tangent leads to p(t0).
+    NumericalError
+        If the curve overflows.
+
+    Notes
+    -----
+    Which of the targets are on the boundary depends on the other points of the curve: it is those to which none is
+    closer. Of the cusp t ↦ (−t², t³) all are: the curve ((3t⁴ + t²)/2, 2t³ + t).
+
+    Examples
+    --------
+    >>> import polycore as pc
+    >>> cusp = pc.Parametrisation(pc.MonomialBasis(1, 3), [[0, 0, -1, 0], [0, 0, 0, 1]])
+    >>> voronoi_boundary(cusp, 0.0, [1.0, -1.0]).round(12)
+    array([[ 2.,  3.],
+           [ 2., -3.]])
+    """
+    if not isinstance(model, Parametrisation):
+        raise TypeError(f"`model` must be a Parametrisation, got {_describe(model)}")
+    if (model.n_parameters, model.n_coordinates) != (1, 2):
+        raise ValueError(f"`model` must be a curve in the plane, got {model!r}")
+    at, times = as_real(t0, "t0"), as_real_array(t, "t")
+    _, gram = as_point_and_metric(np.zeros(2), Q, 2)
+    smallest, largest = np.linalg.eigvalsh(gram)
+    if not smallest > 16 * np.finfo(float).eps * largest:
+        raise ValueError(f"`Q` must be positive definite, got eigenvalues {smallest:g} and {largest:g}")
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        start, points = model.evaluate([at]), model.evaluate(times[..., None])
+        tangents, chords = model.jacobian(times[..., None])[..., 0] @ gram, 2.0 * (points - start) @ gram
+        squares = ((points - start) @ gram * (points + start)).sum(axis=-1)
+        right = np.stack([(tangents * points).sum(axis=-1), squares], axis=-1)
+        determinant = tangents[..., 0] * chords[..., 1] - tangents[..., 1] * chords[..., 0]
+        sizes = np.linalg.norm(tangents, axis=-1) * np.linalg.norm(chords, axis=-1)
+    if not (np.isfinite(sizes).all() and np.isfinite(right).all()):
+        raise NumericalError("the curve overflows at `t0` or `t`")
+    if not (np.abs(determinant) > 16 * np.finfo(float).eps * sizes).all():
+        raise ValueError("`t` must hold no parameter of the same point as `t0`, nor of one whose tangent leads there")
+    return np.asarray(np.linalg.solve(np.stack([tangents, chords], axis=-2), right[..., None])[..., 0])
+
+
 # --- targets ----------------------------------------------------------------------------------------------------------
 
 
-def _gram(metric: ArrayLike | str | QDistance, net: Network) -> Vector:
-    """Q as a matrix, (N, N) or (O·N, O·N)."""
-    if isinstance(metric, QDistance):
-        metric.compose(net)
-        return metric.gram
-    if isinstance(metric, str):
-        zero = np.zeros((net.n_outputs, net.basis.n_monomials))
-        return QDistance.from_metric(metric, zero, net.basis).gram
-    matrix = as_real_array(metric, "metric")
-    sizes = [net.basis.n_monomials, net.n_outputs * net.basis.n_monomials]
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) not in sizes:
-        raise ValueError(
-            f"`metric` must have shape (n_monomials={sizes[0]}, {sizes[0]}), or ({sizes[1]}, {sizes[1]}) for all "
-            f"outputs together, got {matrix.shape}"
-        )
-    return QDistance.from_metric(matrix, np.zeros((net.n_outputs, net.basis.n_monomials)), net.basis).gram
+def _space(model: object, metric: ArrayLike | str | QDistance | None, n_starts: int, n_threads: int) -> Space:
+    if isinstance(model, Network):
+        if metric is None:
+            raise TypeError("`metric` must be given for a network, got None")
+        return FunctionSpace(model, metric_of_network(metric, model), n_starts, n_threads)
+    if not isinstance(model, (Parametrisation, Variety)):
+        raise TypeError(f"`model` must be a Network, a Parametrisation or a Variety, got {_describe(model)}")
+    if isinstance(metric, (str, QDistance)):
+        raise TypeError(f"`metric` must be a matrix or None for a {type(model).__name__}, got {_describe(metric)}")
+    return ModelSpace(model, metric, n_starts, n_threads)
 
 
-def _given_targets(targets: object, shape: tuple[int, int]) -> Vector | None:
+def _given_targets(targets: object, shape: tuple[int, ...]) -> Vector | None:
+    """Targets that are given as an array, (n_samples, *shape)."""
     if targets is None or callable(targets):
         return None
     array = as_real_array(targets, "targets")
-    if array.ndim == 2 and shape[0] == 1:
+    if len(shape) == 2 and shape[0] == 1 and array.ndim == 2:
         array = array[:, None]
-    if array.ndim != 3 or array.shape[1:] != shape or not len(array):
-        raise ValueError(
-            f"`targets` must be callable or have shape (n_samples, n_outputs={shape[0]}, n_monomials={shape[1]}), got "
-            f"{array.shape}"
-        )
+    if array.ndim != len(shape) + 1 or array.shape[1:] != shape or not len(array):
+        sizes = ", ".join(map(str, shape))
+        raise ValueError(f"`targets` must be callable or have shape (n_samples, {sizes}), got {array.shape}")
     return np.ascontiguousarray(array)
 
 
-def _draw(
-    space: _FunctionSpace, targets: object, given: Vector | None, i: int, generator: np.random.Generator
-) -> Vector:
+def _draw(space: Space, targets: object, given: Vector | None, i: int, generator: np.random.Generator) -> Vector:
     if given is not None:
         return np.asarray(given[i])
     if targets is None:
@@ -379,243 +414,23 @@ def _draw(
     assert callable(targets)
     drawn = as_real_array(targets(generator), "targets")
     if drawn.size != math.prod(space.shape) or drawn.shape not in (space.shape, space.shape[1:]):
-        raise ValueError(f"`targets` must return shape (n_outputs, n_monomials)={space.shape}, got {drawn.shape}")
+        raise ValueError(f"`targets` must return shape {space.shape}, got {drawn.shape}")
     return drawn.reshape(space.shape)
-
-
-# --- the function space of a network ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Best:
-    """The best of several searches in one network."""
-
-    value: float
-    theta: Vector
-    converged: bool
-    hits: int
-
-
-@dataclass(frozen=True)
-class _Found:
-    """Where the closest function to one target is: the sizes of a stratum or a name."""
-
-    cell: tuple[Any, ...] | str
-    value: float
-    uncertain: bool
-    critical: dict[tuple[Any, ...], bool]
-
-
-class _FunctionSpace:
-    """A network in a metric, its strata, and the search for closest functions."""
-
-    def __init__(self, net: Network, gram: Vector, n_starts: int, n_threads: int) -> None:
-        self.net, self.gram = net, gram
-        self.n_starts, self.n_threads = n_starts, n_threads
-        self.shape = (net.n_outputs, net.basis.n_monomials)
-        self.dimension = dimension(net).dimension
-        self._units = hidden_units(net)
-        self._parts = subnetworks(net, max_count=1).parts
-        self._strata: dict[tuple[Any, ...], Stratum] = {}
-        values, vectors = np.linalg.eigh(gram)
-        kept = values > 16 * np.finfo(float).eps * len(values) * values[-1]
-        self._orthonormal = vectors[:, kept] / np.sqrt(values[kept])
-        self.largest = self.below(tuple(part.full for part in self._parts), self.dimension)
-
-    def gaussian(self, generator: np.random.Generator) -> Vector:
-        """A target that is standard normal in orthonormal coordinates."""
-        joint = len(self.gram) != self.shape[1]
-        z = generator.standard_normal((1 if joint else self.shape[0], self._orthonormal.shape[1]))
-        return np.asarray((z @ self._orthonormal.T).reshape(self.shape))
-
-    # -- strata --------------------------------------------------------------------------------------------------------
-
-    def stratum(self, sizes: tuple[Any, ...]) -> Stratum:
-        """The stratum with these sizes."""
-        if sizes not in self._strata:
-            self._strata[sizes] = Stratum(self.net, self._parts, sizes)
-        return self._strata[sizes]
-
-    def below(self, sizes: tuple[Any, ...], full: int) -> tuple[tuple[Any, ...], ...]:
-        """The largest smaller networks whose function spaces have a dimension below ``full``."""
-        found: dict[tuple[Any, ...], None] = {}
-        for smaller in _one_less(sizes):
-            if self.stratum(smaller).dimension < full:
-                found[smaller] = None
-            else:
-                found.update(dict.fromkeys(self.below(smaller, full)))
-        return tuple(found)
-
-    def name(self, sizes: tuple[Any, ...]) -> str:
-        """A stratum in words."""
-        widths = getattr(self.stratum(sizes).network, "widths", None)
-        if widths is not None and all(part.kind == "units" for part in self._parts):
-            return f"widths {widths}"
-        texts = [f"{part.name}: {_size_text(s)}" for part, s in zip(self._parts, sizes) if s != part.full]
-        return ", ".join(texts)
-
-    # -- searches ------------------------------------------------------------------------------------------------------
-
-    def locate(self, target: Vector, generator: np.random.Generator) -> _Found:
-        """The stratum of the function that is closest to a target."""
-        loss = QDistance.from_metric(self.gram, target, self.net.basis)
-        square = float(loss.value(np.zeros(self.shape)))
-        objective = loss.compose(self.net)
-        parts = {sizes: self._on_stratum(sizes, loss, square, generator) for sizes in self.largest}
-        embedded = np.array([self._embed(sizes, best) for sizes, best in parts.items()]).reshape(-1, self.net.n_params)
-        best = self._search(objective, loss, square, self.n_starts, embedded, generator)
-        value = min([best.value, *(part.value for part in parts.values())])
-        critical = {
-            sizes: part.converged and _is_critical(objective, theta)
-            for (sizes, part), theta in zip(parts.items(), embedded)
-        }
-        cell = self._cell(loss, objective, square, best, parts, value, generator)
-        return _Found(cell, value, cell in ("smooth", "singular", "boundary") and best.hits <= 1, critical)
-
-    def _cell(
-        self,
-        loss: QDistance,
-        objective: NetworkLoss,
-        square: float,
-        best: _Best,
-        parts: dict[tuple[Any, ...], _Best],
-        value: float,
-        generator: np.random.Generator,
-    ) -> tuple[Any, ...] | str:
-        """The smallest stratum that attains the value, or what is the case where none does."""
-        cell: tuple[Any, ...] | None = None
-        while parts:
-            excess = {sizes: part.value - value for sizes, part in parts.items()}
-            closest = min(excess, key=lambda sizes: excess[sizes])
-            if excess[closest] > _DIFFERENT * square:
-                break
-            if excess[closest] > _EQUAL * square:
-                return "undecided"
-            cell = closest
-            smaller = self.below(cell, self.stratum(cell).dimension)
-            parts = {sizes: self._on_stratum(sizes, loss, square, generator) for sizes in smaller}
-        return cell if cell is not None else self._off_strata(objective, square, best)
-
-    def _on_stratum(
-        self, sizes: tuple[Any, ...], loss: QDistance, square: float, generator: np.random.Generator
-    ) -> _Best:
-        net = self.stratum(sizes).network
-        none = np.empty((0, net.n_params))
-        return self._search(NetworkLoss(loss, net), loss, square, _STRATUM_STARTS, none, generator)
-
-    def _search(
-        self,
-        objective: NetworkLoss,
-        loss: QDistance,
-        square: float,
-        n_starts: int,
-        beside: Vector,
-        generator: np.random.Generator,
-    ) -> _Best:
-        """Rounds of descents from random starts and from beside some points, until the best value has been found often.
-
-        Of values that agree those of searches that converged are preferred.
-        """
-        values, thetas, converged = np.empty(0), np.empty((0, objective.n_params)), np.empty(0, dtype=bool)
-        for _ in range(_MAX_ROUNDS):
-            starts = [fitted_starts(loss, objective.net, 1.0, generator, n_starts)]
-            for size in _BESIDE:
-                scale = size * np.linalg.norm(beside, axis=1, keepdims=True) / math.sqrt(objective.n_params)
-                starts.append(beside + scale * generator.standard_normal(beside.shape))
-            found = stationary.search(objective, np.concatenate(starts), "descent", n_threads=self.n_threads)
-            finite = np.isfinite(found.value)
-            values = np.concatenate([values, found.value[finite]])
-            thetas = np.concatenate([thetas, found.theta[finite]])
-            converged = np.concatenate([converged, found.converged[finite]])
-            if not len(values):
-                continue
-            agree = values <= values.min() + _DIFFERENT * square
-            if agree.sum() >= _AGREE:
-                break
-        if not len(values):
-            return _Best(math.inf, np.zeros(objective.n_params), False, 0)
-        candidates = np.flatnonzero(agree & converged) if (agree & converged).any() else np.flatnonzero(agree)
-        at = candidates[np.argmin(values[candidates])]
-        return _Best(float(values.min()), thetas[at], bool(converged[at]), int(agree.sum()))
-
-    def _off_strata(self, objective: NetworkLoss, square: float, best: _Best) -> str:
-        """Smooth or not, where no smaller network does as well."""
-        theta = balance(self._units, best.theta[None])[0]
-        if self._cancels(theta, square):
-            return "not attained"
-        if not (best.converged and self._is_settled(objective, theta)):
-            return self._follow(objective, square, best.value, theta)
-        if jacobian_rank(self.net, theta).rank == self.dimension:
-            return "smooth"
-        from .singularities import analyze_point
-
-        return analyze_point(self.net, theta).verdict
-
-    def _follow(self, objective: NetworkLoss, square: float, value: float, theta: Vector) -> str:
-        """Whether a search that does not end goes to infinity: its balanced parameters grow while the value falls."""
-        for _ in range(_FOLLOW):
-            found = stationary.search(objective, theta[None], "descent", tol=_FOLLOW_TOL, n_threads=self.n_threads)
-            after = balance(self._units, found.theta)[0]
-            if self._cancels(after, square):
-                return "not attained"
-            if found.converged[0] and self._is_settled(objective, after):
-                return self._off_strata(objective, square, _Best(found.value[0], after, True, 1))
-            if not (found.value[0] < value and np.linalg.norm(after) > _GROWTH * np.linalg.norm(theta)):
-                return "undecided"
-            theta, value = after, found.value[0]
-        return "not attained"
-
-    def _cancels(self, theta: Vector, square: float) -> bool:
-        """Whether a moderate function is made of huge terms: where weights have gone to infinity."""
-        terms = float(np.linalg.norm(np.abs(self.net.jacobian(theta)) @ np.abs(theta)))
-        size = float(np.linalg.norm(self.net.expand(theta)))
-        return terms > _CANCELLING * max(size, math.sqrt(square / max(float(np.linalg.norm(self.gram, 2)), _TINY)))
-
-    def _is_settled(self, objective: NetworkLoss, theta: Vector) -> bool:
-        """Whether the Newton step across the fibre is short: where an infimum is not attained it is not, however small
-        the gradient, since the Hessian vanishes with it."""
-        across = np.linalg.svd(self.net.jacobian(theta), full_matrices=False)[2][: self.dimension]
-        hessian = across @ objective.hessian(theta) @ across.T
-        step = np.linalg.lstsq(hessian, across @ objective.gradient(theta), rcond=1e-14)[0]
-        return bool(np.linalg.norm(step) <= _SETTLED * np.linalg.norm(theta))
-
-    def _embed(self, sizes: tuple[Any, ...], best: _Best) -> Vector:
-        return np.asarray(self.stratum(sizes).embed(best.theta))
-
-
-def _one_less(sizes: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    """Sizes with one unit, rank, or place at an end of a filter less."""
-    for at, size in enumerate(sizes):
-        smaller: list[Any] = []
-        if isinstance(size, int):
-            smaller = [size - 1] if size > 1 else []
-        else:
-            for axis, (a, b) in enumerate(size):
-                if b - a > 1:
-                    smaller += [(*size[:axis], end, *size[axis + 1 :]) for end in ((a, b - 1), (a + 1, b))]
-        yield from ((*sizes[:at], s, *sizes[at + 1 :]) for s in smaller)
-
-
-def _is_critical(objective: NetworkLoss, theta: Vector) -> bool:
-    norm = float(np.linalg.norm(objective.gradient(theta)))
-    return norm <= 1e-8 * float(objective.gradient_scale(theta))
 
 
 # --- counting ---------------------------------------------------------------------------------------------------------
 
 
-def _counted(
-    space: _FunctionSpace, drawn: list[Vector], found: list[_Found], confidence: float, seed: int, stopped: str
-) -> Bias:
+def _counted(space: Space, drawn: list[Vector], found: list[Found], confidence: float, seed: int, stopped: str) -> Bias:
     n = len(found)
-    counts: dict[tuple[Any, ...] | str, int] = {}
+    counts: dict[Sizes | str, int] = {}
     for one in found:
         counts[one.cell] = counts.get(one.cell, 0) + 1
-    undecided = Share.of(counts.pop("undecided", 0), n, confidence)
 
     def share(count: int) -> Share:
         return Share.of(count, n, confidence)
 
+    undecided = share(counts.pop("undecided", 0))
     rows = [BiasRow("smooth", None, space.dimension, share(counts.pop("smooth", 0)), None)]
     strata = {*space.largest, *(cell for cell in counts if isinstance(cell, tuple))}
     for sizes in sorted(strata, key=lambda sizes: (-space.stratum(sizes).dimension, sizes)):
@@ -623,8 +438,8 @@ def _counted(
         critical = share(sum(one.critical[sizes] for one in found)) if sizes in space.largest else None
         closest = share(counts.get(sizes, 0))
         rows.append(BiasRow(space.name(sizes), stratum, stratum.dimension, closest, critical))
-    for cell in sorted(name for name in counts if isinstance(name, str)):
-        rows.append(BiasRow(cell, None, None, share(counts[cell]), None))
+    words = {cell for cell in counts if isinstance(cell, str)} | set(space.listed)
+    rows += [BiasRow(word, None, None, share(counts.get(word, 0)), None) for word in sorted(words)]
     return Bias(
         rows=tuple(rows),
         undecided=undecided,
@@ -635,6 +450,6 @@ def _counted(
         losses=np.array([one.value for one in found]),
         seed=seed,
         stopped=stopped,
-        model=repr(space.net),
+        model=space.words,
         dimension=space.dimension,
     )
