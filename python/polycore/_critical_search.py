@@ -22,6 +22,7 @@ from ._critical_starts import (
     hidden_units,
     natural_scale,
     random_starts,
+    recombined,
     redundant_variants,
     without_faint_units,
 )
@@ -35,7 +36,7 @@ _AT_A_TIME = 512
 _POLISHING_STEPS = 50
 _POLISHED = 1e-13
 # Rounds without a new function after which a search ends.
-_QUIET_ROUNDS = 2
+_QUIET_ROUNDS = 3
 # Starts beside one point found, as fractions of the typical size of parameters; and beside how many points.
 _DISPLACEMENTS = (0.05, 0.4)
 _MAX_FOLLOWED = 60
@@ -270,7 +271,7 @@ class Explorer:
         return quiet >= _QUIET_ROUNDS and self.pool.expected_missing() < 0.5
 
     def _round(self, n: int) -> None:
-        """n random starts, shared among the methods; half of them beside points found."""
+        """n starts shared among the methods: half of them anywhere, the others from points found."""
         n_far = -(-n // 2)
         n_down, n_index = -(-n_far // 3), n_far // 3
         down = fitted_starts(self.loss, self.net, self.scale, self._rng, n_down)
@@ -281,7 +282,11 @@ class Explorer:
         index = self._rng.integers(1, max(2, self.net.n_params // 2 + 1), size=n_index)
         self.search(raw[:n_index], "index", "index", random=True, index=index)
         if len(self.pool):
-            self._hop(n - n_far)
+            n_mixed = n_far // 3 if self.units else 0
+            self._hop(n - n_far - n_mixed)
+            forms = [self.pool.found[k].reduced.theta for k in self._rng.integers(len(self.pool), size=2 * n_mixed)]
+            mixed = recombined(self.units, forms[:n_mixed], forms[n_mixed:], self._rng)
+            self.search(mixed, "stationary", "recombined")
 
     def _hop(self, n: int) -> None:
         """Searches from n starts in random directions from points found."""

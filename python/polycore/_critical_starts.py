@@ -257,6 +257,38 @@ def displaced(theta: Vector, eigenvectors: Vector, eigenvalues: Vector, length: 
     return np.concatenate([theta + steps, theta - steps]), np.concatenate([index, index])
 
 
+def recombined(units: tuple[Unit, ...], first: list[Vector], second: list[Vector], rng: np.random.Generator) -> Vector:
+    """Parameters of one point with some units of another.
+
+    Parameters
+    ----------
+    units : tuple of Unit
+        At least one.
+    first, second : lists of n (P,) arrays
+    rng : numpy Generator
+
+    Returns
+    -------
+    (n, P) array
+        In one layer each, units chosen at random are replaced by units of the other chosen at random.
+
+    Notes
+    -----
+    Where contributions of units are orthogonal, as eigencomponents of a quadratic form are, these are critical.
+    """
+    layers = [[unit for unit in units if unit.layer == layer] for layer in sorted({unit.layer for unit in units})]
+    found = []
+    for one, other in zip(first, second):
+        members = layers[rng.integers(len(layers))]
+        mixed = one.copy()
+        for place, source in zip(members, rng.permutation(len(members))):
+            if rng.random() < 0.5:
+                mixed[place.before] = other[members[source].before]
+                mixed[place.after] = other[members[source].after]
+        found.append(mixed)
+    return np.array(found).reshape(len(found), -1)
+
+
 def redundant_variants(units: tuple[Unit, ...], theta: Vector) -> Vector:
     """Parameters with units switched off, or silent ones woken up where that leaves the function as it is.
 

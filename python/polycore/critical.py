@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,11 +25,11 @@ from ._critical_merge import Form, Found
 from ._critical_search import Budget, Explorer
 from ._critical_starts import balance
 from ._validation import _describe, as_flag, as_index, as_real, as_rng, as_theta, check_choice, check_threads
+from .closed_forms import ClosedForm, solve
+from .critical_point import CriticalPoint, classify
+from .loss import NetworkLoss
 from .networks import Network
 from .subnetworks import Stratum, subnetworks
-
-if TYPE_CHECKING:
-    from .critical_point import CriticalPoint
 
 __all__ = ["Completeness", "CriticalPoints", "critical_points"]
 
@@ -279,7 +279,7 @@ def critical_points(
     """
     if not isinstance(net, Network):
         raise TypeError(f"`net` must be a polycore network, got {_describe(net)}")
-    objective = _compose(loss, net)
+    objective = NetworkLoss(loss, net)
     n_starts = as_index(n_starts, "n_starts", minimum=1)
     check_choice(method, "method", METHODS)
     given = np.zeros((0, net.n_params)) if starts is None else as_theta(starts, net.n_params, "starts", finite=True)
@@ -296,10 +296,12 @@ def critical_points(
         raise TypeError(f"`progress` must be callable, got {_describe(progress)}")
     generator, seed = as_rng(rng)
     if method != "search":
-        solved = _closed_form(loss, net, objective, n_starts, seed)
-        if solved is not None:
-            return solved
-        if method == "closed_form":
+        solved = solve(loss, net)
+        if solved is not None and (solved.complete or method == "closed_form"):
+            return _of_closed_form(solved, loss, net, objective, n_starts, seed)
+        if solved is not None:  # not all: the search goes on from there
+            given = np.vstack([solved.thetas, given.reshape(-1, net.n_params)])
+        elif method == "closed_form":
             raise ValueError(
                 f'`method` must be "search" or "auto" for {net!r} with this loss: no closed form is known, got '
                 '"closed_form"'
@@ -309,23 +311,13 @@ def critical_points(
     return finder.result(seed, n_starts)
 
 
-def _compose(loss: Any, net: Network) -> Any:
-    from .loss import NetworkLoss
-
-    return NetworkLoss(loss, net)
-
-
 # --- closed forms -----------------------------------------------------------------------------------------------------
 
 
-def _closed_form(loss: Any, net: Network, objective: Any, n_starts: int, seed: int) -> CriticalPoints | None:
-    """The points of a closed form, if there is one for this network and loss."""
-    from .closed_forms import solve
-    from .critical_point import classify
-
-    solved = solve(loss, net)
-    if solved is None:
-        return None
+def _of_closed_form(
+    solved: ClosedForm, loss: Any, net: Network, objective: Any, n_starts: int, seed: int
+) -> CriticalPoints:
+    """The points of a closed form, classified."""
     thetas = np.asarray(solved.thetas, dtype=np.float64)
     values = np.atleast_1d(objective.value(thetas)) + objective.constant
     best = float(values.min())
@@ -407,7 +399,7 @@ class _Finder:
     def _inherit(self, stratum: Stratum, n_starts: int) -> None:
         """Search a smaller network and go on from its points in the whole one."""
         try:
-            objective = _compose(self._loss, stratum.network)
+            objective = NetworkLoss(self._loss, stratum.network)
         except ValueError:  # a loss on the support of the whole network alone
             self._skipped.append(f"searching {stratum.network!r}, whose polynomials are not in the basis of the loss")
             return
@@ -439,8 +431,6 @@ class _Finder:
         )
 
     def _classified(self) -> list[CriticalPoint]:
-        from .critical_point import classify
-
         found = sorted(self._whole.pool.found, key=lambda entry: entry.value)
         best = found[0].value + self._objective.constant if found else None
         if len(found) > _MAX_DEEP:
