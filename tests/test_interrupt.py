@@ -84,6 +84,23 @@ def evaluate_vjp() -> Callable[[], object]:
 
 
 @operation
+def critical_points() -> Callable[[], object]:
+    """Which returns what it has found, and says that it was interrupted."""
+    net = pc.MLP((3, 3, 2), 2)
+    x = data(100, 3)
+    loss = pc.QDistance.from_data(x, x[:, :2] ** 2 + data(100, 2), net.basis)
+
+    def call() -> None:
+        found = pc.critical_points(loss, net, 100_000, 0, "search")
+        assert found.partial
+        assert found.stopped == "interrupted"
+        assert "interrupted" in repr(found)
+        raise KeyboardInterrupt
+
+    return call
+
+
+@operation
 def update_of_moments() -> Callable[[], object]:
     m, X = pc.Moments(6, 8), data(1_000_000, 6)
     m.update(X[:700])

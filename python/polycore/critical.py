@@ -380,8 +380,13 @@ class _Finder:
             strata = self._strata()
             each = max(_MIN_STARTS, n_starts // max(1, len(strata)))
             # Under a budget the whole network has its turn before all of the smaller ones.
-            while strata and self._budget.share() < _SHARE_OF_STRATA:
-                self._inherit(strata.pop(0), each)
+            self._budget.ceiling = _SHARE_OF_STRATA
+            while strata:
+                self._inherit(strata[0], each)
+                if self._budget.should_stop():
+                    break
+                strata.pop(0)
+            self._budget.ceiling = 1.0
             self._whole.explore(n_starts)
             for stratum in strata:
                 if not self._budget.should_stop():
@@ -437,21 +442,31 @@ class _Finder:
             self._skipped.append(f"the analysis of all but {_MAX_DEEP} points as points of the function space")
         points: list[CriticalPoint] = []
         for number, entry in enumerate(found):
-            for form in self._different(entry):
-                theta = balance(self._whole.units, form.theta[None])[0]
-                point = classify(
-                    self._objective,
-                    theta,
-                    hits=entry.hits,
-                    found_by=tuple(entry.found_by),
-                    best_loss=best,
-                    deep=number < _MAX_DEEP,
-                )
-                if form is entry.reduced or point.is_minimum:
-                    points.append(point)
-                if point.is_minimum:
-                    break
+            try:
+                points += self._points_of(entry, best, deep=number < _MAX_DEEP)
+            except KeyboardInterrupt:
+                self._budget.stopped = "interrupted"
+                self._skipped.append(f"{len(found) - number} of {len(found)} functions found, not classified")
+                break
         return sorted(points, key=lambda point: point.loss)
+
+    def _points_of(self, entry: Found, best: float | None, deep: bool) -> list[CriticalPoint]:
+        """The point of a function; and another if that is no minimum and there is one with the same function."""
+        points: list[CriticalPoint] = []
+        for form in self._different(entry):
+            point = classify(
+                self._objective,
+                balance(self._whole.units, form.theta[None])[0],
+                hits=entry.hits,
+                found_by=tuple(entry.found_by),
+                best_loss=best,
+                deep=deep,
+            )
+            if not points or point.is_minimum:
+                points.append(point)
+            if point.is_minimum:
+                break
+        return points
 
     def _different(self, entry: Found) -> list[Form]:
         """The most reduced form of a function, and if that is not a minimum the smallest that may be one."""
