@@ -89,6 +89,11 @@ def test_saddles_of_a_linear_network_are_passed_in_order() -> None:
     assert flow.loss < 1e-12
     assert all(flow.thetas[p.step].tolist() == p.theta.tolist() for p in flow.passages)
     assert "passed     a saddle near loss 10" in repr(flow)
+    saddles = [passage.critical_point for passage in flow.passages]
+    assert [saddle and saddle.kind for saddle in saddles] == ["strict saddle", "strict saddle"]
+    np.testing.assert_allclose([saddle and saddle.loss for saddle in saddles], [10.0, 1.0], rtol=1e-9)
+    assert flow.critical_point is not None
+    assert flow.critical_point.status == "global minimum"
 
 
 def test_an_infimum_that_is_not_attained() -> None:
@@ -107,6 +112,20 @@ def test_towards_zero_convergence_is_slow_and_is_waited_for() -> None:
     flow = pc.gradient_flow(loss, net, [2.0**0.5, 0.0, 1.0])  # balanced
     assert flow.ended == "critical point"
     np.testing.assert_allclose(net.expand(flow.theta), 0.0, atol=1e-6)
+    assert flow.critical_point is not None
+    assert flow.critical_point.loss == pytest.approx(2.0, rel=1e-9)
+
+
+def test_the_end_is_polished_and_classified() -> None:
+    net = NETWORKS["quadratic"]
+    loss = noisy(net)
+    flow = pc.gradient_flow(loss, net, net.random_params(rng=1))
+    point = flow.critical_point
+    assert point is not None
+    assert point.kind == "minimum"
+    assert point.gradient_norm < 1e-3 * flow.gradient_norms[-1]
+    assert point.loss == pytest.approx(flow.loss, rel=1e-12)
+    assert flow.critical_point is point
 
 
 def test_a_critical_start_does_not_move() -> None:
@@ -163,7 +182,7 @@ def test_ctrl_c_returns_what_there_is() -> None:
 
 def test_threads_do_not_matter() -> None:
     net = NETWORKS["quadratic"]
-    one, two = (pc.gradient_flow(noisy(net), net, net.random_params(rng=5), n_threads=n) for n in (1, 2))
+    one, two = (pc.gradient_flow(noisy(net), net, net.random_params(rng=5), n_threads=n, max_steps=150) for n in (1, 2))
     np.testing.assert_array_equal(one.thetas, two.thetas)
 
 

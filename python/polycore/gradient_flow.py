@@ -46,6 +46,8 @@ _VANISHED, _FAR = 1e-6, 1e8
 _GROWTH = 0.02
 # Near a saddle: where the gradient is this small against its scale, and has been and will be this many times larger.
 _PASSAGE, _PROMINENCE = 0.1, 2.0
+# The critical point passed is no further away than this fraction of θ.
+_NEARBY = 0.5
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,8 @@ class Passage:
 
     @cached_property
     def critical_point(self) -> CriticalPoint | None:
-        """The critical point that is passed, found from here and classified; None if nothing is found."""
-        return _critical_point(self._objective, self.theta, "stationary")
+        """The critical point that is passed, found from here and classified; None if there is none nearby."""
+        return _critical_point(self._objective, self.theta, ("stationary", "newton", "index"))
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,9 @@ class GradientFlow:
     @cached_property
     def critical_point(self) -> CriticalPoint | None:
         """The critical point it goes to, polished by Newton steps and classified; None unless one was reached."""
-        return _critical_point(self._objective, self.theta, "newton") if self.ended == "critical point" else None
+        if self.ended != "critical point":
+            return None
+        return _critical_point(self._objective, self.theta, ("newton",))
 
     def __repr__(self) -> str:
         cut = ", partial" if self.partial else ""
@@ -475,13 +479,18 @@ def _passages(norms: Vector, relative: Vector) -> Iterator[int]:
             falling, lowest = True, i
 
 
-def _critical_point(objective: NetworkLoss, theta: Vector, method: str) -> CriticalPoint | None:
+def _critical_point(objective: NetworkLoss, theta: Vector, methods: tuple[str, ...]) -> CriticalPoint | None:
+    """The critical point to which the first of some searches leads that converges without going far."""
     from .critical_point import classify
 
-    found = stationary.search(objective, theta[None], method)
-    if not (found.converged[0] or method == "newton"):
-        return None
-    return classify(objective, found.theta[0], found_by=("gradient flow",))
+    for method in methods:
+        index = int((np.linalg.eigvalsh(objective.hessian(theta)) < 0).sum()) if method == "index" else None
+        found = stationary.search(objective, theta[None], method, index=index)
+        near = np.linalg.norm(found.theta[0] - theta) <= _NEARBY * np.linalg.norm(theta)
+        if found.converged[0] and near:
+            return classify(objective, found.theta[0], found_by=("gradient flow",))
+    # Where the minimum is degenerate, Newton steps converge slowly, and the end of the flow is as good as theirs.
+    return classify(objective, theta, found_by=("gradient flow",)) if methods == ("newton",) else None
 
 
 def _positive(value: object, name: str, finite: bool = True) -> float:
