@@ -1302,7 +1302,7 @@ def cases() -> dict[str, Case]:
             {"n": Count(3, 1), "rank": Count(2, none=True), "rng": Rng(0)},
         ),
         "CrossEntropy": Case(
-            lambda basis: pc.CrossEntropy(X, Y, basis, 2, 0), {"basis": OnlyFactories(None)}, {"basis": "CrossEntropy"}
+            lambda basis: pc.CrossEntropy(X, Y, basis, 2), {"basis": OnlyFactories(None)}, {"basis": "CrossEntropy"}
         ),
         "CrossEntropy.from_data": Case(
             lambda **a: repr(pc.CrossEntropy.from_data(**a)),
@@ -1311,6 +1311,7 @@ def cases() -> dict[str, Case]:
                 "labels": ClassLabels([0, 1, 1, 0, 1, 0, 0, 1]),
                 "basis": Kind(form),
                 "n_classes": Count(3, 2, none=True),
+                "reference": Flag(True),
                 "n_threads": Threads(),
             },
             {"X": "X|labels"},
@@ -1950,7 +1951,7 @@ def test_every_public_callable_is_attacked() -> None:
         if name == "QDistance":
             optional |= {"basis", "n_outputs", "n_monomials", "origin"}
         if name == "CrossEntropy":
-            optional |= {"samples", "labels", "n_outputs", "n_threads"}
+            optional |= {"samples", "labels", "n_classes", "reference", "n_threads"}
         assert parameters.keys() - optional <= case.roles.keys(), name
 
 

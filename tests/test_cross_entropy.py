@@ -124,6 +124,46 @@ def test_both_at_once_have_the_same_bits(problem: Any, rng: np.random.Generator)
         assert isinstance(value, float) == (shape == ())
 
 
+@pytest.mark.parametrize("name", list(PROBLEMS))
+def test_a_reference_class_has_the_logit_zero(name: str, rng: np.random.Generator) -> None:
+    """Everything is that of the loss without one, at coefficients that are 0 for class 0."""
+    n_samples, n_classes, basis = PROBLEMS[name]
+    X, labels = data(n_samples, basis.n_vars, n_classes)
+    loss, full = (CrossEntropy.from_data(X, labels, basis, reference=r) for r in (True, False))
+    assert (loss.n_classes, loss.n_outputs, full.n_outputs) == (n_classes, n_classes - 1, n_classes)
+    coef, along = rng.normal(size=(2, 4, n_classes, loss.n_monomials))
+    coef[:, 0] = along[:, 0] = 0.0
+    own, direction = coef[:, 1:], along[:, 1:]
+    np.testing.assert_allclose(loss.value(own), full.value(coef), rtol=1e-13)
+    np.testing.assert_allclose(loss.gradient(own), full.gradient(coef)[:, 1:], rtol=1e-12, atol=1e-12)
+    product = full.hessian_product(coef, along)[:, 1:]
+    np.testing.assert_allclose(loss.hessian_product(own, direction), product, rtol=1e-11, atol=1e-11)
+    np.testing.assert_array_equal(loss.accuracy(own), full.accuracy(coef))
+    np.testing.assert_allclose(loss.gradient_scale(own), full.gradient_scale(coef), rtol=1e-13)
+    value, gradient = loss.value_and_gradient(own)
+    np.testing.assert_array_equal(value, loss.value(own))
+    np.testing.assert_array_equal(gradient, loss.gradient(own))
+    np.testing.assert_array_equal(gradient[2], loss.gradient(own[2]))
+    # What is left of the kernel are the polynomials that vanish on the samples.
+    size, rank = (n_classes - 1) * loss.n_monomials, np.linalg.matrix_rank(veronese(X, basis))
+    directions = np.eye(size).reshape(size, n_classes - 1, -1)
+    values = np.linalg.eigvalsh(loss.hessian_product(own[0] / 3, directions).reshape(size, size))
+    assert np.sum(values < 1e-9 * values[-1]) == (n_classes - 1) * (loss.n_monomials - rank)
+
+
+def test_logistic_regression_with_one_output() -> None:
+    X, labels = data(60, 2, 2, seed=4)
+    net = MLP((2, 1), bias=True)
+    loss = CrossEntropy.from_data(X, labels, net.basis, reference=True)
+    objective, theta = loss.compose(net), np.zeros(net.n_params)
+    for _ in range(12):
+        theta = theta - np.linalg.solve(objective.hessian(theta), objective.gradient(theta))
+    assert np.linalg.norm(objective.gradient(theta)) <= 1e-15 * objective.gradient_scale(theta)
+    margin = (2 * labels - 1) * net.evaluate(theta, X)[:, 0]
+    assert objective.value(theta) == pytest.approx(np.log1p(np.exp(-margin)).sum(), rel=1e-13)
+    assert repr(loss).endswith("n_outputs=1): 60 samples, 25 + 35 in the classes, the first the reference")
+
+
 def test_two_classes_are_logistic_regression() -> None:
     X, labels = data(80, 1, 2, seed=3)
     loss = CrossEntropy.from_data(X, labels, MonomialBasis(1, 1))
@@ -353,6 +393,7 @@ GOOD: dict[str, Any] = {"X": np.zeros((4, 2)), "labels": [0, 1, 0, 2], "basis": 
         ({"X": np.full((4, 2), 1e200)}, NumericalError, "overflow"),
         ({"basis": 2}, TypeError, "`basis` must be a MonomialBasis or a MonomialSupport"),
         ({"n_threads": -1}, ValueError, "`n_threads`"),
+        ({"reference": 1}, TypeError, "`reference` must be True or False"),
     ],
 )
 def test_bad_data(change: dict[str, Any], error: type[Exception], message: str) -> None:
@@ -389,7 +430,7 @@ def test_bad_directions() -> None:
     with pytest.raises(ValueError, match="`coef` and `dcoef` must broadcast"):
         loss.hessian_product(np.zeros((2, 3, 6)), np.zeros((5, 3, 6)))
     with pytest.raises(TypeError, match=r"CrossEntropy\.from_data"):
-        CrossEntropy(np.zeros((1, 1)), np.zeros(1, np.int64), None, 2, 1)
+        CrossEntropy(np.zeros((1, 1)), np.zeros(1, np.int64), None, 2)
 
 
 def test_networks_that_do_not_fit() -> None:

@@ -2,8 +2,8 @@
 """Cross-entropy of class labels as a loss on coefficients.
 
 Legend: ``n_samples`` samples x_s with labels y_s; ``N = n_monomials``; A (n_samples, N) the Veronese matrix with rows
-a_s; ``O`` classes, as many as outputs; coefficients c (..., O, N), logits z_s = c a_s (O,), probabilities p_s =
-softmax(z_s).
+a_s; ``K = n_classes``; coefficients c (..., O = n_outputs, N); logits z_s (K,), which are c a_s, or (0, c a_s) with a
+reference class; probabilities p_s = softmax(z_s).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["CrossEntropy"]
 
 Vector = NDArray[np.float64]
+Labels = NDArray[np.int64]
 
 # Numbers in the rows and logits of a block of samples: enough to keep numpy busy, few enough for a cache. Blocks do not
 # depend on the batch or on threads, so neither do results.
@@ -41,23 +42,28 @@ _THREADS_FROM = 2**22
 
 
 class CrossEntropy:
-    """The cross-entropy −Σ_s log softmax(c a_s)[y_s] of class labels, a *sum* over samples, as a function of c.
+    """The cross-entropy −Σ_s log softmax(z_s)[y_s] of class labels, a *sum* over samples, as a function of c.
 
     Made by `from_data`. It is convex in the coefficients, and `NetworkLoss` composes it with a network that has one
-    output for each class. Unlike that of a `QDistance`, its value is no function of moments: it holds the samples, and
-    every evaluation runs through them, in blocks, so its cost grows with n_samples and its memory does not.
+    output for each class, its logit, or for each but class 0, the *reference*, whose logit is then 0. Unlike that of a
+    `QDistance`, its value is no function of moments: it holds the samples, and every evaluation runs through them, in
+    blocks, so its cost grows with n_samples and its memory does not.
 
     Attributes
     ----------
     basis : MonomialBasis or MonomialSupport
         The N monomials.
     n_outputs : int
-        O, the number of classes.
+        O, the number of classes, or one less with a reference class.
+    n_classes : int
+        K.
+    reference : bool
+        Whether class 0 is the reference.
     n_monomials, n_samples : int
     samples : ndarray, shape (n_samples, n_vars)
         A read-only copy of the inputs.
     labels : ndarray of int64, shape (n_samples,)
-        Read-only, between 0 and O − 1.
+        Read-only, between 0 and K − 1.
     constant : float
         0.
     lower_bound : float
@@ -70,10 +76,12 @@ class CrossEntropy:
     are of differences to the label's logit, scaled by the largest, so nothing overflows and small losses keep their
     digits.
 
-    *Shifts.* Softmax does not change when one polynomial is added to all outputs. So the Hessian in c has a kernel of
-    dimension at least N, the shifts, and exactly N + (O − 1)(N − rank A), since the other factor is positive definite
-    on what is left: a polynomial that vanishes on all samples counts for each output. A critical point of a network is
-    degenerate in the directions of θ that only shift, in addition to those along its fibre.
+    *Shifts.* Softmax does not change when one polynomial is added to all logits. So without a reference class the
+    Hessian in c has a kernel of dimension at least N, the shifts, and exactly N + (O − 1)(N − rank A), since the other
+    factor is positive definite on what is left: a polynomial that vanishes on all samples counts for each other output.
+    A critical point of a network is degenerate in the directions of θ that only shift, in addition to those along its
+    fibre, and critical functions come in families. A reference class takes the shifts away: the kernel has dimension
+    O (N − rank A), so it is 0 where A has full rank. Two classes then are logistic regression, with one output.
 
     *Separable data.* If some polynomials give every sample's own class the largest output, the loss tends to 0 along
     their multiples and has no minimum: gradients fade as coefficients grow, and a search ends wherever its tolerance
@@ -93,11 +101,21 @@ class CrossEntropy:
 
     _broadcasts = True  # hessian_product takes one point for many directions
 
-    def __init__(self, samples: Vector, labels: NDArray[np.int64], basis: Any, n_outputs: int, n_threads: int) -> None:
+    def __init__(
+        self,
+        samples: Vector,
+        labels: Labels,
+        basis: Any,
+        n_classes: int,
+        reference: bool = False,
+        n_threads: int = 0,
+    ) -> None:
         if not isinstance(basis, (MonomialBasis, MonomialSupport)):
             raise TypeError("make a CrossEntropy with CrossEntropy.from_data")
         self.basis = basis
-        self.n_outputs = n_outputs
+        self.n_classes = n_classes
+        self.n_outputs = n_classes - reference
+        self.reference = reference
         self.samples = samples
         self.labels = labels
         self._n_threads = n_threads
@@ -113,6 +131,7 @@ class CrossEntropy:
         basis: MonomialBasis | MonomialSupport,
         n_classes: int | None = None,
         *,
+        reference: bool = False,
         n_threads: int = 0,
     ) -> CrossEntropy:
         """The loss of labelled samples.
@@ -126,7 +145,10 @@ class CrossEntropy:
         basis : MonomialBasis or MonomialSupport
             ``net.basis``, or ``net.support`` where that is much smaller.
         n_classes : int, optional
-            O, at least 2. By default the largest label plus 1, and then every class must occur.
+            K, at least 2. By default the largest label plus 1, and then every class must occur.
+        reference : bool
+            Whether the logit of class 0 is 0, so that outputs are the logits of classes 1, …, K − 1. It takes away the
+            freedom to add one polynomial to all logits: critical points are isolated where they can be.
         n_threads : int
             For all evaluations; 0 means the default. Results do not depend on it.
 
@@ -144,8 +166,8 @@ class CrossEntropy:
             raise TypeError(f"`basis` must be a MonomialBasis or a MonomialSupport, got {type(basis).__name__}")
         n_threads = _validation.check_threads(n_threads)
         x = np.array(_validation.as_samples(X, basis.n_vars, minimum_rows=1))
-        y, n_outputs = _as_labels(labels, len(x), n_classes)
-        return cls(x, y, basis, n_outputs, n_threads)
+        y, n_classes = _as_labels(labels, len(x), n_classes)
+        return cls(x, y, basis, n_classes, _validation.as_flag(reference, "reference"), n_threads)
 
     # -- what it is ---------------------------------------------------------------------------------------------------
 
@@ -170,9 +192,9 @@ class CrossEntropy:
         return 0.0
 
     def __repr__(self) -> str:
-        counts = np.bincount(self.labels, minlength=self.n_outputs).tolist()
+        counts = np.bincount(self.labels, minlength=self.n_classes).tolist()
         listed = " + ".join(map(str, counts)) if len(counts) <= 8 else f"{min(counts)} to {max(counts)}"
-        samples = f"{self.n_samples} samples, {listed} in the classes"
+        samples = f"{self.n_samples} samples, {listed} in the classes" + ", the first the reference" * self.reference
         return f"CrossEntropy({self.basis!r}, n_outputs={self.n_outputs}): {samples}"
 
     # -- what it does -------------------------------------------------------------------------------------------------
@@ -212,7 +234,7 @@ class CrossEntropy:
         Returns
         -------
         ndarray, shape (..., n_outputs, N)
-            Its sum over outputs is zero up to rounding.
+            Without a reference class its sum over outputs is zero up to rounding.
 
         Raises
         ------
@@ -276,9 +298,9 @@ class CrossEntropy:
         product = np.empty(directions.shape)
         for members in _slices(len(points), self._batch // max(1, k)):
             for some in _slices(k, self._batch):
-                product[members, some] = self._sum(
-                    partial(_hessian_products, points[members], directions[members, some])
-                )
+                here = directions[members, some]
+                term = partial(_hessian_products, self.reference, points[members], here)
+                product[members, some] = self._sum(term, len(here) * here.shape[1])
         result: Vector = checked(product.reshape(shape))
         return result
 
@@ -330,7 +352,8 @@ class CrossEntropy:
         Parameters
         ----------
         net : Network
-            With one output for each class and the basis of this loss, or its support where the loss is on one.
+            With one output for each class, or for each but the reference, and the basis of this loss, or its support
+            where the loss is on one.
 
         Returns
         -------
@@ -352,22 +375,22 @@ class CrossEntropy:
     @property
     def _step(self) -> int:
         """Samples in a block."""
-        return max(16, _BLOCK_ENTRIES // (self.n_monomials + self.n_outputs))
+        return max(16, _BLOCK_ENTRIES // (self.n_monomials + self.n_classes))
 
     @property
     def _batch(self) -> int:
         """Members of a batch, or directions, that are done at a time."""
-        return max(1, _BATCH_ENTRIES // (self.n_outputs * self._step))
+        return max(1, _BATCH_ENTRIES // (self.n_classes * self._step))
 
     def _over_batch(self, coef: Vector, shape: tuple[int, ...], term: Callable[..., Vector]) -> Any:
         """Sums over samples of a term for each member of the batch."""
         flat = coef.reshape(-1, *coef.shape[-2:])
         result = np.empty((len(flat), *shape[coef.ndim - 2 :]))
         for members in _slices(len(flat), self._batch):
-            result[members] = self._sum(partial(term, flat[members]), len(flat[members]))
+            result[members] = self._sum(partial(term, self.reference, flat[members]), len(flat[members]))
         return checked(result.reshape(shape))
 
-    def _sum(self, term: Callable[[Vector, NDArray[np.int64]], Vector], members: int = 1) -> Any:
+    def _sum(self, term: Callable[[Vector, Labels], Vector], members: int = 1) -> Any:
         """Sum over blocks of samples, in their order, of a term in the rows of A and the labels."""
         blocks = list(_slices(self.n_samples, self._step))
 
@@ -376,7 +399,7 @@ class CrossEntropy:
                 return term(veronese(self.samples[block], self.basis, n_threads=1), self.labels[block])
 
         n_threads = min(self._n_threads or config.default_threads()[0], len(blocks))
-        if n_threads == 1 or self.n_samples * (self.n_monomials + self.n_outputs) * members < _THREADS_FROM:
+        if n_threads == 1 or self.n_samples * (self.n_monomials + self.n_classes) * members < _THREADS_FROM:
             return sum(map(of_block, blocks[1:]), of_block(blocks[0]))
         total: Any = 0.0
         waiting: deque[Future[Vector]] = deque()
@@ -393,13 +416,22 @@ class CrossEntropy:
 # -- terms: sums over the samples of a block --------------------------------------------------------------------------
 
 
-def _margins(coef: Vector, rows: Vector, labels: NDArray[np.int64]) -> tuple[Vector, Vector, Vector, Vector]:
-    """For logits z (..., O, S) and the largest margin m = max_o z_o − z_y: exp(z − z_y − m), and 0 for the label.
+def _logits(reference: bool, coef: Vector, rows: Vector) -> Vector:
+    """Of all classes (..., K, S)."""
+    if not reference:
+        return np.asarray(coef @ rows.T)
+    logits = np.zeros((*coef.shape[:-2], 1 + coef.shape[-2], len(rows)))
+    np.matmul(coef, rows.T, out=logits[..., 1:, :])
+    return logits
+
+
+def _margins(reference: bool, coef: Vector, rows: Vector, labels: Labels) -> tuple[Vector, Vector, Vector, Vector]:
+    """For logits z (..., K, S) and the largest margin m = max_k z_k − z_y: exp(z − z_y − m), and 0 for the label.
 
     Then exp(−m) for the label, the sum of the others, and m >= 0, all (..., S). Probabilities of the other classes keep
     their digits however close that of the label is to 1.
     """
-    logits = coef @ rows.T
+    logits = _logits(reference, coef, rows)
     own = (..., labels, np.arange(len(rows)))
     logits -= logits[own][..., None, :]
     margin = logits.max(axis=-2)
@@ -409,21 +441,21 @@ def _margins(coef: Vector, rows: Vector, labels: NDArray[np.int64]) -> tuple[Vec
     return weights, np.exp(-margin), weights.sum(axis=-2), margin
 
 
-def _values(coef: Vector, rows: Vector, labels: NDArray[np.int64]) -> Vector:
-    _, own, others, margin = _margins(coef, rows, labels)
+def _values(reference: bool, coef: Vector, rows: Vector, labels: Labels) -> Vector:
+    _, own, others, margin = _margins(reference, coef, rows, labels)
     return _value_of(own, others, margin)
 
 
-def _gradients(coef: Vector, rows: Vector, labels: NDArray[np.int64]) -> Vector:
-    weights, own, others, _ = _margins(coef, rows, labels)
-    return _gradient_of(weights, own, others, rows, labels)
+def _gradients(reference: bool, coef: Vector, rows: Vector, labels: Labels) -> Vector:
+    weights, own, others, _ = _margins(reference, coef, rows, labels)
+    return _gradient_of(weights, own, others, rows, labels)[..., int(reference) :, :]
 
 
-def _values_and_gradients(coef: Vector, rows: Vector, labels: NDArray[np.int64]) -> Vector:
+def _values_and_gradients(reference: bool, coef: Vector, rows: Vector, labels: Labels) -> Vector:
     """The value, then the gradient, in one row for each member of the batch."""
-    weights, own, others, margin = _margins(coef, rows, labels)
+    weights, own, others, margin = _margins(reference, coef, rows, labels)
     value = _value_of(own, others, margin)
-    gradient = _gradient_of(weights, own, others, rows, labels)
+    gradient = _gradient_of(weights, own, others, rows, labels)[..., int(reference) :, :]
     return np.hstack([value[:, None], gradient.reshape(len(coef), -1)])
 
 
@@ -431,7 +463,7 @@ def _value_of(own: Vector, others: Vector, margin: Vector) -> Vector:
     return np.asarray(np.where(margin > 0, margin + np.log(own + others), np.log1p(others)).sum(axis=-1))
 
 
-def _gradient_of(residuals: Vector, own: Vector, others: Vector, rows: Vector, labels: NDArray[np.int64]) -> Vector:
+def _gradient_of(residuals: Vector, own: Vector, others: Vector, rows: Vector, labels: Labels) -> Vector:
     """From the weights of `_margins`, which become probabilities minus unit vectors."""
     total = own + others
     residuals /= total[..., None, :]
@@ -439,22 +471,22 @@ def _gradient_of(residuals: Vector, own: Vector, others: Vector, rows: Vector, l
     return np.asarray(residuals @ rows)
 
 
-def _hessian_products(coef: Vector, dcoef: Vector, rows: Vector, labels: NDArray[np.int64]) -> Vector:
+def _hessian_products(reference: bool, coef: Vector, dcoef: Vector, rows: Vector, labels: Labels) -> Vector:
     """For points (batch, 1, O, N) and directions (batch, k, O, N)."""
-    weights, own, others, _ = _margins(coef, rows, labels)
+    weights, own, others, _ = _margins(reference, coef, rows, labels)
     at = (..., labels, np.arange(len(rows)))
     weights /= (own + others)[..., None, :]
-    changes = dcoef @ rows.T
+    changes = _logits(reference, dcoef, rows)
     changes -= changes[at][..., None, :]
     mean = (weights * changes).sum(axis=-2)
     changes -= mean[..., None, :]
     changes *= weights
     changes[at] = -mean * (own / (own + others))
-    return np.asarray(changes @ rows)
+    return np.asarray((changes @ rows)[..., int(reference) :, :])
 
 
-def _hits(coef: Vector, rows: Vector, labels: NDArray[np.int64]) -> Vector:
-    logits = coef @ rows.T
+def _hits(reference: bool, coef: Vector, rows: Vector, labels: Labels) -> Vector:
+    logits = _logits(reference, coef, rows)
     at = (..., labels, np.arange(len(rows)))
     best = logits[at]
     logits[at] = -np.inf
@@ -462,7 +494,7 @@ def _hits(coef: Vector, rows: Vector, labels: NDArray[np.int64]) -> Vector:
     return np.asarray(np.where(np.isfinite(best), hits, np.nan).sum(axis=-1))
 
 
-def _square_of_rows(rows: Vector, labels: NDArray[np.int64]) -> Vector:
+def _square_of_rows(rows: Vector, labels: Labels) -> Vector:
     return np.asarray((rows**2).sum())
 
 
@@ -474,21 +506,21 @@ def _slices(n: int, step: int) -> Iterator[slice]:
     return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
-def _as_labels(labels: ArrayLike, n_samples: int, n_classes: int | None) -> tuple[NDArray[np.int64], int]:
-    """Labels between 0 and O − 1, and O."""
+def _as_labels(labels: ArrayLike, n_samples: int, n_classes: int | None) -> tuple[Labels, int]:
+    """Labels between 0 and K − 1, and K."""
     array = _validation.as_exact_array(labels, "labels", shape=(("n_samples", n_samples),))
     least, largest = int(array.min()), int(array.max())
-    n_outputs = largest + 1 if n_classes is None else _validation.as_index(n_classes, "n_classes", minimum=2)
-    if least < 0 or largest >= n_outputs:
-        wanted = "count from 0" if n_classes is None else f"be between 0 and n_classes - 1 = {n_outputs - 1}"
+    found = largest + 1 if n_classes is None else _validation.as_index(n_classes, "n_classes", minimum=2)
+    if least < 0 or largest >= found:
+        wanted = "count from 0" if n_classes is None else f"be between 0 and n_classes - 1 = {found - 1}"
         raise ValueError(f"`labels` must {wanted}, got {least if least < 0 else largest}")
     if least == largest:
         raise ValueError(f"`labels` must have at least two classes, got {largest} for every sample")
     present = {int(label) for label in np.unique(array)}
-    if n_classes is None and len(present) < n_outputs:
-        missing = next(label for label in range(n_outputs) if label not in present)
+    if n_classes is None and len(present) < found:
+        missing = next(label for label in range(found) if label not in present)
         raise ValueError(
-            f"`labels` must have every class from 0 to {largest}, but none is {missing}; pass n_classes={n_outputs} if "
+            f"`labels` must have every class from 0 to {largest}, but none is {missing}; pass n_classes={found} if "
             "classes without samples are meant"
         )
-    return array.astype(np.int64), n_outputs
+    return array.astype(np.int64), found
