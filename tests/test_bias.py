@@ -79,10 +79,14 @@ def test_smaller_fully_connected_networks_have_critical_points_for_all_targets()
         assert (row.closest.count, row.critical.count) == (0, 6)
 
 
-@pytest.mark.parametrize("net", [pc.CNN((2, 2), activation=2), pc.CNN((3, 2), activation=2, stride=2)], ids=repr)
+@pytest.mark.parametrize(
+    "net",
+    [pc.CNN((2, 2), activation=2), pc.CNN((3, 2), activation=2, stride=2), pc.CNN((3, 2, 2), activation=2)],
+    ids=repr,
+)
 def test_convolutions_have_no_bias(net: pc.Network) -> None:
-    found = pc.bias(net, "bombieri_weyl", n_samples=12, rng=5)
-    assert found["smooth"].closest.count == 12
+    found = pc.bias(net, "bombieri_weyl", n_samples=15)
+    assert found["smooth"].closest.count == 15
     assert all(row.closest.count == 0 for row in found.rows[1:])
     assert all(row.critical is not None and row.critical.count == 0 for row in found.rows[1:])
 

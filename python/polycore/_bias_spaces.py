@@ -318,7 +318,9 @@ class FunctionSpace:
         return bool(np.linalg.norm(step) <= _SETTLED * np.linalg.norm(theta))
 
     def _embed(self, sizes: Sizes, best: _Best) -> Vector:
-        return np.asarray(self.stratum(sizes).embed(best.theta))
+        """Parameters of the whole network, balanced, since gradients are only as large as the weights let them be."""
+        stratum = self.stratum(sizes)
+        return np.asarray(stratum.embed(balance(hidden_units(stratum.network), best.theta[None])[0]))
 
 
 def _one_less(sizes: Sizes) -> Iterator[Sizes]:
