@@ -398,8 +398,9 @@ class CrossEntropy:
             with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # a setting of each thread
                 return term(veronese(self.samples[block], self.basis, n_threads=1), self.labels[block])
 
-        n_threads = min(self._n_threads or config.default_threads()[0], len(blocks))
-        if n_threads == 1 or self.n_samples * (self.n_monomials + self.n_classes) * members < _THREADS_FROM:
+        small = self.n_samples * (self.n_monomials + self.n_classes) * members < _THREADS_FROM
+        n_threads = 1 if small else min(self._n_threads or config.default_threads()[0], len(blocks))
+        if n_threads == 1:
             return sum(map(of_block, blocks[1:]), of_block(blocks[0]))
         total: Any = 0.0
         waiting: deque[Future[Vector]] = deque()
