@@ -84,6 +84,29 @@ def evaluate_vjp() -> Callable[[], object]:
 
 
 @operation
+def gradient_flow() -> Callable[[], object]:
+    net = pc.MLP((8, 20, 8), 3)
+    loss, theta = pc.QDistance.from_metric("identity", np.ones((8, len(net.basis))), net.basis), net.random_params()
+
+    def call() -> None:
+        if pc.gradient_flow(loss, net, 0.1 * theta).ended == "interrupted":
+            raise KeyboardInterrupt
+
+    return call
+
+
+@operation
+def bias() -> Callable[[], object]:
+    net = pc.MLP((3, 3, 2), 3)
+
+    def call() -> None:
+        if pc.bias(net, "bombieri_weyl", 100_000).stopped == "interrupted":
+            raise KeyboardInterrupt
+
+    return call
+
+
+@operation
 def critical_points() -> Callable[[], object]:
     """Which returns what it has found, and says that it was interrupted."""
     net = pc.MLP((3, 3, 2), 2)

@@ -304,8 +304,8 @@ def bias(
                 break
             generator = np.random.default_rng([seed, i])  # of its own, so that targets do not depend on each other
             target = _draw(space, targets, given, i, generator)
-            found.append(space.locate(target, generator))
             drawn.append(target)
+            found.append(space.locate(target, generator))
             if progress is not None:
                 progress(i + 1, n)
     except KeyboardInterrupt:
