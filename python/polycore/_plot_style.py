@@ -22,6 +22,8 @@ LINE = "#d9dde2"
 ACCENT = "#1d5fc2"
 SECOND = "#c2571d"
 THIRD = "#7a3fa0"
+# Characters in a line of a legend, with about five for each mark.
+_LEGEND_WIDTH = 78
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -134,10 +136,18 @@ def legend(axes: Axes, entries: Sequence[LegendEntry], columns: int | None = Non
         handles=handles,
         loc="lower left",
         bbox_to_anchor=(0, 1.0),
-        ncols=len(entries) if columns is None else columns,
+        ncols=_columns(entries) if columns is None else columns,
         frameon=False,
         borderaxespad=0.2,
         borderpad=0.1,
         handlelength=1.6,
         columnspacing=1.6,
     )
+
+
+def _columns(entries: Sequence[LegendEntry]) -> int:
+    """As many columns as fit above the axes, which a longer line would make narrower."""
+    columns = len(entries)
+    while columns > 1 and columns * (max(len(label) for label, _, _ in entries) + 5) > _LEGEND_WIDTH:
+        columns -= 1
+    return max(columns, 1)

@@ -14,31 +14,35 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._critical_starts import natural_scale, random_starts
+from ._critical_starts import balance, hidden_units, natural_scale
 from ._quadtree import Plane, Square, as_plane, refine
-from ._validation import _describe, as_flag, as_index, as_real, as_real_array, as_rng, check_threads
+from ._validation import _describe, as_flag, as_index, as_real, as_real_array, as_rng, check_choice, check_threads
 from .closed_forms import solve
+from .closest_points import closest_points
 from .critical import critical_points
 from .critical_point import classify
 from .loss import NetworkLoss, QDistance
 from .networks import Network
+from .polynomial_models import Parametrisation, Variety
 from .stationary import search
 
 __all__ = ["AffineFamily", "CountCell", "CountMap", "count_map"]
 
 Floats: TypeAlias = NDArray[np.float64]
-Model: TypeAlias = Any
+Model: TypeAlias = Network | Parametrisation | Variety
 Family: TypeAlias = "Callable[[float, float], Any] | AffineFamily"
 
-KINDS = ("minimum", "strict saddle", "maximum", "degenerate", "undecided")
-_PLURALS = {"minimum": "minima", "strict saddle": "strict saddles", "maximum": "maxima"} | {
-    kind: kind for kind in ("degenerate", "undecided")
-}
+KINDS = ("minimum", "strict saddle", "saddle", "maximum", "degenerate", "singular", "undecided")
+METRICS = ("identity", "bombieri_weyl", "gaussian", "uniform")
+_PLURALS = {"minimum": "minima", "strict saddle": "strict saddles", "saddle": "saddles", "maximum": "maxima"}
+# From certain to uncertain.
+_CERTAINTY = ("proved", "counted", "estimate")
 # Functions closer than this, relative to the largest of their square, are one.
 _SAME = 1e-6
 # How often neighbours are compared after a round of refinement, at most.
@@ -49,6 +53,10 @@ _STEPS = 4
 _AGAIN = 4
 # Squares of the first grid along an axis that get all the searches of `critical_points`, with so many starts at least.
 _THOROUGH, _THOROUGH_STARTS = 2, 30
+# Random starts are larger and smaller than the natural size by so many powers of ten, and follow so many eigenvectors.
+_SPREAD, _MOST_UPWARDS = 0.4, 3
+# Gradients of polished points, relative to their scale.
+_POLISHED, _STEPS_OF_POLISHING = 1e-12, 40
 # Singular values and eigenvalues below this fraction of the largest are zero.
 _ZERO = 1e-8
 
@@ -61,7 +69,12 @@ class AffineFamily:
     ----------
     target, first, second : ndarray, shape (n_outputs, n_monomials), or (m,) for a model that is not a network
     metric : ndarray, str or None
-        Q, as `QDistance.from_metric` takes it; None for the identity.
+        Q, as `QDistance.from_metric` takes it; for other models a matrix (m, m). None is the identity.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or shape, not finite, or the metric not symmetric positive semidefinite.
 
     Examples
     --------
@@ -76,13 +89,38 @@ class AffineFamily:
 
     def __post_init__(self) -> None:
         target = as_real_array(self.target, "target")
+        if target.ndim not in (1, 2) or not target.size:
+            raise ValueError(f"`target` must have shape (n_outputs, n_monomials) or (m,), got {target.shape}")
         object.__setattr__(self, "target", target)
         for name in ("first", "second"):
-            object.__setattr__(self, name, as_real_array(getattr(self, name), name, shape=target.shape))
+            direction = as_real_array(getattr(self, name), name)
+            if direction.shape != target.shape:
+                raise ValueError(f"`{name}` must have the shape of `target`, {target.shape}, got {direction.shape}")
+            object.__setattr__(self, name, direction)
+        if isinstance(self.metric, str):
+            check_choice(self.metric, "metric", METRICS)
+        elif self.metric is not None:
+            # It is checked there, once; the arrays are kept.
+            QDistance.from_metric(self.metric, target)
+            object.__setattr__(self, "metric", as_real_array(self.metric, "metric"))
 
     def at(self, s: float, t: float) -> Floats:
-        """The target at (s, t)."""
-        return np.asarray(self.target + s * self.first + t * self.second)
+        """The target at (s, t).
+
+        Parameters
+        ----------
+        s, t : float
+
+        Returns
+        -------
+        ndarray, of the shape of ``target``
+
+        Raises
+        ------
+        TypeError, ValueError
+            If s or t is not a finite real number.
+        """
+        return np.asarray(self.target + as_real(s, "s") * self.first + as_real(t, "t") * self.second)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,15 +134,16 @@ class CountCell:
     count : int
         How many functions are critical.
     kinds : dict of str to int
-        How many of each kind that occurs: "minimum", "strict saddle", "maximum", "degenerate", "undecided".
+        How many of each kind that occurs: "minimum", "strict saddle", "maximum", "degenerate", "undecided"; for models
+        that are not networks "saddle" and "singular", see `closest_points`.
     spurious : int
-        How many of them are critical only because of the parametrisation.
+        How many of them are critical only because of the parametrisation, or singular points of the model.
     points : ndarray, shape (count, n_outputs, n_monomials), or (count, m)
         The functions, or points of the model, in ascending order of their loss.
     values : ndarray, shape (count,)
         Their losses.
-    proved : bool
-        Whether these are known to be all.
+    complete : str
+        "proved" if these are known to be all; "counted" if they are as many as a count modulo a prime says; "estimate".
     """
 
     low: tuple[float, float]
@@ -114,7 +153,16 @@ class CountCell:
     spurious: int
     points: Floats = field(repr=False)
     values: Floats = field(repr=False)
-    proved: bool = False
+    complete: str = "estimate"
+
+    def describe(self) -> str:
+        """Number and kinds in words.
+
+        Returns
+        -------
+        str
+        """
+        return f"{_points(self.count)}: {_kinds_text(self.kinds)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,11 +186,11 @@ class CountMap:
     low, high : (float, float)
         Corners of the rectangle.
     n_starts : int
-        Of the searches at the coarsest squares.
+        Random starts at each square.
     n_searches : int
         How many times critical points were searched or followed.
     complete : str
-        "proved" if the points of every cell are known to be all, else "estimate".
+        The least certain of the cells.
     seed : int
         ``rng=seed`` reproduces the map.
     partial : bool
@@ -180,8 +228,9 @@ class CountMap:
         even = "all even" if not odd else f"{odd} of them odd"
         lines.append(f"  cells       {len(self.cells)}, the finest 1/{len(self.s)} of an axis")
         lines.append(f"  jumps       at {len(self.jumps)} edges" + (f", {even}" if len(self.jumps) else ""))
-        proved = self.complete == "proved"
-        lines.append(f"  complete    {'proved' if proved else 'an estimate: searches may miss points'}")
+        lines.append(
+            f"  complete    {self.complete}" + (": searches may miss points" if self.complete == "estimate" else "")
+        )
         if self.partial:
             lines.append(f"  partial     stopped ({self.stopped})")
         lines.append(f"  seed        {self.seed}")
@@ -197,10 +246,16 @@ class CountMap:
         Returns
         -------
         str
+
+        Raises
+        ------
+        TypeError
+            If ``count`` is not an integer.
         """
+        count = as_index(count, "count")
         seen = Counter(_kinds_text(cell.kinds) for cell in self.cells if cell.count == count)
         kinds = "; or ".join(text for text, _ in seen.most_common(3)) + ("; ..." if len(seen) > 3 else "")
-        return f"{count} point{'s' * (count != 1)}: {kinds}"
+        return f"{_points(count)}: {kinds}"
 
 
 def count_map(
@@ -211,7 +266,7 @@ def count_map(
     high: ArrayLike = (1.0, 1.0),
     resolution: int = 12,
     refinements: int = 2,
-    n_starts: int = 100,
+    n_starts: int = 40,
     rng: object = 0,
     spurious: bool = True,
     n_threads: int = 0,
@@ -233,8 +288,8 @@ def count_map(
     refinements : int
         How many times squares are quartered whose neighbours have another count, or other kinds.
     n_starts : int
-        Of the search at each square of the first grid, see `critical_points`. Finer squares start from the points of
-        the square they are a part of, and of their neighbours.
+        Random starts of the search at each square, besides the points of the square it is a part of, and of its
+        neighbours.
     rng : int or numpy.random.Generator
         A seed; from a Generator a 64-bit seed is drawn.
     spurious : bool
@@ -263,16 +318,24 @@ def count_map(
     depend on the symmetries; its kind is that of its most regular parameters. Where critical points are not isolated,
     as on a set of zero loss for a degenerate Q, those count that were found.
 
-    Points of a network are searched, unless a closed form is known. So that counts do not flicker, points of each
-    square are followed to those of its neighbours that differ, in steps along the family if need be, until nothing new
-    is found. Where the difference is odd after that, both are searched again with more starts. An odd difference may be
-    true: on the boundary or at singular points of the function space the rule of two does not hold.
+    Points of a network are searched, unless a closed form is known, at each square from starts of its own. So that
+    counts do not flicker, points of each square are followed to those of its neighbours that differ, in steps along the
+    family if need be, until nothing new is found: what one search misses another one finds for it. Where the difference
+    is odd after that, both are searched again with more starts. An odd difference may be true: on the boundary or at
+    singular points of the function space the rule of two does not hold.
 
     Examples
     --------
-    The best squares of linear forms, of two kinds of targets:
+    A parabola has three normals through a point above its evolute, one through others.
 
     >>> import polycore as pc
+    >>> parabola = pc.Parametrisation(pc.MonomialBasis(1, 2), [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    >>> found = count_map(parabola, lambda s, t: [s, t], low=(-1, 0), high=(1.1, 2), resolution=4)
+    >>> sorted({cell.count for cell in found.cells}), bool((found.jump_sizes == 2).all()), found.complete
+    ([1, 3], True, 'proved')
+
+    The best squares of linear forms, of two kinds of targets:
+
     >>> net = pc.MLP((2, 1, 1), activation=2)
     >>> family = AffineFamily([[1.0, 0.0, 1.0]], [[1.0, 0.0, -1.0]], [[0.0, 1.0, 0.0]])
     >>> found = count_map(net, family, resolution=3, refinements=0, n_starts=20, spurious=False)
@@ -290,7 +353,7 @@ def count_map(
     if progress is not None and not callable(progress):
         raise TypeError(f"`progress` must be callable, got {_describe(progress)}")
     solver = _solver(model, family, starts, seed, threads)
-    survey = _Survey(plane, solver, None if budget is None else time.monotonic() + budget, progress)
+    survey = _Survey(plane, solver, seed, None if budget is None else time.monotonic() + budget, progress)
     stopped = ""
     try:
         refine(plane, survey.values, survey.evaluate, _agree, survey.settle)
@@ -314,7 +377,12 @@ class _Found:
     kinds: tuple[str, ...]
     spurious: tuple[bool, ...]
     starts: Floats
-    proved: bool
+    complete: str = "estimate"
+
+    @property
+    def certain(self) -> bool:
+        """Whether they are all there are."""
+        return self.complete != "estimate"
 
     def __len__(self) -> int:
         return len(self.functions)
@@ -322,7 +390,7 @@ class _Found:
     def select(self, rows: NDArray[np.int64]) -> _Found:
         """Some of them, in this order."""
         kinds, spurious = (tuple(which[i] for i in rows) for which in (self.kinds, self.spurious))
-        return _Found(self.functions[rows], self.values[rows], kinds, spurious, self.starts[rows], self.proved)
+        return _Found(self.functions[rows], self.values[rows], kinds, spurious, self.starts[rows], self.complete)
 
     def and_new_of(self, other: _Found) -> _Found:
         """These and those of the others that are not among them."""
@@ -337,7 +405,7 @@ class _Found:
             self.kinds + new.kinds,
             self.spurious + new.spurious,
             np.concatenate([self.starts, new.starts]),
-            self.proved,
+            self.complete,
         )
 
 
@@ -345,11 +413,13 @@ class _Solver(Protocol):
     """Critical points of a member of the family."""
 
     name: str
+    # Whether points can be followed from one member of the family to another.
+    follows: bool
 
-    def search(self, at: Floats, effort: int) -> _Found:
+    def search(self, at: Floats, seed: int, effort: int) -> _Found:
         """From scratch, with ``effort`` times the usual starts."""
 
-    def search_thoroughly(self, at: Floats, seconds: float | None) -> _Found:
+    def search_thoroughly(self, at: Floats, seed: int, seconds: float | None) -> _Found:
         """With all there is, in so many seconds; _OutOfTime if they do not do."""
 
     def follow(self, at: Floats, starts: Floats) -> _Found:
@@ -363,10 +433,11 @@ class _Survey:
         self,
         plane: Plane,
         solver: _Solver,
+        seed: int,
         deadline: float | None,
         progress: Callable[[int, int], None] | None,
     ) -> None:
-        self.plane, self.solver = plane, solver
+        self.plane, self.solver, self._seed = plane, solver, seed
         self.values: dict[Square, _Found] = {}
         self.n_searches = self._n_squares = 0
         self._deadline, self._progress = deadline, progress
@@ -377,14 +448,13 @@ class _Survey:
         self._thorough = {Square(0, i, j) for i in places for j in places}
 
     def evaluate(self, square: Square, parent: _Found | None) -> _Found:
-        """The points at a square: searched on the first grid, followed from its parent afterwards."""
+        """The points at a square: searched, and followed from the square it is a part of."""
         at = self.plane.centre(square)
-        if parent is not None and not parent.proved:
-            found = self._follow(at, parent.starts)
-        else:
-            found = self._search(at)
-            if not found.proved and square in self._thorough:
-                found = found.and_new_of(self.solver.search_thoroughly(at, self._seconds_left()))
+        found = self._search(square)
+        if not found.certain and parent is not None and self.solver.follows:
+            found = self._follow(at, parent.starts).and_new_of(found)
+        if not found.certain and square in self._thorough:
+            found = found.and_new_of(self.solver.search_thoroughly(at, self._seed_of(square), self._seconds_left()))
         self._n_squares += 1
         if self._progress is not None:
             first = self.plane.resolution**2
@@ -406,19 +476,19 @@ class _Survey:
     def _compare(self, values: MutableMapping[Square, _Found], a: Square, b: Square) -> bool:
         """Whether one of two neighbours that differ has points that it was not known to have."""
         key = a, b, len(values[a]), len(values[b])
-        if key in self._compared or (values[a].proved and values[b].proved):
+        if not self.solver.follows or key in self._compared or (values[a].certain and values[b].certain):
             return False
         self._compared.add(key)
         before = len(values[a]) + len(values[b])
         for steps in (1, _STEPS):
             for here, there in ((a, b), (b, a)):
                 values[there] = values[there].and_new_of(self._follow_along(values[here].starts, here, there, steps))
-            if (len(values[a]) - len(values[b])) % 2 == 0:
+            if _agree(values[a], values[b]):
                 break
-        else:
-            for square in {a, b} - self._searched_again:
+        if (len(values[a]) - len(values[b])) % 2:
+            for square in sorted({a, b} - self._searched_again):
                 self._searched_again.add(square)
-                values[square] = values[square].and_new_of(self._search(self.plane.centre(square), _AGAIN))
+                values[square] = values[square].and_new_of(self._search(square, _AGAIN))
         return len(values[a]) + len(values[b]) > before
 
     def _follow_along(self, starts: Floats, here: Square, there: Square, steps: int) -> _Found:
@@ -429,10 +499,14 @@ class _Survey:
             starts = between.starts
         return self._follow(destination, starts)
 
-    def _search(self, at: Floats, effort: int = 1) -> _Found:
+    def _search(self, square: Square, effort: int = 1) -> _Found:
         self._seconds_left()
         self.n_searches += 1
-        return self.solver.search(at, effort)
+        return self.solver.search(self.plane.centre(square), self._seed_of(square), effort)
+
+    def _seed_of(self, square: Square) -> int:
+        """Of its own: what one square's starts miss another's find, and points found are followed everywhere."""
+        return int(np.random.SeedSequence([self._seed, *square]).generate_state(1, np.uint64)[0])
 
     def _follow(self, at: Floats, starts: Floats) -> _Found:
         self._seconds_left()
@@ -468,34 +542,43 @@ def _distinct(functions: Floats) -> list[int]:
 class _NetworkSolver:
     """Critical points of the loss of a network, one for each function."""
 
+    follows = True
+
     def __init__(self, net: Network, family: Family, n_starts: int, seed: int, n_threads: int) -> None:
         self.name = repr(net)
         self._net, self._family = net, family
         self._n_starts, self._seed, self._n_threads = n_starts, seed, n_threads
+        self._units = hidden_units(net)
         self._verdicts: dict[tuple[int, int, int, bool], tuple[str, bool]] = {}
         self._scale: float | None = None
 
-    def search(self, at: Floats, effort: int) -> _Found:
-        """A closed form where there is one, else from random starts, the same at each member, and zero."""
+    def search(self, at: Floats, seed: int, effort: int) -> _Found:
+        """A closed form where there is one, else from zero and from random starts of the size that fits the targets."""
         objective = self._objective(at)
         solved = solve(objective.loss, self._net)
         if solved is not None and solved.complete:
-            return self._found(objective, solved.thetas, proved=True)
-        rng = np.random.default_rng([self._seed, effort])
+            return self._found(objective, solved.thetas, "proved")
+        rng = np.random.default_rng([seed, effort])
+        n, n_params = effort * self._n_starts, self._net.n_params
         if self._scale is None:
             self._scale = natural_scale(objective.loss, self._net, np.random.default_rng(self._seed))
-        starts = random_starts(self._net, self._scale, rng, effort * self._n_starts)
-        down, anywhere = starts[::4], starts
-        ends = [self._run(objective, down, "descent"), self._run(objective, anywhere, "stationary")]
-        zero = np.zeros((1, self._net.n_params))
-        return self._found(objective, np.concatenate([*ends, self._run(objective, zero, "newton")]))
+        sizes = self._scale * 10.0 ** rng.uniform(-_SPREAD, _SPREAD, (n, 1))
+        starts = sizes * rng.standard_normal((n, n_params))
+        upwards = 1 + np.arange(len(starts[::2])) % min(n_params, _MOST_UPWARDS)
+        ends = [
+            self._run(objective, np.zeros((1, n_params)), "newton"),
+            self._run(objective, starts[::4], "descent"),
+            self._run(objective, starts[::2], "index", upwards),
+            self._run(objective, starts, "stationary"),
+        ]
+        return self._found(objective, np.concatenate(ends))
 
-    def search_thoroughly(self, at: Floats, seconds: float | None) -> _Found:
+    def search_thoroughly(self, at: Floats, seed: int, seconds: float | None) -> _Found:
         """The searches of `critical_points`, among them those of smaller networks."""
         objective = self._objective(at)
         n = max(_THOROUGH_STARTS, self._n_starts)
         result = critical_points(
-            objective.loss, self._net, n, self._seed, "search", time_budget=seconds, n_threads=self._n_threads
+            objective.loss, self._net, n, seed, "search", time_budget=seconds, n_threads=self._n_threads
         )
         if result.stopped == "interrupted":
             raise KeyboardInterrupt
@@ -508,11 +591,19 @@ class _NetworkSolver:
         objective = self._objective(at)
         return self._found(objective, self._run(objective, starts, "stationary"))
 
-    def _run(self, objective: NetworkLoss, starts: Floats, method: str) -> Floats:
+    def _run(
+        self, objective: NetworkLoss, starts: Floats, method: str, index: NDArray[np.int64] | None = None
+    ) -> Floats:
+        """Where those searches end that converge, balanced and polished: one function has one set of coefficients then.
+
+        Where weights differ much in size, a small gradient does not make a small error of the function.
+        """
         if not len(starts):
             return starts
-        found = search(objective, starts, method, n_threads=self._n_threads)
-        return found.theta[found.converged]
+        found = search(objective, starts, method, index=index, n_threads=self._n_threads)
+        balanced = balance(self._units, found.theta[found.converged])
+        polished = search(objective, balanced, "newton", tol=_POLISHED, max_steps=_STEPS_OF_POLISHING, n_threads=1)
+        return polished.theta[polished.converged]
 
     def _objective(self, at: Floats) -> NetworkLoss:
         s, t = at.tolist()
@@ -521,11 +612,16 @@ class _NetworkSolver:
             loss: Any = QDistance.from_metric(metric, self._family.at(s, t), self._net.basis)
         else:
             loss = self._family(s, t)
-        return NetworkLoss(loss, self._net)
+        try:
+            return NetworkLoss(loss, self._net)
+        except TypeError as error:
+            raise TypeError(f"`family` must return losses on coefficients: {error}") from None
 
-    def _found(self, objective: NetworkLoss, thetas: Floats, proved: bool = False) -> _Found:
+    def _found(self, objective: NetworkLoss, thetas: Floats, complete: str = "estimate") -> _Found:
         """Critical points, one for each function: the one whose Jacobian has the largest rank, then first come."""
-        flat = np.asarray(self._net.expand(thetas)).reshape(len(thetas), -1)
+        flat = np.asarray(self._net.expand(thetas)).reshape(
+            len(thetas), self._net.n_outputs * self._net.basis.n_monomials
+        )
         values = np.atleast_1d(objective.value(thetas)) + objective.constant
         signatures = self._signatures(objective, thetas)
         order = sorted(range(len(thetas)), key=lambda k: (-signatures[k][2], k))
@@ -533,7 +629,7 @@ class _NetworkSolver:
         rows = rows[np.argsort(values[rows], kind="stable")]
         verdicts = [self._verdict(objective, thetas[k], signatures[k]) for k in rows]
         kinds, spurious = (tuple(column) for column in zip(*verdicts)) if verdicts else ((), ())
-        return _Found(flat[rows], values[rows], kinds, spurious, thetas[rows], proved)
+        return _Found(flat[rows], values[rows], kinds, spurious, thetas[rows], complete)
 
     def _signatures(self, objective: NetworkLoss, thetas: Floats) -> list[tuple[int, int, int, bool]]:
         """For each point: negative and positive eigenvalues, the Jacobian's rank, whether the loss is flat there."""
@@ -559,11 +655,80 @@ class _NetworkSolver:
         return self._verdicts[signature]
 
 
+class _ModelSolver:
+    """Critical points of the distance from a model that is not a network."""
+
+    def __init__(
+        self, model: Parametrisation | Variety, family: Family, n_starts: int, seed: int, n_threads: int
+    ) -> None:
+        self.name = repr(model)
+        self.follows = isinstance(model, Parametrisation)
+        self._model, self._family = model, family
+        self._n_starts, self._seed, self._n_threads = n_starts, seed, n_threads
+
+    def search(self, at: Floats, seed: int, effort: int) -> _Found:
+        """All solutions of the equations where they can be solved."""
+        n_starts = effort * self._n_starts
+        found = closest_points(self._model, *self._target(at), n_starts=n_starts, rng=seed, n_threads=self._n_threads)
+        starts = np.zeros((len(found), 0)) if found.parameters is None else found.parameters
+        singular = tuple(kind == "singular" for kind in found.kinds)
+        return _Found(found.points, found.distances, found.kinds, singular, starts, found.complete)
+
+    def search_thoroughly(self, at: Floats, seed: int, seconds: float | None) -> _Found:
+        """There is no more than `search` does."""
+        return self.search(at, seed, _AGAIN)
+
+    def follow(self, at: Floats, starts: Floats) -> _Found:
+        """Levenberg–Marquardt on the parameters."""
+        assert isinstance(self._model, Parametrisation)
+        u, metric = self._target(at)
+        objective = self._model.objective(u, metric)
+        found = search(objective, starts, "stationary", n_threads=self._n_threads)
+        t = found.theta[found.converged]
+        points, values = self._model.evaluate(t), np.atleast_1d(objective.value(t))
+        rows = np.array(_distinct(points), dtype=np.int64)
+        kinds = tuple(self._kind(objective.hessian(t[k]), t[k]) for k in rows)
+        singular = tuple(kind == "singular" for kind in kinds)
+        return _Found(points[rows], values[rows], kinds, singular, t[rows])
+
+    def _kind(self, hessian: Floats, t: Floats) -> str:
+        """As `closest_points` says it: of the second derivatives, but for directions in which the point stays."""
+        values = np.linalg.eigvalsh(hessian)
+        zero = _ZERO * float(np.abs(values).max(initial=np.finfo(np.float64).tiny))
+        rank, negative, positive = _rank(self._model, t), int((values < -zero).sum()), int((values > zero).sum())
+        if rank < self._generic_rank:
+            return "singular"
+        if negative and positive:
+            return "saddle"
+        if negative + positive < rank:
+            return "degenerate"
+        return "maximum" if negative else "minimum"
+
+    @cached_property
+    def _generic_rank(self) -> int:
+        rng = np.random.default_rng(self._seed)
+        return _rank(self._model, rng.standard_normal(self._model.basis.n_vars))
+
+    def _target(self, at: Floats) -> tuple[Floats, Any]:
+        s, t = at.tolist()
+        if isinstance(self._family, AffineFamily):
+            return self._family.at(s, t), self._family.metric
+        return as_real_array(self._family(s, t), "family(s, t)", shape=(("m", self._model.n_coordinates),)), None
+
+
+def _rank(model: Any, t: Floats) -> int:
+    """Of the Jacobian of a parametrisation."""
+    singular = np.linalg.svd(model.jacobian(t), compute_uv=False)
+    return int((singular > _ZERO * singular.max(initial=np.finfo(np.float64).tiny)).sum())
+
+
 def _solver(model: Model, family: Family, n_starts: int, seed: int, n_threads: int) -> _Solver:
     if not isinstance(family, AffineFamily) and not callable(family):
         raise TypeError(f"`family` must be callable or an AffineFamily, got {_describe(family)}")
     if isinstance(model, Network):
         return _NetworkSolver(model, family, n_starts, seed, n_threads)
+    if isinstance(model, (Parametrisation, Variety)):
+        return _ModelSolver(model, family, n_starts, seed, n_threads)
     raise TypeError(f"`model` must be a Network, a Parametrisation or a Variety, got {_describe(model)}")
 
 
@@ -591,7 +756,7 @@ def _assemble(plane: Plane, survey: _Survey, spurious: bool, seed: int, n_starts
         high=plane.high,
         n_starts=n_starts,
         n_searches=survey.n_searches,
-        complete="proved" if cells and all(cell.proved for cell in cells) else "estimate",
+        complete=max((cell.complete for cell in cells), key=_CERTAINTY.index, default="estimate"),
         seed=seed,
         partial=bool(stopped),
         stopped=stopped,
@@ -614,9 +779,13 @@ def _cell(plane: Plane, square: Square, found: _Found, spurious: bool) -> CountC
         spurious=sum(found.spurious[k] for k in rows),
         points=found.functions[rows],
         values=found.values[rows],
-        proved=found.proved,
+        complete=found.complete,
     )
 
 
+def _points(count: int) -> str:
+    return f"{count} point{'s' * (count != 1)}"
+
+
 def _kinds_text(kinds: Mapping[str, int]) -> str:
-    return ", ".join(f"{n} {_PLURALS[kind] if n > 1 else kind}" for kind, n in kinds.items()) or "none"
+    return ", ".join(f"{n} {_PLURALS.get(kind, kind) if n > 1 else kind}" for kind, n in kinds.items()) or "none"

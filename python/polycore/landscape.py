@@ -20,15 +20,17 @@ from numpy.typing import ArrayLike, NDArray
 from ._implicit_surface import Polynomial
 from ._neuromanifold_slice import Slice, SolidSlice
 from ._plot_style import ACCENT, INK, LINE, MUTED, SECOND, THIRD, LegendEntry, integer_axis, legend, power_of_ten, style
-from ._quadtree import Plane, Square
-from ._validation import _describe, as_index, as_real, as_real_array, as_rng, as_sequence
+from ._quadtree import Plane, Square, as_plane
+from ._validation import _describe, as_index, as_real, as_real_array, as_rng, as_sequence, check_choice, check_threads
+from ._voronoi import Model, as_nearest, cells, curve
+from .count_map import AffineFamily, CountMap
 from .equations import Equations
 from .networks import Network
+from .polynomial_models import Parametrisation, Variety
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from .count_map import CountMap
     from .critical import CriticalPoints
     from .critical_point import CriticalPoint
 
@@ -40,6 +42,7 @@ __all__ = [
     "plot_hessian_spectra",
     "plot_loss_slice",
     "plot_neuromanifold_slice",
+    "plot_voronoi_cells",
 ]
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -463,7 +466,7 @@ def _kind_legend(axes: Axes, points: Sequence[CriticalPoint], more: Sequence[Leg
                 entries.append((label, *_MARKS[kind]))
                 hollow += [label] * spurious
     entries += more
-    legend(axes, entries, columns=min(3, len(entries)) or 1, hollow=hollow)
+    legend(axes, entries, hollow=hollow)
 
 
 def plot_hessian_spectra(points: Sequence[CriticalPoint], *, ax: Axes | None = None) -> Axes:
@@ -745,13 +748,17 @@ def _draw_squares(axes: Axes, plane: Plane, colours: Mapping[Square, str]) -> No
 # -- maps of a plane of targets ---------------------------------------------------------------------------------------
 
 
-def plot_count_map(found: CountMap, *, labels: Sequence[str] = ("s", "t"), ax: Axes | None = None) -> Axes:
+def plot_count_map(
+    found: CountMap, *, by: str = "count", labels: Sequence[str] = ("s", "t"), ax: Axes | None = None
+) -> Axes:
     """The number of real critical points over a plane, and the edges where it jumps.
 
     Parameters
     ----------
     found : CountMap
         Made by `count_map`.
+    by : {"count", "kinds"}
+        What colours mean: the number of points, or how many there are of each kind.
     labels : sequence of two str
         Of the axes.
     ax : Axes, optional
@@ -763,23 +770,114 @@ def plot_count_map(found: CountMap, *, labels: Sequence[str] = ("s", "t"), ax: A
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind.
+        If an argument is of the wrong kind or value.
     ImportError
         If matplotlib is not installed.
     """
-    from matplotlib.collections import LineCollection, PolyCollection
-
+    if not isinstance(found, CountMap):
+        raise TypeError(f"`found` must be a CountMap, got {_describe(found)}")
+    check_choice(by, "by", ("count", "kinds"))
     names = _labels(labels, 2)
-    counts = sorted({cell.count for cell in found.cells})
-    with _drawing(ax, "count map", (6.4, 5.8)) as axes:
-        colours = {count: _FILLS[k % len(_FILLS)] for k, count in enumerate(counts)}
+    words = [found.describe(cell.count) if by == "count" else cell.describe() for cell in found.cells]
+    order = sorted(set(words), key=lambda word: (found.cells[words.index(word)].count, word))
+    with _drawing(ax, "count map", (6.4, 6.0)) as axes:
+        from matplotlib.collections import LineCollection, PolyCollection
+
+        colours = {word: _FILLS[k % len(_FILLS)] for k, word in enumerate(order)}
         outlines = [[c.low, (c.high[0], c.low[1]), c.high, (c.low[0], c.high[1])] for c in found.cells]
-        faces = [colours[cell.count] for cell in found.cells]
+        faces = [colours[word] for word in words]
         axes.add_collection(PolyCollection(outlines, facecolors=faces, linewidths=0, antialiased=False), autolim=False)
         axes.add_collection(LineCollection(list(found.jumps), colors=INK, linewidths=1.2), autolim=False)
         axes.set(xlim=(found.low[0], found.high[0]), ylim=(found.low[1], found.high[1]))
         axes.grid(False)
         axes.set_xlabel(names[0])
         axes.set_ylabel(names[1])
-        legend(axes, [(found.describe(count), colours[count], "s") for count in counts], columns=1)
+        legend(axes, [(word, colours[word], "s") for word in order], columns=1)
+    return axes
+
+
+def plot_voronoi_cells(
+    model: Model,
+    family: AffineFamily | Callable[[float, float], ArrayLike] | None = None,
+    *,
+    low: ArrayLike = (-1.0, -1.0),
+    high: ArrayLike = (1.0, 1.0),
+    label: Callable[[Floats], str] | None = None,
+    boundary: ArrayLike | None = None,
+    resolution: int = 12,
+    refinements: int = 4,
+    labels: Sequence[str] = ("s", "t"),
+    rng: object = 0,
+    n_threads: int = 0,
+    ax: Axes | None = None,
+) -> Axes:
+    """Where the closest point of a model lies, for each target in a plane.
+
+    Parameters
+    ----------
+    model : Network, Parametrisation, Variety or array of points (n, m)
+    family : AffineFamily or callable (s, t) → target (m,), optional
+        The plane of targets; by default that of the model, if it is in two dimensions. For a network an AffineFamily.
+    low, high : array_like, shape (2,)
+        Corners of the rectangle of (s, t).
+    label : callable (closest point (m,)) → str, optional
+        Which cell a target is in. By default points are told apart; for other models whether the closest one is a
+        singular point; for networks the stratum as `bias` names it.
+    boundary : array_like, shape (n, 2), optional
+        A curve to be drawn, such as a border that was computed.
+    resolution, refinements : int
+        Squares along each axis to begin with, and how often they are quartered where neighbours are in other cells.
+        Each asks for a closest point.
+    labels : sequence of two str
+        Of the axes.
+    rng : int or numpy.random.Generator
+        For searches.
+    n_threads : int
+        0 is the default number; results do not depend on it.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, shape or value.
+    MemoryError, OverflowError
+        If the grid of finest squares would not fit.
+    ImportError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> ax = plot_voronoi_cells([[-0.5, 0.0], [0.5, 0.0]], resolution=2, refinements=1)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['point 0', 'point 1', 'points']
+    """
+    plane = as_plane(low, high, resolution, refinements)
+    names = _labels(labels, 2)
+    line = None if boundary is None else as_real_array(boundary, "boundary", shape=("n", ("axes", 2)))
+    found = cells(plane, as_nearest(model, family, label, as_rng(rng)[1], check_threads(n_threads)))
+    with _drawing(ax, "voronoi cells", (6.0, 5.6)) as axes:
+        areas: dict[str, float] = {}
+        for square, name in found.items():
+            areas[name] = areas.get(name, 0.0) + 0.25**square.level
+        colours = {name: _FILLS[k % len(_FILLS)] for k, name in enumerate(sorted(areas, key=lambda n: (-areas[n], n)))}
+        _draw_squares(axes, plane, {square: colours[name] for square, name in found.items()})
+        entries: list[LegendEntry] = [(name, colour, "s") for name, colour in colours.items()]
+        drawn = curve(model, family, plane)
+        if drawn is not None:
+            axes.plot(*drawn.T, color=ACCENT, linewidth=1.8)
+            entries.append(("the model", ACCENT, "-"))
+        elif family is None and not isinstance(model, (Network, Parametrisation, Variety)):
+            axes.plot(*np.asarray(model, dtype=np.float64).T, "o", color=ACCENT, markersize=5)
+            entries.append(("points", ACCENT, "o"))
+        if line is not None:
+            axes.plot(*line.T, color=INK, linewidth=1.2, linestyle="--")
+            entries.append(("computed boundary", INK, "--"))
+        axes.grid(False)
+        axes.set_xlabel(names[0])
+        axes.set_ylabel(names[1])
+        legend(axes, entries)
     return axes
