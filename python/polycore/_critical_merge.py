@@ -21,6 +21,7 @@ _BLOCK = 2**22
 _RANK_TOLERANCE, _NULL_TOLERANCE = 1e-6, 1e-7
 # Functions this close, relative to their size, are equal however accurate they are; and never if further than that.
 _CLOSE, _FAR = 1e-7, 1e-3
+_ROUGH = 1e-5
 # Forms of the same function that are kept, and functions of a connected set of degenerate points.
 _MAX_FORMS = 8
 _MAX_OF_FAMILY = 3
@@ -87,6 +88,24 @@ def measure(objective: Any, theta: Vector, gradient_norm: Vector, scale: Vector)
     return Measured(coef, radius, forms, eigenvalues, vectors)
 
 
+def measure_by_products(objective: Any, theta: Vector) -> Measured:
+    """The same for large networks: coefficients alone, their accuracy guessed.
+
+    Parameters
+    ----------
+    objective : NetworkLoss
+    theta : (B, P) array
+
+    Returns
+    -------
+    Measured
+    """
+    coef = np.asarray(objective.net.expand(theta), dtype=np.float64).reshape(len(theta), -1)
+    nothing = np.zeros((len(theta), 0))
+    radius = _ROUGH * np.linalg.norm(coef, axis=1)
+    return Measured(coef, radius, np.zeros((len(theta), 4), dtype=np.int64), nothing, nothing)
+
+
 @dataclass
 class Form:
     """One way in which a function is a critical point: parameters, and how often they were reached."""
@@ -151,12 +170,14 @@ class Pool:
     Parameters
     ----------
     objective : NetworkLoss
+    dense : bool
+        Whether Hessians and Jacobians are small enough to be made.
     size : float
         Of the coefficients that are typical: functions much smaller are compared with this.
     """
 
-    def __init__(self, objective: Any, size: float) -> None:
-        self.objective = objective
+    def __init__(self, objective: Any, dense: bool, size: float) -> None:
+        self.objective, self.dense = objective, dense
         self.size = size
         self.found: list[Found] = []
         zero = float(objective.value(np.zeros(objective.n_params)))
@@ -197,7 +218,11 @@ class Pool:
         """
         if not len(theta):
             return 0
-        measured = measure(self.objective, theta, gradient_norm, scale)
+        measured = (
+            measure(self.objective, theta, gradient_norm, scale)
+            if self.dense
+            else measure_by_products(self.objective, theta)
+        )
         before = len(self.found)
         # The most accurate first: they are what the others are compared with.
         for k in np.argsort(measured.radius, kind="stable"):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from . import stationary
 from ._critical_merge import Found, Pool
+from ._critical_products import search_by_products
 from ._critical_starts import (
     balance,
     displaced,
@@ -26,6 +27,7 @@ from ._critical_starts import (
     redundant_variants,
     without_faint_units,
 )
+from .fitting import MAX_DENSE_PARAMS
 from .networks import Network
 
 Vector = NDArray[np.float64]
@@ -34,6 +36,9 @@ Vector = NDArray[np.float64]
 _MAX_STEPS = 200
 _AT_A_TIME = 512
 _POLISHING_STEPS = 50
+# Numbers in a Jacobian up to which it is made; starts of a round by products.
+_MAX_JACOBIAN = 2**22
+_LARGE_ROUND = 8
 _POLISHED = 1e-13
 # Rounds without a new function after which a search ends.
 _QUIET_ROUNDS = 3
@@ -46,6 +51,21 @@ _HOPS = (-1.3, 0.2)
 _MAX_VARIANTS = 48
 # Parameters so much larger than those of random starts are on their way to infinity.
 _FAR = 1e3
+
+
+def is_dense(net: Network) -> bool:
+    """Whether the searches make dense Hessians and Jacobians.
+
+    Parameters
+    ----------
+    net : Network
+
+    Returns
+    -------
+    bool
+    """
+    n_coef = net.n_outputs * net.basis.n_monomials
+    return net.n_params <= MAX_DENSE_PARAMS and net.n_params * n_coef <= _MAX_JACOBIAN
 
 
 class Budget:
@@ -63,26 +83,33 @@ class Budget:
         self._evaluations = evaluations
         self.used = 0
         self.stopped = ""
+        # The part of the limits that may be used for now.
+        self.ceiling = 1.0
 
     def should_stop(self) -> bool:
-        """Whether a limit is reached; notes which."""
+        """Whether a limit is reached, and notes which; or the part of it that may be used for now."""
         if not self.stopped:
-            if self._seconds is not None and time.monotonic() - self._begun >= self._seconds:
+            if self._share_of_time() >= 1.0:
                 self.stopped = "time"
-            elif self._evaluations is not None and self.used >= self._evaluations:
+            elif self._share_of_evaluations() >= 1.0:
                 self.stopped = "evaluations"
-        return bool(self.stopped)
+        return bool(self.stopped) or max(self._share_of_time(), self._share_of_evaluations()) >= self.ceiling
 
-    def share(self) -> float:
-        """The part of the limits that is used up; 0.0 without limits."""
-        time_used = 0.0 if not self._seconds else (time.monotonic() - self._begun) / self._seconds
-        return max(time_used, self.used / self._evaluations if self._evaluations else 0.0)
+    def _share_of_time(self) -> float:
+        if self._seconds is None:
+            return 0.0
+        return (time.monotonic() - self._begun) / self._seconds if self._seconds else 1.0
+
+    def _share_of_evaluations(self) -> float:
+        if self._evaluations is None:
+            return 0.0
+        return self.used / self._evaluations if self._evaluations else 1.0
 
     def allowed(self, n: int, steps: int) -> tuple[int, int]:
         """How many of n starts may go on, for how many of the steps: at least one start, for one step."""
         if self._evaluations is None:
             return n, steps
-        left = max(1, self._evaluations - self.used)
+        left = max(1, int(self._evaluations * self.ceiling) - self.used)
         steps = min(steps, left)
         return max(1, min(n, left // steps)), steps
 
@@ -127,10 +154,11 @@ class Explorer:
         self._rng, self._budget = rng, budget
         self._tol, self._balanced, self._n_threads = tol, balanced, n_threads
         self._progress = progress
+        self.dense = is_dense(self.net)
         self.units = hidden_units(self.net)
         self.scale = natural_scale(loss, self.net, rng)
         target = getattr(loss, "target", None)
-        self.pool = Pool(objective, 1.0 if target is None else float(np.linalg.norm(target)) or 1.0)
+        self.pool = Pool(objective, self.dense, 1.0 if target is None else float(np.linalg.norm(target)) or 1.0)
         self.n_random = self.n_diverged = self.n_unsettled = self.new_in_last = 0
         self._typical = float(np.linalg.norm(self.scale * np.asarray(self.net.random_params(rng))))
 
@@ -229,17 +257,23 @@ class Explorer:
     def _searched(
         self, starts: Vector, method: str, tol: float, max_steps: int, index: NDArray[np.int64] | None = None
     ) -> stationary.Search:
+        should_stop = None if method == "newton" else self._budget.should_stop
         with np.errstate(over="ignore", invalid="ignore"):  # searches from huge starts, which end there
-            found = stationary.search(
-                self.objective,
-                starts,
-                method,
-                tol=tol,
-                max_steps=max_steps,
-                n_threads=self._n_threads,
-                index=index,
-                should_stop=None if method == "newton" else self._budget.should_stop,
-            )
+            if self.dense:
+                found = stationary.search(
+                    self.objective,
+                    starts,
+                    method,
+                    tol=tol,
+                    max_steps=max_steps,
+                    n_threads=self._n_threads,
+                    index=index,
+                    should_stop=should_stop,
+                )
+            else:
+                found = search_by_products(
+                    self.objective, starts, method, tol=tol, max_steps=max_steps, should_stop=should_stop
+                )
         self._budget.spend(len(starts) + int(found.n_steps.sum()))
         return found
 
@@ -254,13 +288,18 @@ class Explorer:
             Random starts at most; fewer when nothing new has come for some rounds.
         """
         self._plant()
-        size, quiet, done = max(8, -(-n_starts // 5)), 0, 0
+        size = max(8, -(-n_starts // 5)) if self.dense else _LARGE_ROUND
+        quiet, done = 0, 0
         while done < n_starts and not self._is_over(quiet) and not self._budget.should_stop():
             n = min(size, n_starts - done)
             before = len(self.pool)
-            self._round(n)
-            self.new_in_last = len(self.pool) - before
-            self.follow()
+            if self.dense:
+                self._round(n)
+                self.new_in_last = len(self.pool) - before
+                self.follow()
+            else:
+                self._round_by_products(n)
+                self.new_in_last = len(self.pool) - before
             done += n
             quiet = quiet + 1 if len(self.pool) == before else 0
             if self._progress is not None:
@@ -287,6 +326,14 @@ class Explorer:
             forms = [self.pool.found[k].reduced.theta for k in self._rng.integers(len(self.pool), size=2 * n_mixed)]
             mixed = recombined(self.units, forms[:n_mixed], forms[n_mixed:], self._rng)
             self.search(mixed, "stationary", "recombined")
+
+    def _round_by_products(self, n: int) -> None:
+        """n random starts of a large network: downwards, and to where the gradient vanishes."""
+        n_down = -(-n // 2)
+        down = fitted_starts(self.loss, self.net, self.scale, self._rng, n_down)
+        raw = random_starts(self.net, self.scale, self._rng, n - n_down)
+        self.search(down, "descent", "descent", random=True)
+        self.search(raw, "stationary", "stationary", random=True)
 
     def _hop(self, n: int) -> None:
         """Searches from n starts in random directions from points found."""
@@ -327,6 +374,8 @@ class Explorer:
         """Zero, and zeros in one array of weights."""
         zero = np.zeros((1, self.net.n_params))
         self.search(zero, "newton", "zero")
+        if not self.dense:
+            return
         blocks = self.net.program.parameters
         partial = random_starts(self.net, self.scale, self._rng, len(blocks))
         for row, block in zip(partial, blocks):

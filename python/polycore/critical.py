@@ -44,6 +44,7 @@ _SHARE_OF_STRATA = 0.4
 # Points that are classified with all there is, and rows of a table.
 _MAX_DEEP = 100
 _ROWS_SHOWN = 40
+_PLACE = 64
 
 
 @dataclass(frozen=True)
@@ -180,6 +181,7 @@ def _table(points: tuple[CriticalPoint, ...]) -> list[str]:
         kind = f"{point.kind} ({point.higher_order})" if point.higher_order else point.kind
         place = f"{point.location}, {point.subnetwork}" if point.subnetwork else point.location
         inertia = [str(point.inertia.index), str(point.inertia.nullity)]
+        place = place if len(place) <= _PLACE else place[: _PLACE - 1] + "…"
         status = f"{point.status}, proved" if point.proved and point.status == "global minimum" else point.status
         begin = [str(number), f"{point.loss:.6g}", kind, *inertia]
         rows.append([*begin, point.origin.verdict, place, str(point.hits), status])
@@ -395,8 +397,16 @@ class _Finder:
             self._budget.stopped = "interrupted"
 
     def _strata(self) -> list[Stratum]:
-        """The smaller networks, the smallest first."""
-        listed = subnetworks(self._objective.net, max_count=_MAX_STRATA, rng=self._rng)
+        """The smaller networks, the smallest first; none of a network so large that searches go one by one."""
+        net = self._objective.net
+        if not self._whole.dense:
+            self._skipped += [
+                f"dense Hessians, for {net.n_params} parameters: points by descent and Levenberg–Marquardt with "
+                "products, none by following eigenvectors or beside others",
+                "searches of subnetworks",
+            ]
+            return []
+        listed = subnetworks(net, max_count=_MAX_STRATA, rng=self._rng)
         if listed.sampled:
             self._skipped.append(f"{listed.count - len(listed)} of {listed.count} subnetworks, too many to search each")
         return sorted(listed, key=lambda stratum: stratum.n_params)
