@@ -493,13 +493,16 @@ def plot_hessian_spectra(points: Sequence[CriticalPoint], *, ax: Axes | None = N
     """
     listed = _critical_points(points)
     with _drawing(ax, "hessian spectra", (6.4, 4.2)) as axes:
-        tolerance = max((point.inertia.tolerance for point in listed), default=0.0)
+        # The tolerance of a point that is not decided can be as large as its eigenvalues.
+        decided = [point for point in listed if point.inertia.decided] or listed
+        tolerance = max((point.inertia.tolerance for point in decided), default=0.0)
         sizes = np.abs(np.concatenate([point.inertia.eigenvalues for point in listed] or [np.zeros(0)]))
         clear = sizes[sizes > tolerance]
         _two_sided_log_axis(axes, max(tolerance, 0.5 * float(clear.min(initial=1.0))), float(clear.max(initial=1.0)))
-        axes.axhspan(-tolerance, tolerance, color=LINE, zorder=1, linewidth=0)
         axes.axhline(0.0, color=MUTED, linewidth=0.8, zorder=1)
         for number, point in enumerate(listed):
+            height = point.inertia.tolerance
+            axes.bar(number, 2 * height, 0.8, bottom=-height, color=LINE, zorder=1, linewidth=0)
             for values, colour, form in _signs(point.inertia.eigenvalues, point.inertia.tolerance):
                 axes.plot(np.full(len(values), number), values, form, color=colour, markersize=6, markeredgewidth=0)
         integer_axis(axes, max(len(listed) - 1, 0), first=0)
