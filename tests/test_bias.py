@@ -213,6 +213,24 @@ def test_targets_of_a_users_own() -> None:
         pc.bias(net, "bombieri_weyl", targets=lambda rng: [1.0, 2.0])
 
 
+def test_a_metric_on_the_monomials_that_occur() -> None:
+    # Those that do not occur cost nothing, and targets have none of them.
+    net = pc.CNN((2, 2), activation=2, n_inputs=4)
+    n = len(net.support)
+    assert n < len(net.basis)
+    at = [net.basis.index(exponent) for exponent in net.support.exponents]
+    found = pc.bias(net, np.eye(n), n_samples=3, rng=11)
+    others = np.delete(found.targets, at, axis=-1)
+    assert (others == 0).all()
+    whole = pc.bias(net, "identity", targets=found.targets, rng=11)
+    np.testing.assert_allclose(found.losses, whole.losses, rtol=1e-9)
+    rows = np.random.default_rng(0).normal(size=(40, 4))
+    loss = pc.QDistance.from_data(rows, np.ones((40, net.n_outputs)), net.support)
+    assert pc.bias(net, loss, n_samples=1).n_samples == 1
+    joint = pc.bias(net, np.eye(net.n_outputs * n), n_samples=2, rng=12)
+    assert (np.delete(joint.targets, at, axis=-1) == 0).all()
+
+
 def test_stops() -> None:
     net = pc.MLP((2, 1, 1), activation=2)
     nothing = pc.bias(net, "identity", 5, time_budget=0.0)

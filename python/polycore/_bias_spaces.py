@@ -115,21 +115,37 @@ def orthonormal(gram: Vector) -> Vector:
 
 
 def metric_of_network(metric: ArrayLike | str | QDistance, net: Network) -> Vector:
-    """Q as a matrix, (N, N) or (O·N, O·N)."""
+    """Q as a matrix on all monomials of the basis, (N, N), or (O·N, O·N) for all outputs together."""
     if isinstance(metric, QDistance):
         metric.compose(net)
-        return metric.gram
+        return _on_basis(metric.gram, net)
+    zero = np.zeros((net.n_outputs, net.basis.n_monomials))
     if isinstance(metric, str):
-        zero = np.zeros((net.n_outputs, net.basis.n_monomials))
         return QDistance.from_metric(metric, zero, net.basis).gram
     matrix = as_real_array(metric, "metric")
-    sizes = [net.basis.n_monomials, net.n_outputs * net.basis.n_monomials]
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) not in sizes:
+    n = net.basis.n_monomials
+    if matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1]:
+        matrix = _on_basis(matrix, net)
+    if matrix.shape not in ((n, n), (zero.size, zero.size)):
         raise ValueError(
-            f"`metric` must have shape (n_monomials={sizes[0]}, {sizes[0]}), or ({sizes[1]}, {sizes[1]}) for all "
-            f"outputs together, got {matrix.shape}"
+            f"`metric` must have shape (n_monomials={n}, {n}), or ({zero.size}, {zero.size}) for all outputs together, "
+            f"got {matrix.shape}"
         )
-    return QDistance.from_metric(matrix, np.zeros((net.n_outputs, net.basis.n_monomials)), net.basis).gram
+    return QDistance.from_metric(matrix, zero, net.basis).gram
+
+
+def _on_basis(gram: Vector, net: Network) -> Vector:
+    """A matrix on the support of a network with zeros for the monomials that do not occur; others as they are."""
+    n, sizes = net.basis.n_monomials, {net.basis.n_monomials, net.n_outputs * net.basis.n_monomials}
+    if len(gram) in sizes or len(gram) not in (len(net.support), net.n_outputs * len(net.support)):
+        return gram
+    at = np.array([net.basis.index(exponent) for exponent in net.support.exponents])
+    if len(gram) != len(net.support):
+        at = (n * np.arange(net.n_outputs)[:, None] + at).reshape(-1)
+        n *= net.n_outputs
+    result = np.zeros((n, n))
+    result[np.ix_(at, at)] = gram
+    return result
 
 
 @dataclass(frozen=True)
