@@ -22,8 +22,8 @@ Vector = NDArray[np.float64]
 
 # Spheres about the point have radii that are these fractions of the size of θ.
 _RADII = 0.5 ** np.arange(1, 15)
-# Starts on each, steps along it, and Newton steps in R after each.
-_STARTS, _STEPS, _CORRECTIONS = 24, 24, 3
+# Starts on the first, steps along it and along the next ones, and Newton steps in R after each.
+_STARTS, _STEPS, _NEXT_STEPS, _CORRECTIONS = 24, 24, 6, 3
 # Differences of the loss are clear above so many rounding errors.
 _CLEAR = 100.0
 # A power of the radius shows if the exponents from so many halvings of it are this close to an integer.
@@ -115,19 +115,22 @@ class _Reduced:
         starts = self.generator.standard_normal((_STARTS, n))
         starts = np.concatenate([starts, np.eye(n), -np.eye(n)]) if n < _STARTS else starts
         directions = starts / np.linalg.norm(starts, axis=1, keepdims=True)
-        lowest, noise = [], []
+        lowest, noise = list[float](), list[float]()
         for radius in _RADII * self.size:
-            gains, errors, directions = self._descend(directions, radius)
-            lowest.append(gains.min())
-            noise.append(errors)
+            gains, error, directions = self._descend(directions, radius, _NEXT_STEPS if lowest else _STEPS)
+            lowest.append(float(gains.min()))
+            noise.append(error)
+            # At smaller radii there is nothing to be seen either.
+            if all(abs(value) <= _CLEAR * error for value in lowest[-2:]):
+                break
         return np.array(lowest), np.array(noise)
 
-    def _descend(self, directions: Vector, radius: float) -> tuple[Vector, float, Vector]:
+    def _descend(self, directions: Vector, radius: float, n_steps: int) -> tuple[Vector, float, Vector]:
         """Move along the sphere downhill; the values reached, and the directions."""
         steep = np.zeros((len(directions), self.steep.shape[1]))
         step = np.full(len(directions), 0.5)
         gains, error, slopes, steep = self._evaluate(directions, steep, radius)
-        for _ in range(_STEPS if directions.shape[1] > 1 else 0):
+        for _ in range(n_steps if directions.shape[1] > 1 else 0):
             tangent = slopes - np.sum(slopes * directions, axis=1, keepdims=True) * directions
             length = np.linalg.norm(tangent, axis=1, keepdims=True)
             moved = directions - step[:, None] * tangent / np.where(length > 0, length, 1.0)

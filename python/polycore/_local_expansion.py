@@ -202,13 +202,15 @@ class ComposedLoss:
     def gain(self, coef: Vector, others: Vector) -> tuple[Vector, float]:
         """E(others) − E(coef), shape (...), and the size of rounding errors in it."""
         slope = self.slope(coef)
-        if self.factor is not None:
+        if isinstance(self.loss, QDistance):
             # Small differences are not taken of large numbers.
             steps = others - coef
-            gains = steps @ slope + np.sum((steps @ self.factor.T) ** 2, axis=-1)
+            shaped = steps.reshape(-1, self.loss.n_outputs, self.loss.n_monomials)
+            images = np.asarray(self.loss.hessian_product(np.zeros_like(shaped), shaped)).reshape(steps.shape)
+            gains = steps @ slope + 0.5 * np.sum(steps * images, axis=-1)
             return np.asarray(gains), 8 * EPS * float(np.linalg.norm(slope) * np.linalg.norm(coef))
         base = self.value(coef)
-        values = np.array([self.value(other) for other in others.reshape(-1, self.n_coef)])
+        values = np.asarray(self.loss.value(others.reshape(-1, self.loss.n_outputs, self.loss.n_monomials)))
         size = abs(base) + self.slope_scale(coef) * float(np.linalg.norm(coef))
         return values.reshape(others.shape[:-1]) - base, 8 * EPS * size
 
