@@ -318,6 +318,7 @@ def connections(
     """
     from .critical import CriticalPoints
     from .gradient_flow import gradient_flow
+    from .stationary import search
 
     if not isinstance(result, CriticalPoints):
         raise TypeError(f"`result` must be CriticalPoints, got {_describe(result)}")
@@ -334,7 +335,9 @@ def connections(
             flow = gradient_flow(result.loss, result.network, start, tol=1e-7, rtol=1e-6, time_budget=left)
             if flow.ended == "interrupted":
                 raise KeyboardInterrupt
-            target = _point_with_function(result, result.network.expand(flow.theta), number)
+            # In flat valleys the flow stops some way off the point that it goes to.
+            end = search(_objective(result.loss, result.network), flow.theta[None], "newton", n_threads=1).theta[0]
+            target = _point_with_function(result, result.network.expand(end), number)
             found.append(Connection(number, target, eigenvalue, sign, flow.losses, flow.ended))
     return tuple(found)
 
