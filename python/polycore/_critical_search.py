@@ -323,9 +323,11 @@ class Explorer:
         if len(self.pool):
             n_mixed = n_far // 3 if self.units else 0
             self._hop(n - n_far - n_mixed)
-            forms = [self.pool.found[k].reduced.theta for k in self._rng.integers(len(self.pool), size=2 * n_mixed)]
-            mixed = recombined(self.units, forms[:n_mixed], forms[n_mixed:], self._rng)
-            self.search(mixed, "stationary", "recombined")
+            if n_mixed:
+                mates = self._rng.integers(len(self.pool), size=2 * n_mixed)
+                forms = [self.pool.found[k].reduced.theta for k in mates]
+                mixed = recombined(self.units, forms[:n_mixed], forms[n_mixed:], self._rng)
+                self.search(mixed, "stationary", "recombined")
 
     def _round_by_products(self, n: int) -> None:
         """n random starts of a large network: downwards, and to where the gradient vanishes."""
@@ -342,7 +344,7 @@ class Explorer:
         lengths = self._typical * 10.0 ** self._rng.uniform(*_HOPS, size=n)
         steps = self._rng.normal(size=(n, self.net.n_params))
         lengths /= np.linalg.norm(steps, axis=1)
-        starts = np.array([form.theta for form in forms]).reshape(n, -1) + lengths[:, None] * steps
+        starts = np.array([form.theta for form in forms]).reshape(n, self.net.n_params) + lengths[:, None] * steps
         index = np.array([form.negative for form in forms], dtype=np.int64) + self._rng.integers(-1, 3, size=n)
         index = np.clip(index, 0, self.net.n_params)
         self.search(starts[::2], "stationary", "hop", random=True, origins=origins[::2])
