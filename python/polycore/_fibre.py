@@ -167,7 +167,7 @@ def snapped(composed: ComposedLoss, theta: Vector) -> Vector:
     A point that is found numerically has units that are zero, or equal, up to rounding; where the loss is flat, up to
     roots of it.
     """
-    best = theta
+    best = theta = _nearer_to_bottom(composed, theta)
     for tol in _TINY:
         tiny = np.where(np.abs(theta) <= tol * composed.natural_size, 0.0, theta)
         if _is_as_critical(composed, tiny, theta):
@@ -181,6 +181,13 @@ def snapped(composed: ComposedLoss, theta: Vector) -> Vector:
         if _is_as_critical(composed, nearby, theta):
             best = nearby
     return best
+
+
+def _nearer_to_bottom(composed: ComposedLoss, theta: Vector) -> Vector:
+    """θ with a residual that is almost zero made zero, if that is possible nearby."""
+    nearer = composed.towards_bottom(theta)
+    near = np.linalg.norm(nearer - theta) <= _NEAR * np.linalg.norm(theta)
+    return nearer if near and composed.is_bottom(nearer) else theta
 
 
 def _settled(composed: ComposedLoss, reduction: Reduction) -> Vector:

@@ -16,7 +16,7 @@ __all__ = ["Inertia"]
 
 Vector = NDArray[np.float64]
 
-# Relative change of the Hessian along a Newton step that leaves it unknown.
+# Change of the Hessian along a Newton step, relative to its terms, that leaves it unknown.
 _VAGUE = 1e-2
 # Relative change of the gradient along a direction of the fibre that counts as none.
 _STAYS_CRITICAL = 1e-9
@@ -90,7 +90,8 @@ def inertia(expansion: LocalExpansion, fibre: Fibre) -> Inertia:
     noise = expansion.rounding + 2.0 * float(np.linalg.norm(change))
     tolerance = in_gap(np.abs(values), noise)
     # A step to the critical point that changes everything tells nothing.
-    vague = noise > _VAGUE * float(np.linalg.norm(expansion.scaled_hessian)) and noise > 2 * expansion.rounding
+    terms = expansion.units[:, None] * expansion.hessian_sizes * expansion.units
+    vague = noise > _VAGUE * float(np.linalg.norm(terms))
     return Inertia(
         index=int(np.count_nonzero(values < -tolerance)),
         nullity=int(np.count_nonzero(np.abs(values) <= tolerance)),

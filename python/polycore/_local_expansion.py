@@ -43,6 +43,7 @@ _INDEPENDENT = 1e-9
 _SEED = 0
 # A residual of this relative size is zero; between the two it is looked at more closely.
 ZERO_RESIDUAL, NEAR_ZERO_RESIDUAL = 1e-10, 1e-5
+_ROUNDED_RESIDUAL, _BOTTOM_STEPS = 1e-14, 30
 _ZERO_CONSTANT = 1e-13
 # Singular values of F·J, with columns of size 1, below this are zero.
 _FACTOR_ZERO = 1e-11
@@ -218,10 +219,7 @@ class ComposedLoss:
         """Whether no polynomial at all has a lower loss, up to rounding."""
         coef = self.expand(theta)
         if self.factor is not None and self.target is not None:
-            relative = self._relative_residual(coef)
-            if ZERO_RESIDUAL < relative < NEAR_ZERO_RESIDUAL:
-                relative = self._refined_residual(theta, relative)
-            return relative <= ZERO_RESIDUAL
+            return self._relative_residual(self.expand(self.towards_bottom(theta))) <= ZERO_RESIDUAL
         slope, scale = float(np.linalg.norm(self.slope(coef))), self.slope_scale(coef)
         if self.is_convex and slope <= ZERO_RESIDUAL * scale:
             return True
@@ -249,11 +247,14 @@ class ComposedLoss:
         size = float(np.linalg.norm(images) + np.linalg.norm(goal))
         return float(np.linalg.norm(images - goal)) / size if size else 0.0
 
-    def _refined_residual(self, theta: Vector, relative: float) -> float:
-        """That after Gauss–Newton steps, which bring a residual that can be zero down."""
-        assert self.factor is not None
-        assert self.target is not None
-        for _ in range(30):
+    def towards_bottom(self, theta: Vector) -> Vector:
+        """Parameters whose residual is almost zero after Gauss–Newton steps, which bring one that can be zero down."""
+        if self.factor is None or self.target is None or not self.dense:
+            return theta
+        relative = self._relative_residual(self.expand(theta))
+        if not _ROUNDED_RESIDUAL < relative < NEAR_ZERO_RESIDUAL:
+            return theta
+        for _ in range(_BOTTOM_STEPS):
             jacobian = self.factor @ self.jacobian(theta)
             residual = self.factor @ (self.expand(theta) - self.target)
             step = np.linalg.lstsq(jacobian, residual, rcond=1e-12)[0]
@@ -264,7 +265,7 @@ class ComposedLoss:
             if not residuals[best] < 0.9 * relative:
                 break
             theta, relative = trials[best], residuals[best]
-        return relative
+        return theta
 
     def _random_params(self, generator: np.random.Generator, count: int) -> Vector:
         return np.asarray(self.net.random_params(rng=generator, batch=(count,)), dtype=np.float64)

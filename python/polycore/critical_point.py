@@ -309,8 +309,9 @@ def _examine(composed: ComposedLoss, theta: Vector) -> _Examined:
     scale = composed.gradient_scale(theta)
     if float(np.linalg.norm(expansion.gradient)) > _CRITICAL * scale:
         kind, reason = "undecided", "the gradient is not zero"
-    elif kind == "degenerate" and bottom:
-        higher, reason = "minimum", "no polynomial has a lower loss"
+    elif kind in ("degenerate", "undecided") and bottom:
+        kind, reason = ("degenerate" if signs.nullity else "minimum"), "no polynomial has a lower loss"
+        higher = "minimum" if signs.nullity else None
     elif kind == "degenerate":
         higher, reason = higher_order(expansion, signs, fibre)
     metric, projected = _metric(expansion, bottom)
@@ -368,7 +369,7 @@ def _status(
     """Status, whether it is proved, and why."""
     if known_global:
         return "global minimum", True, "known in closed form"
-    if examined.is_bottom and examined.kind != "undecided":
+    if examined.is_bottom:
         why = "no polynomial has a lower loss" if composed.is_convex else "the loss is at its lower bound"
         return "global minimum", True, why
     if examined.kind in ("strict saddle", "maximum"):
