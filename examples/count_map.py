@@ -38,7 +38,7 @@ def main(path: str) -> None:
     neuron = pc.MLP((2, 1, 1), activation=2)
     family = pc.AffineFamily(target=[[1, 0, 1]], first=[[1, 0, -1]], second=[[0, 1, 0]])
     counts = pc.count_map(
-        neuron, family, low=(-0.6, -0.6), high=(0.6, 0.6), resolution=8, refinements=3, n_starts=30, spurious=False
+        neuron, family, low=(-0.6, -0.6), high=(0.6, 0.6), resolution=10, refinements=2, n_starts=20, spurious=False
     )
     print(counts)
     pc.landscape.plot_count_map(counts, labels=("s, of the target (1 + s) x² + t xy + (1 − s) y²", "t"), ax=right)

@@ -23,6 +23,8 @@ Value = TypeVar("Value")
 
 # Levels of squares beyond which centres of neighbours are the same number.
 _MOST_LEVELS = 40
+# Corners farther out make squares overflow.
+_FARTHEST = 1e100
 
 
 class Square(NamedTuple):
@@ -94,6 +96,9 @@ class Plane:
 def as_plane(low: object, high: object, resolution: object, refinements: object) -> Plane:
     """The arguments of whoever looks at a rectangle, checked."""
     corners = [as_real_array(corner, name, shape=(("axes", 2),)) for corner, name in ((low, "low"), (high, "high"))]
+    for corner, name in zip(corners, ("low", "high")):
+        if np.abs(corner).max() > _FARTHEST:
+            raise ValueError(f"`{name}` must be at most {_FARTHEST:g} in size, got {_text(corner)}")
     if not (corners[0] < corners[1]).all():
         raise ValueError(f"`high` must be larger than low={_text(corners[0])} on both axes, got {_text(corners[1])}")
     n, levels = as_index(resolution, "resolution", 1), as_index(refinements, "refinements", 0, _MOST_LEVELS)

@@ -27,9 +27,10 @@ from .closed_forms import solve
 from .closest_points import closest_points
 from .critical import critical_points
 from .critical_point import classify
+from .errors import NumericalError
 from .loss import NetworkLoss, QDistance
 from .networks import Network
-from .polynomial_models import Parametrisation, Variety
+from .polynomial_models import ModelDistance, Parametrisation, Variety
 from .stationary import search
 
 __all__ = ["AffineFamily", "CountCell", "CountMap", "count_map"]
@@ -48,7 +49,7 @@ _SAME = 1e-6
 # How often neighbours are compared after a round of refinement, at most.
 _SWEEPS = 12
 # Losses between those of two neighbours on which their points are followed where one step does not do.
-_STEPS = 4
+_STEPS = 3
 # Starts of a search that is repeated, as a multiple of those of the first.
 _AGAIN = 4
 # Squares of the first grid along an axis that get all the searches of `critical_points`, with so many starts at least.
@@ -119,8 +120,16 @@ class AffineFamily:
         ------
         TypeError, ValueError
             If s or t is not a finite real number.
+        NumericalError
+            If the target overflows.
         """
-        return np.asarray(self.target + as_real(s, "s") * self.first + as_real(t, "t") * self.second)
+        with np.errstate(over="ignore", invalid="ignore"):
+            result = self.target + as_real(s, "s") * self.first + as_real(t, "t") * self.second
+        if not np.isfinite(result).all():
+            raise NumericalError(
+                f"the target at s={s:g}, t={t:g} overflows: `target`, `first` or `second` are too large"
+            )
+        return np.asarray(result)
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,7 +261,7 @@ class CountMap:
         TypeError
             If ``count`` is not an integer.
         """
-        count = as_index(count, "count")
+        count = as_index(count, "count", 0)
         seen = Counter(_kinds_text(cell.kinds) for cell in self.cells if cell.count == count)
         kinds = "; or ".join(text for text, _ in seen.most_common(3)) + ("; ..." if len(seen) > 3 else "")
         return f"{_points(count)}: {kinds}"
@@ -422,8 +431,11 @@ class _Solver(Protocol):
     def search_thoroughly(self, at: Floats, seed: int, seconds: float | None) -> _Found:
         """With all there is, in so many seconds; _OutOfTime if they do not do."""
 
+    def move(self, at: Floats, starts: Floats) -> Floats:
+        """Parameters of the points that are reached from those of another member."""
+
     def follow(self, at: Floats, starts: Floats) -> _Found:
-        """Those that are reached from points of another member."""
+        """The same, told apart and classified."""
 
 
 class _Survey:
@@ -495,8 +507,7 @@ class _Survey:
         """Points reached at ``there`` from those of ``here``, on the straight line between the centres."""
         source, destination = self.plane.centre(here), self.plane.centre(there)
         for step in range(1, steps):
-            between = self._follow(source + (destination - source) * (step / steps), starts)
-            starts = between.starts
+            starts = self.solver.move(source + (destination - source) * (step / steps), starts)
         return self._follow(destination, starts)
 
     def _search(self, square: Square, effort: int = 1) -> _Found:
@@ -549,6 +560,7 @@ class _NetworkSolver:
         self._net, self._family = net, family
         self._n_starts, self._seed, self._n_threads = n_starts, seed, n_threads
         self._units = hidden_units(net)
+        self._objectives: dict[tuple[float, float], NetworkLoss] = {}
         self._verdicts: dict[tuple[int, int, int, bool], tuple[str, bool]] = {}
         self._scale: float | None = None
 
@@ -586,10 +598,13 @@ class _NetworkSolver:
             raise _OutOfTime
         return self._found(objective, np.array([point.theta for point in result]).reshape(-1, self._net.n_params))
 
+    def move(self, at: Floats, starts: Floats) -> Floats:
+        """By Levenberg–Marquardt steps on the gradient."""
+        return self._run(self._objective(at), starts, "stationary")
+
     def follow(self, at: Floats, starts: Floats) -> _Found:
-        """Levenberg–Marquardt from critical points of another member of the family."""
-        objective = self._objective(at)
-        return self._found(objective, self._run(objective, starts, "stationary"))
+        """The same, told apart and classified."""
+        return self._found(self._objective(at), self.move(at, starts))
 
     def _run(
         self, objective: NetworkLoss, starts: Floats, method: str, index: NDArray[np.int64] | None = None
@@ -606,7 +621,13 @@ class _NetworkSolver:
         return polished.theta[polished.converged]
 
     def _objective(self, at: Floats) -> NetworkLoss:
+        """The loss of a member, made once."""
         s, t = at.tolist()
+        if (s, t) not in self._objectives:
+            self._objectives[s, t] = self._make_objective(s, t)
+        return self._objectives[s, t]
+
+    def _make_objective(self, s: float, t: float) -> NetworkLoss:
         if isinstance(self._family, AffineFamily):
             metric = "identity" if self._family.metric is None else self._family.metric
             loss: Any = QDistance.from_metric(metric, self._family.at(s, t), self._net.basis)
@@ -678,13 +699,15 @@ class _ModelSolver:
         """There is no more than `search` does."""
         return self.search(at, seed, _AGAIN)
 
+    def move(self, at: Floats, starts: Floats) -> Floats:
+        """By Levenberg–Marquardt steps on the gradient in the parameters."""
+        found = search(self._objective(at), starts, "stationary", n_threads=self._n_threads)
+        return found.theta[found.converged]
+
     def follow(self, at: Floats, starts: Floats) -> _Found:
-        """Levenberg–Marquardt on the parameters."""
+        """The same, told apart and classified."""
         assert isinstance(self._model, Parametrisation)
-        u, metric = self._target(at)
-        objective = self._model.objective(u, metric)
-        found = search(objective, starts, "stationary", n_threads=self._n_threads)
-        t = found.theta[found.converged]
+        objective, t = self._objective(at), self.move(at, starts)
         points, values = self._model.evaluate(t), np.atleast_1d(objective.value(t))
         rows = np.array(_distinct(points), dtype=np.int64)
         kinds = tuple(self._kind(objective.hessian(t[k]), t[k]) for k in rows)
@@ -703,6 +726,10 @@ class _ModelSolver:
         if negative + positive < rank:
             return "degenerate"
         return "maximum" if negative else "minimum"
+
+    def _objective(self, at: Floats) -> ModelDistance:
+        assert isinstance(self._model, Parametrisation)
+        return self._model.objective(*self._target(at))
 
     @cached_property
     def _generic_rank(self) -> int:
