@@ -84,11 +84,11 @@ def test_linear_networks_have_the_critical_values_of_eckart_and_young(shape: tup
 
 def test_every_method_finds_points_of_its_own_kind() -> None:
     objective = Saddle([-1.0, -4.0, 3.0, -9.0])  # no two equal eigenvalues at its stationary points
-    starts = np.random.default_rng(3).standard_normal((200, 4)) * 3.0
+    starts = np.random.default_rng(3).standard_normal((64, 4)) * 3.0
     for method, index in [("descent", 0), ("stationary", 0), ("newton", 0), *(("index", k) for k in range(4))]:
         found = search(objective, starts, method, **kwargs(method, index))
         theta = found.theta[found.converged]
-        assert len(theta) > 10
+        assert len(theta) >= 3
         # x_i = 0 or ±√−s_i.
         roots = np.sqrt(np.maximum(-objective.signs, 0.0))
         assert np.minimum(np.abs(theta), np.abs(np.abs(theta) - roots)).max() < 1e-9
@@ -280,7 +280,7 @@ def test_joint_metrics_and_supports_are_searched_too() -> None:
 def test_results_do_not_depend_on_threads_or_company() -> None:
     net = pc.MLP((3, 2, 2), activation=2)
     objective = problem(net, 22)
-    starts = net.random_params(rng=23, batch=(700 if _backend.name() == "cpp" else 100,))
+    starts = net.random_params(rng=23, batch=(300 if _backend.name() == "cpp" else 40,))
     for method in METHODS:
         one = search(objective, starts, method, n_threads=1, **kwargs(method))
         two = search(objective, starts, method, n_threads=2, **kwargs(method))

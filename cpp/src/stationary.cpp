@@ -31,9 +31,13 @@ constexpr double kProgress = 0.5, kValueProgress = 1e-3;
 constexpr int kFinishing = 12;
 constexpr double kFar = 1e8, kVanished = 1e-6;
 constexpr double kNothing = 1e-60;
-constexpr double kSettled = 1e-2;
+constexpr double kSettled = 1e-2, kNoise = 1e-14;
 constexpr double kLongest = 0.3;
-constexpr double kMostDamping = 1e12;
+constexpr int kReuses = 3;
+constexpr double kGoodGain = 0.1;
+constexpr double kLeastDamping = 1e-3, kShortestStep = 1e-14;
+constexpr int kBisections = 12;
+constexpr double kFirstRadius = 0.5, kLargestRadius = 10.0;
 
 // Members that advance together, and those one task goes through: as some finish, others take their places.
 constexpr std::size_t kTogether = 32, kTask = 128;
@@ -196,7 +200,8 @@ class Objective {
 // ---- one member ---------------------------------------------------------------------------------
 
 /// A member is at theta with value, gradient, decomposed Hessian and scale of the gradient. In each round it tries one
-/// step. If the step is accepted, the member moves, else it will try a shorter one.
+/// step. If the step is accepted, the member moves, else it will try a shorter one. After a good step the decomposition
+/// serves for the next one too: gradients are cheap next to it.
 class Member {
  public:
   Member(std::size_t n_params, const SearchOptions& options)
@@ -215,15 +220,16 @@ class Member {
     index_ = index;
     scale_ = kNaN;
     finite_ = true;
-    damping_ = fraction_ = 1.0;
+    fraction_ = 1.0;
     near_ = options_.stepping == Stepping::newton ? kInfinity : kNear;
     finishing_ = 0;
     steps_ = 0;
-    length_ = gain_ = 0.0;
+    drift_ = gain_ = 0.0;
     mark_ratio_ = kInfinity;
     mark_value_ = std::numeric_limits<double>::max();
     move(theta, value, gradient);
     start_size_ = size_;
+    radius_ = (options_.stepping == Stepping::index ? kLongest : kFirstRadius) * (size_ > 0.0 ? size_ : 1.0);
     finite_ = std::isfinite(norm_);
   }
 
@@ -247,12 +253,20 @@ class Member {
     finite_ = std::isfinite(scale) && detail::symmetric_eigen(n, vectors_.data(), eigenvalues_.data(), work_.data());
     if (!finite_) return;
     largest_ = n == 0 ? 0.0 : std::max(std::abs(eigenvalues_.front()), std::abs(eigenvalues_.back()));
-    for (std::size_t i = 0; i < n; ++i) {
-      double sum = 0.0;
-      for (std::size_t k = 0; k < n; ++k) sum += vectors_[i * n + k] * gradient_[k];
-      along_[i] = sum;
-    }
+    age_ = 0;
+    project();
   }
+
+  /// Whether the decomposition at hand will do for the next step.
+  bool reuses(bool accepted) const {
+    if (!accepted || newton_ || meets() || norm_ <= near_ * scale_) return false;
+    return age_ < kReuses && gain_ > kGoodGain && steps_ < options_.max_steps;
+  }
+  void reuse() {
+    ++age_;
+    project();
+  }
+  bool stale() const { return age_ > 0; }
 
   /// Writes the point to try.
   void propose(double* trial) {
@@ -302,10 +316,20 @@ class Member {
     result.scale[id_] = scale_;
     result.n_steps[id_] = steps_;
     // Where an infimum is not attained, Newton steps go outwards and are as long as theta.
-    result.converged[id_] = finite_ && ((meets() && length_ < kSettled) || norm_ == 0.0);
+    result.converged[id_] = finite_ && ((meets() && drift_ < kSettled) || norm_ == 0.0);
   }
 
  private:
+  /// The gradient in the coordinates of the eigenvectors.
+  void project() {
+    const std::size_t n = theta_.size();
+    for (std::size_t i = 0; i < n; ++i) {
+      double sum = 0.0;
+      for (std::size_t k = 0; k < n; ++k) sum += vectors_[i * n + k] * gradient_[k];
+      along_[i] = sum;
+    }
+  }
+
   bool meets() const { return norm_ <= options_.tolerance * scale_; }
   /// The order of the eigenvalues along fibres.
   double unit() const { return norm_ / (size_ > 0.0 ? size_ : 1.0); }
@@ -327,12 +351,29 @@ class Member {
       coordinates_[i] = std::abs(eigenvalues_[i]) > least ? -fraction_ * along_[i] / eigenvalues_[i] : 0.0;
   }
 
+  /// The step of the search's own kind in the ball of the radius.
   void own_step() {
-    const double damping = std::max(damping_ * unit(), kZero * largest_ + std::numeric_limits<double>::min());
+    const double floor = std::max(kLeastDamping * unit(), kZero * largest_ + std::numeric_limits<double>::min());
+    bounded_ = length(floor) > radius_;
+    if (!bounded_) return;
+    double low = floor, high = std::max(floor, norm(along_) / radius_);  // there the step is short enough
+    for (int k = 0; k < kBisections; ++k) {
+      const double middle = std::sqrt(low) * std::sqrt(high);
+      (length(middle) > radius_ ? low : high) = middle;
+    }
+    length(high);
+  }
+
+  /// The length of the step with this damping, which is left in the coordinates.
+  double length(double damping) {
+    // Along the lowest eigenvector, if its eigenvalue is negative, as fast as if it were positive.
+    const double shift = std::max(0.0, -2.0 * eigenvalues_[0]);
     double square = 0.0;
     for (std::size_t i = 0; i < along_.size(); ++i) {
       double& step = coordinates_[i];
-      if (options_.stepping == Stepping::stationary) {
+      if (options_.stepping == Stepping::descent) {
+        step = -along_[i] / (eigenvalues_[i] + shift + damping);
+      } else if (options_.stepping == Stepping::stationary) {
         const double ratio = eigenvalues_[i] / damping;  // its square neither overflows nor underflows
         step = -ratio / (ratio * ratio + 1.0) / damping * along_[i];
       } else {
@@ -341,9 +382,7 @@ class Member {
       }
       square += step * step;
     }
-    const double longest = kLongest * (size_ > 0.0 ? size_ : 1.0);
-    if (options_.stepping == Stepping::index && square > longest * longest)
-      for (double& step : coordinates_) step *= longest / std::sqrt(square);
+    return std::sqrt(square);
   }
 
   /// Whether a Newton step is taken: the gradient falls, and once it is small enough by half.
@@ -382,43 +421,58 @@ class Member {
     return gain_ > 1e-4 && std::isfinite(trial_norm);
   }
 
-  /// Damping, fraction and counts after a step was tried.
+  /// Radius, fraction and counts after a step was tried; that a step failed with an old Hessian says nothing.
   void adapt(bool accepted) {
-    ++steps_;
+    if (age_ == 0) ++steps_;
+    if (age_ > 0 && !accepted) return;
     if (meets()) {
       finishing_ = accepted ? finishing_ + 1 : kFinishing;  // no further attempt after a failure
-      double inner = 0.0;
-      for (std::size_t k = 0; k < theta_.size(); ++k) inner += theta_[k] * step_[k];
-      length_ = std::copysign(step_norm_, inner) / (size_ > 0.0 ? size_ : 1.0);
+      drift_ = drift();
     }
     if (!newton_)
-      adapt_damping(accepted);
+      adapt_radius(accepted);
     else if (options_.stepping == Stepping::newton)
       fraction_ = accepted ? std::min(1.0, 4.0 * fraction_) : 0.25 * fraction_;
     else if (!accepted)
       near_ = kLater * norm_ / scale_;
   }
 
-  void adapt_damping(bool accepted) {
+  /// The length of a Newton step relative to theta, negative if it goes inwards. No eigenvalue is dropped, but
+  /// components of the gradient that are rounding.
+  double drift() const {
+    const std::size_t n = theta_.size();
+    double square = 0.0, outwards = 0.0;
+    for (std::size_t i = 0; i < n; ++i) {
+      if (std::abs(along_[i]) <= kNoise * scale_ || eigenvalues_[i] == 0.0) continue;
+      const double step = -along_[i] / eigenvalues_[i];
+      square += step * step;
+      for (std::size_t k = 0; k < n; ++k) outwards += step * vectors_[i * n + k] * theta_[k];
+    }
+    return std::copysign(std::sqrt(square), outwards) / (size_ > 0.0 ? size_ : 1.0);
+  }
+
+  void adapt_radius(bool accepted) {
     if (!accepted)
-      damping_ *= 6.0;
+      radius_ = 0.25 * step_norm_;
     else if (gain_ > 0.75)
-      damping_ *= 0.25;
+      radius_ = bounded_ ? 2.0 * radius_ : radius_;
     else if (!(gain_ > 0.25))
-      damping_ *= 2.0;
-    damping_ = std::clamp(damping_, 1e-3, kMostDamping);
+      radius_ = 0.5 * step_norm_;
+    const double largest =
+        (options_.stepping == Stepping::index ? kLongest : kLargestRadius) * (size_ > 0.0 ? size_ : 1.0);
+    radius_ = std::min(radius_, largest);
   }
 
   /// Whether steps are so short, or so many without effect, that nothing will come of it.
   bool is_stuck() {
-    bool stuck = fraction_ < kShortest || damping_ >= kMostDamping;
+    bool stuck = fraction_ < kShortest || radius_ <= kShortestStep * size_;
     if (options_.stepping == Stepping::stationary) {
       // A minimum of the norm of g that is not zero: its gradient Hg vanishes and g does not.
       double pull = 0.0;
       for (std::size_t i = 0; i < along_.size(); ++i) pull += eigenvalues_[i] * along_[i] * eigenvalues_[i] * along_[i];
       stuck = stuck || std::sqrt(pull) <= 1e-8 * largest_ * norm_;
     }
-    if (steps_ == 0 || steps_ % kPatience != 0) return stuck;
+    if (age_ > 0 || steps_ == 0 || steps_ % kPatience != 0) return stuck;
     const double ratio = norm_ / (scale_ > 0.0 ? scale_ : 1.0);
     bool better = ratio < kProgress * mark_ratio_;
     if (options_.stepping == Stepping::descent)
@@ -431,10 +485,11 @@ class Member {
   const SearchOptions& options_;
   std::size_t id_ = 0, index_ = 0;
   double value_ = 0, norm_ = 0, size_ = 0, start_size_ = 0, scale_ = 0, largest_ = 0;
-  double damping_ = 1, fraction_ = 1, near_ = 0, gain_ = 0, length_ = 0, step_norm_ = 0;
+  double radius_ = 0, fraction_ = 1, near_ = 0, gain_ = 0, drift_ = 0, step_norm_ = 0;
   double mark_ratio_ = 0, mark_value_ = 0;
   std::int64_t steps_ = 0;
-  int finishing_ = 0;
+  int finishing_ = 0, age_ = 0;  // steps taken since the Hessian was made
+  bool bounded_ = false;
   bool finite_ = true, newton_ = false, vanishing_ = false;
   std::vector<double> theta_, gradient_, eigenvalues_, along_, coordinates_, step_;
   std::vector<double> vectors_;  // one per row; the Hessian before it is decomposed
@@ -474,9 +529,13 @@ class Task {
           const std::size_t id = next - (active_.size() - k);
           active_[k]->start(id, index_.empty() ? 0 : static_cast<std::size_t>(index_[id]), theta, values_[k], gradient);
           if (active_[k]->finite()) moved.push_back(active_[k]);
-        } else if (active_[k]->judge(values_[k], gradient)) {
-          active_[k]->move(theta, values_[k], gradient);
-          moved.push_back(active_[k]);
+        } else {
+          const bool accepted = active_[k]->judge(values_[k], gradient);
+          if (accepted) active_[k]->move(theta, values_[k], gradient);
+          if (active_[k]->reuses(accepted))
+            active_[k]->reuse();
+          else if (accepted || active_[k]->stale())
+            moved.push_back(active_[k]);
         }
       }
       decompose(moved, 0, moved.size());

@@ -7,11 +7,16 @@ damping.
 All searches take steps δ = −V φ(Λ) Vᵀg and differ in φ alone:
 
 ============  ==========================================  =========================================================
-"descent"     1 / (|λ| + κ)                               down in every direction, away from saddles: to minima
+"descent"     1 / (λ + 2 max(0, −λ₁) + κ)                 down in every direction, away from saddles: to minima
 "stationary"  λ / (λ² + κ²)                               Levenberg–Marquardt on ½‖g‖²: to points of any index
 "index"       −1 / (|λ| + κ), then 1 / (|λ| + κ)          up along the lowest eigenvectors, down along the others
 "newton"      1 / λ where |λ| > τ, else 0                 Newton steps of least norm
 ============  ==========================================  =========================================================
+
+κ is the least that keeps the step in a ball (trust region) whose radius follows how well steps were predicted. After a
+good step the decomposition of H serves for up to three more, since gradients are cheap next to it (V. E. Shamanskii,
+Ukrainian Math. J. 19 (1967) 118–122): in narrow curved valleys, where searches spend most of their time, that halves
+the work.
 
 The symmetries of a network make every stationary point one of a fibre of positive dimension, and H singular there.
 Near a fibre the eigenvalues along it are of order ‖g‖/‖θ‖: for a symmetry with generator X, differentiating ⟨g, Xθ⟩ = 0
@@ -20,8 +25,8 @@ across the fibre, and convergence is quadratic although H is singular: Levenberg
 error bound (N. Yamashita, M. Fukushima, Computing Suppl. 15 (2001) 239–249; J. Fan, Y. Yuan, Computing 74 (2005)
 23–39). Every search ends with Newton steps of least norm, taken as long as they help.
 
-Sources: Y. Dauphin et al., *Identifying and attacking the saddle point problem*, NeurIPS 2014, arXiv:1406.2572, for
-|H|; C. J. Cerjan, W. H. Miller, J. Chem. Phys. 75 (1981) 2800–2806, for following eigenvectors.
+Sources: J. J. Moré, D. C. Sorensen, SIAM J. Sci. Stat. Comput. 4 (1983) 553–572, for trust regions; C. J. Cerjan, W. H.
+Miller, J. Chem. Phys. 75 (1981) 2800–2806, for following eigenvectors.
 """
 
 from __future__ import annotations
@@ -53,6 +58,8 @@ _ZERO = 1e-12
 _NEAR, _LATER = 1e-2, 1e-2
 # A step of a Newton search that is this many times shorter than the full one and no better is the last.
 _SHORTEST = 1e-4
+# A radius of this fraction of θ is lost in rounding.
+_SHORTEST_RADIUS = 1e-14
 # Steps between two looks at whether a search gets anywhere, and what that means for gradient and value.
 _PATIENCE, _PROGRESS, _VALUE_PROGRESS = 24, 0.5, 1e-3
 # Steps after the tolerance is met, each of which must at least halve the gradient.
@@ -63,8 +70,14 @@ _FAR, _VANISHED = 1e8, 1e-6
 _NOTHING = 1e-60
 # Newton steps outwards that are longer than this, relative to θ, lead on.
 _SETTLED = 1e-2
-# The longest step of an "index" search, relative to θ.
-_LONGEST = 0.3
+# Components of the gradient below this fraction of its scale are rounding.
+_NOISE = 1e-14
+# Radius of the ball that steps stay in, relative to θ: at first, and at most; in searches of "index" always.
+_FIRST_RADIUS, _LARGEST_RADIUS, _INDEX_RADIUS = 0.5, 10.0, 0.3
+# The least damping, in units of ‖g‖/‖θ‖, and bisections for the one that belongs to a radius.
+_LEAST_DAMPING, _BISECTIONS = 1e-3, 12
+# Steps with the decomposition of an earlier one, and the share of the predicted gain that allows the next.
+_REUSES, _GOOD_GAIN = 3, 0.1
 
 
 class Objective(Protocol):
@@ -99,7 +112,7 @@ class Search:
     converged : (B,) bool array
         ``gradient_norm <= tol * scale``, and the parameters were not on their way to infinity.
     n_steps : (B,) int array
-        Steps tried.
+        Steps tried with a Hessian of their own.
     stopped : bool
         Whether ``should_stop`` ended the search early: then some members are where they started.
     """
@@ -149,7 +162,7 @@ def search(
         Positive. A member has converged when ‖g‖ ≤ tol · ``gradient_scale(θ)``; it then takes further Newton steps as
         long as they halve ‖g‖, which goes down to rounding level where convergence is quadratic.
     max_steps : int
-        Steps tried per member, those after the tolerance is met not counted.
+        Steps tried per member with a Hessian of their own, those after the tolerance is met not counted.
     n_threads : int
         0 means the default. Results do not depend on it, nor on which starts are searched together.
     index : int or array_like of int, shape (B,)
@@ -171,7 +184,7 @@ def search(
 
     Notes
     -----
-    A step costs a value and gradient, and where it is accepted a Hessian and its eigenvalue decomposition, O(P³).
+    A step costs a value and gradient, and mostly a Hessian and its eigenvalue decomposition, O(P³).
     Convergence is quadratic at points where H is nonsingular across the fibre, linear at others. Towards θ = 0 the
     scale vanishes with the gradient, so that point is tried exactly when θ becomes small.
 
@@ -295,7 +308,8 @@ class _Members:
     """Some members that advance together; those that are done leave.
 
     A member is at θ with value f, gradient g, decomposed Hessian and scale of the gradient. In each round it tries one
-    step. If the step is accepted, the member moves, else it will try a shorter one.
+    step. If the step is accepted, the member moves, else it will try a shorter one. After a good step the decomposition
+    serves for the next one too.
     """
 
     def __init__(
@@ -319,14 +333,14 @@ class _Members:
         self.value, self.gradient = self._evaluate(self.theta)
         self.norm = np.linalg.norm(self.gradient, axis=1)
         self.start = self._size()
-        self.damping = np.ones(n)  # of the method's own steps, in units of ‖g‖/‖θ‖
+        self.radius = self._largest_radius() * (1.0 if method == "index" else _FIRST_RADIUS / _LARGEST_RADIUS)
+        self.bounded = np.zeros(n, dtype=bool)  # whether the radius bounded the last step
+        self.age = np.zeros(n, dtype=np.int64)  # steps since the Hessian was made
         self.fraction = np.ones(n)  # of Newton steps
         self.near = np.full(n, np.inf if method == "newton" else _NEAR)
         self.finishing = np.zeros(n, dtype=np.int64)
         self.steps = np.zeros(n, dtype=np.int64)
-        self.length = np.zeros(
-            n
-        )  # of the last step tried where the tolerance is met, relative to θ; negative if inward
+        self.drift = np.zeros(n)  # see _drift
         self.mark_ratio = np.full(n, np.inf)
         self.mark_value = np.full(n, np.finfo(np.float64).max)
         self.gain = np.zeros(n)
@@ -353,7 +367,8 @@ class _Members:
             accepted = np.where(vanishing, norm == 0, accepted)
             self.finite &= accepted | ~vanishing
             self._adapt(newton, accepted)
-            self._move(np.flatnonzero(accepted), trial, value, gradient, norm)
+            self._move(accepted, trial, value, gradient, norm)
+            self._renew(newton, accepted)
             self._leave(self._is_done())
 
     # -- steps --------------------------------------------------------------------------------------------------------
@@ -388,16 +403,28 @@ class _Members:
         return np.asarray(-self.fraction[:, None] * inverse * self.along)
 
     def _own_step(self) -> Vector:
-        damping = np.maximum(self.damping * self._unit(), _ZERO * self._largest() + np.finfo(np.float64).tiny)[:, None]
+        """With the least damping that keeps it in the ball."""
+        low = np.maximum(_LEAST_DAMPING * self._unit(), _ZERO * self._largest() + np.finfo(np.float64).tiny)
+        self.bounded = np.linalg.norm(self._damped(low), axis=1) > self.radius
+        high = np.maximum(low, np.linalg.norm(self.along, axis=1) / np.where(self.radius > 0, self.radius, 1.0))
+        high = np.where(self.bounded, high, low)
+        for _ in range(_BISECTIONS):
+            middle = np.sqrt(low) * np.sqrt(high)
+            too_long = np.linalg.norm(self._damped(middle), axis=1) > self.radius
+            low, high = np.where(too_long, middle, low), np.where(too_long | ~self.bounded, high, middle)
+        return self._damped(high)
+
+    def _damped(self, damping: Vector) -> Vector:
+        damping = damping[:, None]
+        if self._method == "descent":
+            # Along the lowest eigenvector, if its eigenvalue is negative, as fast as if it were positive.
+            shift = np.maximum(0.0, -2.0 * self.eigenvalues[:, :1])
+            return np.asarray(-self.along / (self.eigenvalues + shift + damping))
         if self._method == "stationary":
             ratio = self.eigenvalues / damping  # its square neither overflows nor underflows
             return np.asarray(-ratio / (ratio**2 + 1.0) / damping * self.along)
         step = -self.along / (np.abs(self.eigenvalues) + damping)
-        if self._method == "index":
-            step[np.arange(step.shape[1]) < self.index[:, None]] *= -1.0
-            size, length = self._size(), np.linalg.norm(step, axis=1)
-            longest = _LONGEST * np.where(size > 0, size, 1.0)
-            step *= np.minimum(1.0, longest / np.where(length > 0, length, 1.0))[:, None]
+        step[np.arange(step.shape[1]) < self.index[:, None]] *= -1.0
         return np.asarray(step)
 
     # -- acceptance ---------------------------------------------------------------------------------------------------
@@ -426,31 +453,54 @@ class _Members:
         return np.asarray((self.gain > 1e-4) & np.isfinite(norm))
 
     def _adapt(self, newton: NDArray[np.bool_], accepted: NDArray[np.bool_]) -> None:
-        """Damping, fraction and counts after a step was tried."""
-        self.steps += 1
+        """Radius, fraction and counts after a step was tried; that one failed with an old Hessian says nothing."""
+        fresh = self.age == 0
+        self.steps += fresh
         meets = self._meets()
-        self.finishing += meets
-        own = ~newton
-        self.damping[own & accepted & (self.gain > 0.75)] *= 0.25
-        self.damping[own & accepted & ~(self.gain > 0.25)] *= 2.0
-        self.damping[own & ~accepted] *= 6.0
-        np.clip(self.damping, 1e-3, 1e12, out=self.damping)
-        failed = newton & ~accepted
+        self.finishing = np.where(meets, np.where(accepted, self.finishing + 1, _FINISHING), self.finishing)
+        self.drift = np.where(meets, self._drift(), self.drift)
+        length = np.linalg.norm(self.step, axis=1)
+        own, failed = ~newton & (fresh | accepted), newton & ~accepted
+        self.radius[own & accepted & (self.gain > 0.75) & self.bounded] *= 2.0
+        shorter = own & accepted & ~(self.gain > 0.25)
+        self.radius[shorter] = 0.5 * length[shorter]
+        self.radius[own & ~accepted] = 0.25 * length[own & ~accepted]
+        self.radius = np.where(own, np.minimum(self.radius, self._largest_radius()), self.radius)
         if self._method == "newton":
             self.fraction[failed] *= 0.25
             self.fraction[newton & accepted] = np.minimum(1.0, 4.0 * self.fraction[newton & accepted])
         else:
             self.near[failed] = _LATER * self.norm[failed] / self.scale[failed]
-        self.finishing[failed & meets] = _FINISHING  # it was the last attempt
-        size = self._size()
-        outward = np.sign((self.theta * self.step).sum(axis=1))
-        relative = outward * np.linalg.norm(self.step, axis=1) / np.where(size > 0, size, 1.0)
-        self.length = np.where(meets, relative, self.length)
 
-    def _move(self, rows: NDArray[np.intp], theta: Vector, value: Vector, gradient: Vector, norm: Vector) -> None:
+    def _drift(self) -> Vector:
+        """The length of a Newton step relative to θ, negative if it goes inwards.
+
+        No eigenvalue is dropped, but components of the gradient that are rounding.
+        """
+        counts = (np.abs(self.along) > _NOISE * self.scale[:, None]) & (self.eigenvalues != 0)
+        coordinates = np.where(counts, -self.along / np.where(counts, self.eigenvalues, 1.0), 0.0)
+        outwards = (coordinates * (self.theta[:, None, :] @ self.vectors)[:, 0]).sum(axis=1)
+        size = self._size()
+        return np.asarray(np.sign(outwards) * np.linalg.norm(coordinates, axis=1) / np.where(size > 0, size, 1.0))
+
+    def _largest_radius(self) -> Vector:
+        size = self._size()
+        return np.asarray(
+            (_INDEX_RADIUS if self._method == "index" else _LARGEST_RADIUS) * np.where(size > 0, size, 1.0)
+        )
+
+    def _move(self, rows: NDArray[np.bool_], theta: Vector, value: Vector, gradient: Vector, norm: Vector) -> None:
         self.theta[rows], self.value[rows] = theta[rows], value[rows]
         self.gradient[rows], self.norm[rows] = gradient[rows], norm[rows]
-        self._decompose(rows)
+
+    def _renew(self, newton: NDArray[np.bool_], accepted: NDArray[np.bool_]) -> None:
+        """New Hessians, except where the old one will do for the next step."""
+        near = self._meets() | (self.norm <= self.near * self.scale)
+        reuses = accepted & ~newton & ~near & (self.age < _REUSES) & (self.gain > _GOOD_GAIN)
+        reuses &= self.steps < self._max_steps
+        self.along[reuses] = (self.gradient[reuses][:, None, :] @ self.vectors[reuses])[:, 0]
+        self.age[reuses] += 1
+        self._decompose(np.flatnonzero((accepted | (self.age > 0)) & ~reuses))
 
     # -- ends ---------------------------------------------------------------------------------------------------------
 
@@ -465,12 +515,12 @@ class _Members:
 
     def _is_stuck(self) -> NDArray[np.bool_]:
         """Whether steps are so short, or so many without effect, that nothing will come of it."""
-        stuck = (self.fraction < _SHORTEST) | (self.damping >= 1e12)
+        stuck = (self.fraction < _SHORTEST) | (self.radius <= _SHORTEST_RADIUS * self._size())
         if self._method == "stationary":
             # A minimum of ‖g‖ that is not zero: its gradient Hg vanishes and g does not.
             pull = np.linalg.norm(self.eigenvalues * self.along, axis=1)
             stuck |= pull <= 1e-8 * self._largest() * self.norm
-        due = (self.steps > 0) & (self.steps % _PATIENCE == 0)
+        due = (self.age == 0) & (self.steps > 0) & (self.steps % _PATIENCE == 0)
         ratio = self.norm / np.where(self.scale > 0, self.scale, 1.0)
         better = ratio < _PROGRESS * self.mark_ratio
         if self._method == "descent":
@@ -492,7 +542,7 @@ class _Members:
         )
         scales[at] = self.scale[done]
         # Where an infimum is not attained, Newton steps go outwards and are as long as θ.
-        settled = self.length[done] < _SETTLED
+        settled = self.drift[done] < _SETTLED
         converged[at] = ((self._meets()[done] & settled) | (self.norm[done] == 0)) & self.finite[done]
         staying = ~done
         for name, array in vars(self).items():
@@ -510,6 +560,7 @@ class _Members:
         along = (self.gradient[rows][:, None, :] @ vectors)[:, 0]
         self.scale[rows], self.finite[rows] = scales, finite
         self.eigenvalues[rows], self.vectors[rows], self.along[rows] = eigenvalues, vectors, along
+        self.age[rows] = 0
 
     def _hessians(self, theta: Vector) -> tuple[Vector, Vector]:
         n, n_params = theta.shape

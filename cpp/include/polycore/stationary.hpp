@@ -22,10 +22,10 @@ struct SquaredDistance {
   Monomials on = Monomials::basis;
 };
 
-/// Steps are -V phi(Lambda) V^T g with the gradient g and the Hessian V Lambda V^T, and differ in phi, where k is a
-/// damping of the order ||g|| / ||theta||.
+/// Steps are -V phi(Lambda) V^T g with the gradient g and the Hessian V Lambda V^T, no longer than a radius that
+/// follows how well they were predicted: k >= 0 is as small as the radius allows.
 enum class Stepping {
-  descent,     // 1 / (|l| + k): to minima
+  descent,     // 1 / (l + s + k), s twice the modulus of the lowest eigenvalue if that is negative: to minima
   stationary,  // l / (l^2 + k^2), Levenberg-Marquardt on ||g||^2 / 2: to points of any index
   index,       // -1 / (|l| + k) for the lowest eigenvalues, 1 / (|l| + k) for the others
   newton,      // 1 / l unless l is nearly zero: Newton steps of least norm
@@ -34,7 +34,7 @@ enum class Stepping {
 struct SearchOptions {
   Stepping stepping = Stepping::descent;
   double tolerance = 1e-10;  // on ||g|| relative to its scale
-  int max_steps = 200;       // tried by one member before it meets the tolerance
+  int max_steps = 200;       // with a Hessian of their own, tried by one member before it meets the tolerance
   int n_threads = 0;
 };
 
