@@ -49,12 +49,10 @@ _RANK_TOL = 1e-9
 _ROWS_TOL = 1e-13
 # Largest commutator of multiplication matrices, relative to their size: rounding makes 1e-12, other relations 1e-2.
 _COMMUTATOR_TOL = 1e-5
-# Columns of a matrix whose kernel is taken: a few seconds.
+# Columns of a matrix whose kernel is taken, or whose rank modulo a prime: a few seconds.
 _MAX_COLUMNS = 2600
-# Numbers in a matrix of new rows.
-_MAX_ENTRIES = 2**25
-# Columns of a matrix whose rank is taken modulo a prime: a few seconds.
-_EXACT_COLUMNS = 4500
+# Multiply-adds in floating point, and modulo a prime, for one system: seconds.
+_MAX_WORK, _MAX_EXACT_WORK = 3e10, 1e11
 _TOO_LARGE = "too large"
 _SMALL_DENOMINATOR = 1000
 PRIME = WORD_PRIME
@@ -222,6 +220,12 @@ class Solutions:
     certainty: str
     reason: str
 
+    @classmethod
+    def none(cls, n: int, reason: str = "") -> Solutions:
+        """That nothing is known."""
+        points = np.zeros((0, n), dtype=np.complex128)
+        return cls(points, np.zeros(0, dtype=np.int64), None, "estimate", reason)
+
     @property
     def complete(self) -> bool:
         """Whether all solutions were found, as far as an exact computation can tell."""
@@ -275,8 +279,13 @@ def solve_system(
         return _solved(np.zeros((0, n)), [], 0, "a constant that is not zero is among the equations")
     if len(system) < n:
         return _unsolved(n, f"{len(system)} equations cannot have finitely many solutions in {n} unknowns")
+    columns = count_monomials(n, int(system.degrees.min()))
+    if columns > max_columns:
+        return _unsolved(
+            n, f"too large: degree {system.degrees.min()} needs the kernel of a matrix of {columns:,} columns"
+        )
     scaled, scales = _scaled(system)
-    gap = None if exact is None else _ExactRanks(exact).first_gap()
+    gap = None if exact is None else _ExactRanks(exact).first_gap(max_columns)
     if isinstance(gap, str) and gap != _TOO_LARGE:
         return _unsolved(n, gap)
     if not isinstance(gap, _Gap):
@@ -393,7 +402,7 @@ def _solved(
 
 
 def _unsolved(n: int, reason: str) -> Solutions:
-    return Solutions(np.zeros((0, n), dtype=np.complex128), np.zeros(0, dtype=np.int64), None, "estimate", reason)
+    return Solutions.none(n, reason)
 
 
 def _scaled(system: System) -> tuple[System, Array]:
@@ -469,12 +478,14 @@ class _ExactRanks:
         self.degree = -1
         self._rows = np.zeros((0, 0), dtype=np.uint64)
 
-    def first_gap(self) -> _Gap | str:
+    def first_gap(self, max_columns: int) -> _Gap | str:
         """The least degree with a gap of the ranks that stays in the next degree; or why there is none."""
         pending: _Gap | None = None
-        last, nullities = _last_degree(self.system), list[int]()
+        last, nullities, work = _last_degree(self.system), list[int](), 0.0
         while self.degree < last:
-            if count_monomials(self.system.n_unknowns, self.degree + 1) > _EXACT_COLUMNS:
+            columns = count_monomials(self.system.n_unknowns, self.degree + 1)
+            work += float(columns) ** 3
+            if columns > max_columns or work > _MAX_EXACT_WORK:
                 return pending or _TOO_LARGE
             ranks = self.extend()
             nullities.append(int(ranks[-1]))
@@ -535,6 +546,7 @@ class _Kernel:
         self.n = system.n_unknowns
         self.degree = 0
         self.basis: Array = np.ones((1, 1))
+        self.work = 0.0
 
     @property
     def inconsistent(self) -> bool:
@@ -550,7 +562,8 @@ class _Kernel:
             count_monomials(self.n, degree - int(d), homogeneous=True) for d in self.system.degrees if d <= degree
         )
         total = count_monomials(self.n, degree)
-        if columns > max_columns or rows * (columns + total) > _MAX_ENTRIES * 4:
+        self.work += columns * (rows * min(rows, columns) + total * min(total, columns))
+        if columns > max_columns or self.work > _MAX_WORK:
             return f"too large: degree {degree} needs the kernel of a matrix of {rows:,} by {columns:,}"
         return ""
 

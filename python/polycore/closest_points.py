@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +30,9 @@ from .network import Network
 from .polynomial_models import Parametrisation, Variety, as_point_and_metric
 from .symmetries import scaled_parameters
 
+if TYPE_CHECKING:
+    from .critical_point import CriticalPoint
+
 __all__ = ["ClosestPoints", "closest_points"]
 
 Vector = NDArray[np.float64]
@@ -40,6 +43,8 @@ METHODS = ("auto", "solve", "search")
 _EPS = float(np.finfo(np.float64).eps)
 # Unknowns of a system of equations that is solved completely.
 _MOST_UNKNOWNS = 12
+# Columns of a matrix in solving them; for the complex count of a network, which has its real points from elsewhere.
+_COLUMNS, _FEW_COLUMNS = 2600, 1000
 # Terms of all its equations together.
 _MOST_TERMS = 200_000
 # Minors of a Jacobian, whose common zeros are the singular points.
@@ -52,8 +57,10 @@ _RANK = 1e-10
 _FLAT = 1e-9
 # Random points at which the codimension of a variety is measured, and the rank there.
 _POINTS, _GENERIC_RANK = 8, 1e-5
-_SAME = 1e-8
-_STEPS = 80
+# Points that differ by less, relative to their size, are one: polished ones, and others.
+_SAME, _SAME_ROUGHLY = 1e-8, 1e-6
+# Steps along a variety, and onto it: far out, Newton's method divides x by 1 − 1/degree.
+_STEPS, _NEWTON_STEPS = 80, 200
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -348,14 +355,14 @@ def _search_parameters(
 
 
 def _solve_gradient(
-    model: Parametrisation, u: Vector, Q: Vector, rng: np.random.Generator
+    model: Parametrisation, u: Vector, Q: Vector, rng: np.random.Generator, max_columns: int = _COLUMNS
 ) -> tuple[Solutions | None, str]:
     system = model._system
     if model.n_parameters > _MOST_UNKNOWNS or len(system.exponents) ** 2 * model.n_parameters > _MOST_TERMS:
         return None, f"too large: {len(system.exponents)} monomials in {model.n_parameters} parameters"
     equations = _gradient_system(system, u, Q)
     exact = _gradient_system(System(system.exponents, residues(system.coef)), residues(u), residues(Q))
-    solutions = solve_system(equations, exact, rng=rng)
+    solutions = solve_system(equations, exact, max_columns=max_columns, rng=rng)
     return (solutions, solutions.reason) if solutions.count is not None else (None, solutions.reason)
 
 
@@ -437,13 +444,13 @@ class _Problem(NamedTuple):
     def restricted(self, equations: System, exact: System) -> _Problem:
         """To the zeros of more equations."""
         return self._replace(
-            equations=System.stack([self.equations, equations]).without_zeros(),
+            equations=System.stack([self.equations, equations]),
             exact=_modulo(System.stack([self.exact, exact])),
         )
 
 
 def _modulo(system: System) -> System:
-    return System(system.exponents, system.coef % PRIME).without_zeros()
+    return System(system.exponents, system.coef % PRIME)
 
 
 def _on_variety(problem: _Problem, method: str, n_starts: int, rng: np.random.Generator) -> _Found:
@@ -456,22 +463,34 @@ def _on_variety(problem: _Problem, method: str, n_starts: int, rng: np.random.Ge
         return _search_variety(problem, None, n_starts, rng, reason)
     if method == "search":
         return _search_variety(problem, codimension, n_starts, rng, "as asked for")
-    solutions, reason = _solve_lagrange(problem, codimension, rng)
-    if solutions is None or not solutions.resolved:
-        _cannot_solve(method, reason)
-        return _search_variety(problem, codimension, n_starts, rng, reason)
-    m, typical = problem.equations.n_unknowns, float(np.abs(problem.u).max()) or 1.0
-    smooth = [z[:m] for z in solutions.points if _rank_on(problem.equations, z[:m], typical) == codimension]
-    real = [z[:m] for z in _real_points(solutions, _lagrange_system(problem, codimension))]
-    candidates = [
-        _smooth(problem, x, codimension) for x in real if _rank_on(problem.equations, x, typical) == codimension
-    ]
-    count = len(_distinct(smooth))
     singular = _singular_points(problem, codimension, method, n_starts, rng)
-    candidates += [c._replace(kind="singular", negative=-1) for c in singular.candidates]
-    candidates = [candidates[i] for i in _distinct([c.x for c in candidates])]
-    reason = solutions.reason + (f"; singular points: {singular.reason}" if singular.reason else "")
+    critical = [c._replace(kind="singular", negative=-1) for c in singular.candidates]
+    solutions, system, reason = _solve_critical(problem, codimension, rng)
+    if system is None:
+        _cannot_solve(method, reason)
+        found = _search_variety(problem, codimension, n_starts, rng, reason)
+        # Searches reach singular points roughly, if at all.
+        known = singular.complete != "estimate"
+        smooth = [c for c in found.candidates if c.kind != "singular" or not known]
+        return found._replace(candidates=_different(smooth + critical))
+    m, typical = problem.equations.n_unknowns, float(np.abs(problem.u).max()) or 1.0
+
+    def is_smooth(x: Array) -> bool:
+        return _rank_on(problem.equations, x, typical) == codimension
+
+    count = len(_distinct([z[:m] for z in solutions.points if is_smooth(z[:m])]))
+    real = [z[:m] for z in _real_points(solutions, system)]
+    candidates = _different([_smooth(problem, x, codimension) for x in real if is_smooth(x)] + critical)
+    reason += f"; singular points: {singular.reason}" if singular.reason else ""
     return _Found(candidates, count, _weaker(solutions.certainty, singular.complete), reason, "solve")
+
+
+def _different(candidates: Sequence[_Candidate]) -> list[_Candidate]:
+    """Each point once; singular ones are known less exactly."""
+    smooth = [c for c in candidates if c.kind != "singular"]
+    singular = [c for c in candidates if c.kind == "singular"]
+    kept = [smooth[i] for i in _distinct([c.x for c in smooth])]
+    return kept + [singular[i] for i in _distinct([c.x for c in singular], _SAME_ROUGHLY)]
 
 
 def _codimension(equations: System, rng: np.random.Generator) -> tuple[int | None, str]:
@@ -504,13 +523,13 @@ def _projected(equations: System, x: Array) -> Array | None:
     """A zero of the equations near a point, by Newton steps of least norm; None if they do not arrive."""
     least, stalled = np.inf, 0
     with np.errstate(all="ignore"):
-        for _ in range(_STEPS):
-            values, sizes = equations.evaluate(x), equations.sizes(x)
-            residual = float(np.max(np.abs(values) / np.maximum(sizes, np.finfo(float).tiny), initial=0.0))
-            if residual < 4 * _EPS or not np.isfinite(residual):
+        for _ in range(_NEWTON_STEPS):
+            values = equations.evaluate(x)
+            if is_solution(equations, x, 4 * _EPS) or not np.isfinite(values).all():
                 break
-            stalled = 0 if residual < 0.9 * least else stalled + 1
-            least = min(least, residual)
+            size = float(np.linalg.norm(values))
+            stalled = 0 if size < 0.9 * least else stalled + 1
+            least = min(least, size)
             if stalled > 8:
                 break
             try:
@@ -518,7 +537,7 @@ def _projected(equations: System, x: Array) -> Array | None:
             except np.linalg.LinAlgError:
                 return None
             x = x - step
-    return x if np.isfinite(x).all() and is_solution(equations, x, 1e-11) else None
+        return x if np.isfinite(x).all() and is_solution(equations, x, 1e-11) else None
 
 
 def _moves_along_kernel(equations: System, x: Array, rank: int, rng: np.random.Generator) -> bool:
@@ -546,17 +565,38 @@ def _tangent(equations: System, x: Array, codimension: int) -> Array:
     return np.asarray(vt[codimension:].conj().T)
 
 
-def _solve_lagrange(problem: _Problem, codimension: int, rng: np.random.Generator) -> tuple[Solutions | None, str]:
-    m = problem.equations.n_unknowns
-    if codimension == m:
-        solutions = solve_system(problem.equations, problem.exact, rng=rng)
-    elif m + codimension > _MOST_UNKNOWNS:
-        return None, f"too large: {m + codimension} coordinates and multipliers"
-    else:
-        solutions = solve_system(
-            _lagrange_system(problem, codimension), _lagrange_system(problem, codimension, exact=True), rng=rng
-        )
-    return (solutions, solutions.reason) if solutions.count is not None else (None, solutions.reason)
+def _solve_critical(
+    problem: _Problem, codimension: int, rng: np.random.Generator
+) -> tuple[Solutions, System | None, str]:
+    """All critical points, with multipliers or as zeros of minors; and the equations, None if they were not solved."""
+    m, s = problem.equations.n_unknowns, len(problem.equations)
+    solutions, reason = Solutions.none(m), f"too large: {m + codimension} coordinates and multipliers"
+    if m + codimension <= _MOST_UNKNOWNS or codimension == m:
+        system, exact = _lagrange_system(problem, codimension), _lagrange_system(problem, codimension, exact=True)
+        solutions = solve_system(system, exact, rng=rng)
+        if solutions.resolved:
+            return solutions, system, solutions.reason
+        reason = solutions.reason
+    # Minors are not missed by large multipliers, near singular points; but singular points are among their zeros.
+    if codimension < m <= _MOST_UNKNOWNS and comb(s, codimension) * comb(m, codimension + 1) <= _MOST_MINORS:
+        system, exact = _dependent(problem, codimension), _dependent(problem, codimension, exact=True)
+        solutions = solve_system(system, _modulo(exact), rng=rng)
+        if solutions.resolved:
+            return solutions, system, solutions.reason
+    return solutions, None, reason
+
+
+def _dependent(problem: _Problem, codimension: int, exact: bool = False) -> System:
+    """f(x) = 0, and Q(x − u) depends on the gradients: minors that contain it, with as many of these."""
+    f, u, Q = problem.equations, problem.u, problem.Q
+    if exact:
+        f, u, Q = problem.exact, residues(u), residues(Q)
+    m = f.n_unknowns
+    exponents = np.concatenate([np.eye(m, dtype=np.int64), np.zeros((1, m), dtype=np.int64)])
+    slope = System(exponents, np.hstack([Q, -(Q @ u)[:, None]]))
+    rows = [[slope[[j]] for j in range(m)], *_gradients(f)]
+    chosen = [(0, *r) for r in combinations(range(1, len(f) + 1), codimension)]
+    return System.stack([f, _minors(rows, chosen, codimension + 1)])
 
 
 def _lagrange_system(problem: _Problem, codimension: int, exact: bool = False) -> System:
@@ -617,7 +657,10 @@ def _singular_points(
     n_minors = comb(s, codimension) * comb(m, codimension)
     if n_minors > _MOST_MINORS:
         return _Found([], None, "estimate", f"not looked for, {n_minors:,} minors are too many", "solve")
-    locus = problem.restricted(_minors(equations, codimension), _minors(problem.exact, codimension))
+    rows = list(combinations(range(s), codimension))
+    locus = problem.restricted(
+        _minors(_gradients(equations), rows, codimension), _minors(_gradients(problem.exact), rows, codimension)
+    )
     solutions = solve_system(locus.equations, locus.exact, rng=rng)
     if solutions.count == 0:
         return _Found([], None, "counted", "none", "solve")
@@ -633,10 +676,14 @@ def _singular_points(
     return found._replace(reason=f"on a variety of their own, {len(found.candidates)} critical for the distance there")
 
 
-def _minors(equations: System, size: int) -> System:
-    """All minors of this size of the Jacobian."""
+def _gradients(equations: System) -> list[list[System]]:
     m = equations.n_unknowns
-    entries = [[equations.derivative(j)[[i]] for j in range(m)] for i in range(len(equations))]
+    derivatives = [equations.derivative(j) for j in range(m)]
+    return [[derivatives[j][[i]] for j in range(m)] for i in range(len(equations))]
+
+
+def _minors(entries: Sequence[Sequence[System]], chosen: Sequence[tuple[int, ...]], size: int) -> System:
+    """The minors of a matrix of polynomials in these sets of rows, all of this size."""
     known: dict[tuple[tuple[int, ...], tuple[int, ...]], System] = {}
 
     def minor(rows: tuple[int, ...], columns: tuple[int, ...]) -> System:
@@ -653,7 +700,7 @@ def _minors(equations: System, size: int) -> System:
         return known[rows, columns]
 
     return System.stack(
-        [minor(r, c) for r in combinations(range(len(equations)), size) for c in combinations(range(m), size)]
+        [minor(rows, columns) for rows in chosen for columns in combinations(range(len(entries[0])), size)]
     )
 
 
@@ -679,7 +726,7 @@ def _search_variety(
         end, regular = _follow(problem, x, codimension, downhill=i % 2 == 0)
         if end is not None:
             (ends if regular else singular).append(end)
-    kept = [ends[i] for i in _distinct(ends)]
+    kept = [ends[i] for i in _distinct(ends, _SAME_ROUGHLY)]
     candidates = [_smooth(problem, x, _codimension_at(problem, x, codimension)) for x in kept]
     candidates += [_Candidate(singular[i], None, "singular", -1) for i in _distinct(singular, 1e-3)]
     return _Found(candidates, None, "estimate", f"searched from {n_starts} random starts: {reason}", "search")
@@ -753,24 +800,29 @@ def _of_network(
     loss = QDistance.from_metric("identity" if Q is None else Q, goal, net.basis)
     search_method = "search" if method == "search" else "auto"
     points = critical_points(loss, net, n_starts=n_starts, rng=seed, method=search_method, n_threads=n_threads)
-    count, reason = (None, "") if method == "search" else _complex_count(net, loss, np.random.default_rng(seed))
-    if count is None and method == "solve":
-        _cannot_solve(method, reason)
+    count, reason, candidates = None, "", [_network_candidate(point) for point in points.points]
+    if method != "search":
+        count, reason, in_chart = _in_chart(net, loss, np.random.default_rng(seed))
+        if count is None and points.complete != "proved":
+            _cannot_solve(method, reason)
+        candidates += in_chart
+    candidates = [candidates[i] for i in _distinct([c.x for c in candidates], _SAME_ROUGHLY)]
+    metric = _metric_of(loss)
+    found = _Found(candidates, count, points.complete, points.completeness.reason, points.method)
+    return _result(found, goal.reshape(-1), metric, seed, repr(net))
+
+
+def _network_candidate(point: CriticalPoint) -> _Candidate:
+    if point.location == "singular":
+        return _Candidate(point.coef.reshape(-1), point.theta, "singular", -1)
     kinds = {"minimum": "minimum", "strict saddle": "saddle", "maximum": "maximum"}
-    coefs = np.array([p.coef.reshape(-1) for p in points.points]).reshape(-1, n_outputs * n_monomials)
-    return ClosestPoints(
-        points=coefs,
-        parameters=np.array([p.theta for p in points.points]).reshape(-1, net.n_params),
-        distances=np.array([float(loss.value(p.coef)) for p in points.points]),
-        kinds=tuple("singular" if p.location == "singular" else kinds.get(p.kind, "degenerate") for p in points.points),
-        indices=tuple(-1 if p.location == "singular" else p.inertia.index for p in points.points),
-        complex_count=count,
-        complete=points.complete,
-        reason=points.completeness.reason,
-        method=points.method,
-        seed=seed,
-        model=repr(net),
-    )
+    kind = "minimum" if point.is_minimum else kinds.get(point.kind, "degenerate")
+    return _Candidate(point.coef.reshape(-1), point.theta, kind, point.inertia.index)
+
+
+def _metric_of(loss: QDistance) -> Vector:
+    """The metric on the coefficients of all outputs."""
+    return loss.gram if loss.joint else np.asarray(np.kron(np.eye(loss.n_outputs), loss.gram), dtype=np.float64)
 
 
 def _as_coefficients(u: ArrayLike, n_outputs: int, n_monomials: int) -> Vector:
@@ -783,17 +835,24 @@ def _as_coefficients(u: ArrayLike, n_outputs: int, n_monomials: int) -> Vector:
     return np.asarray(goal.reshape(n_outputs, n_monomials))
 
 
-def _complex_count(net: Network, loss: QDistance, rng: np.random.Generator) -> tuple[int | None, str]:
-    """Complex critical points in the chart where the first weight of each unit that has a scaling is 1."""
+def _in_chart(net: Network, loss: QDistance, rng: np.random.Generator) -> tuple[int | None, str, list[_Candidate]]:
+    """Where the first weight of each unit that has a scaling is 1: complex critical points, and the real ones."""
     scaled = chains.scaled_parameters(net.program)
     if scaled is None:
         scaled = scaled_parameters(net.program)
     if net.n_params - len(scaled) > _MOST_UNKNOWNS:
-        return None, f"too large: {net.n_params - len(scaled)} parameters"
+        return None, f"too large: {net.n_params - len(scaled)} parameters", []
     model = Parametrisation.from_network(net, dict.fromkeys(scaled, 1.0))
-    metric: Vector = loss.gram if loss.joint else np.asarray(np.kron(np.eye(loss.n_outputs), loss.gram), dtype=float)
-    solutions, reason = _solve_gradient(model, loss.target.reshape(-1), metric, rng)
+    u, metric = loss.target.reshape(-1), _metric_of(loss)
+    solutions, reason = _solve_gradient(model, u, metric, rng, _FEW_COLUMNS)
     if solutions is None or not solutions.complete:
-        return None, reason
-    rank = max(_ranks(model._system, [rng.standard_normal(model.n_parameters)]))
-    return _count_images(model, solutions, rank), reason
+        return None, reason, []
+    rank = _ranks(model._system, [rng.standard_normal(model.n_parameters)])[0]
+    real = _real_points(solutions, _gradient_system(model._system, u, metric))
+    free = np.delete(np.arange(net.n_params), scaled)
+    candidates = []
+    for candidate in _parametrised(model, u, metric, real, rank):
+        theta = np.ones(net.n_params)
+        theta[free] = candidate.t
+        candidates.append(candidate._replace(t=theta))
+    return _count_images(model, solutions, rank), reason, candidates
