@@ -23,6 +23,22 @@ ROOT = Path(__file__).resolve().parent.parent
 # Directions along which a linear map of rank 1 loses: singular values of the target are well apart.
 TARGET = [[3.0, 0.0], [0.0, 1.0]]
 
+# The command in a process that Ctrl-C ends even if it is ignored here; it says when the search is under way.
+BEGUN = """
+import signal, sys
+from polycore import _critical_search, cli
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+explore = _critical_search.Explorer.explore
+
+def told(*arguments):
+    print("begun", file=sys.stderr, flush=True)
+    return explore(*arguments)
+
+_critical_search.Explorer.explore = told
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
 needs_plots = pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="polycore[report]")
 
 
@@ -182,6 +198,22 @@ class TestPoints:
             # The gradient in the biases: probabilities of a class sum to its frequency.
             probabilities = np.exp(scores - log_sums[:, None])
             np.testing.assert_allclose(probabilities.sum(0), [(labels == 3).sum(), (labels == 7).sum()], rtol=1e-7)
+
+    def test_two_classes_with_one_output(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Logistic regression: one minimum, at which residuals are orthogonal to all columns."""
+        rng = np.random.default_rng(3)
+        X = rng.normal(size=(60, 2))
+        labels = (X[:, 1] + rng.normal(size=60) > 0).astype(float)
+        path = tmp_path / "classes.npy"
+        np.save(path, np.column_stack([X, labels]))
+        arguments = ["--data", path, "--widths", "2,1", "--bias", "--loss", "cross-entropy", "--raw", "--starts", 10]
+        [point] = found(capsys, *arguments)["points"]
+        slopes, intercept = np.array(point["theta"][:2]), point["theta"][2]
+        probabilities = 1 / (1 + np.exp(-X @ slopes - intercept))
+        np.testing.assert_allclose((labels - probabilities) @ np.column_stack([X, np.ones(60)]), 0, atol=1e-7)
+        likelihood = np.where(labels == 1, probabilities, 1 - probabilities)
+        assert point["loss"] == pytest.approx(-float(np.log(likelihood).sum()), rel=1e-9)
+        assert point["kind"] == "minimum"
 
 
 class TestFamilies:
@@ -419,17 +451,17 @@ class TestProcess:
     @pytest.mark.skipif(sys.platform == "win32", reason="signals")
     def test_ctrl_c_gives_what_is_found(self, data: Path) -> None:
         """The result so far on standard output, marked partial, then one line, and exit code 130."""
-        code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        code += "from polycore.cli import main; sys.exit(main(sys.argv[1:]))"
         arguments = ["critical", *linear(data), "--method", "search", "--starts", 10**7, "--json"]
-        command = [sys.executable, "-c", code, *map(str, arguments)]
+        command = [sys.executable, "-c", BEGUN, *map(str, arguments)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-            time.sleep(3.0)
+            assert child.stderr is not None
+            assert child.stderr.readline() == "begun\n"
+            time.sleep(0.3)
             assert child.poll() is None, "finished before it could be interrupted"
             child.send_signal(signal.SIGINT)
             output, errors = child.communicate()
         assert child.returncode == 130, errors
-        assert the_line(errors) == "polycore: interrupted\n"
+        assert errors.replace("begun\n", "") == "polycore: interrupted\n"
         answer = json.loads(output)
         assert answer["partial"]
         assert answer["stopped"] == "interrupted"

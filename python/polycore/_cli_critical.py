@@ -229,16 +229,21 @@ def _columns(
 
 
 def _cross_entropy(X: Any, labels: Any, network: Network, name: str) -> tuple[Any, list[float]]:
-    """The loss of classes that are the distinct values of a column, in ascending order, and these."""
+    """The loss of classes that are the distinct values of a column, in ascending order, and these.
+
+    A network with an output less than there are classes gives the logits of all but the first one, whose logit is 0.
+    """
     from .cross_entropy import CrossEntropy
 
     values, classes = np.unique(labels, return_inverse=True)
-    if len(values) != network.n_outputs:
+    if len(values) not in (network.n_outputs, network.n_outputs + 1):
         raise ValueError(
             f"the network has {network.n_outputs} outputs, but column {name!r} has {len(values)} classes (distinct "
-            "values); one output for each class is needed"
+            "values); one output for each class is needed, or one for each but the first"
         )
-    return CrossEntropy.from_data(X, classes.reshape(len(labels)), _basis(network)), values.tolist()
+    reference = len(values) > network.n_outputs
+    loss = CrossEntropy.from_data(X, classes.reshape(len(labels)), _basis(network), len(values), reference=reference)
+    return loss, values.tolist()
 
 
 def _basis(network: Network) -> Any:

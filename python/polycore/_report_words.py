@@ -230,10 +230,11 @@ def on_critical(report: Report) -> list[str]:
             )
     worse = [point for point in minima if (point.loss - t.loss) / t.total > AGREEMENT]
     if worse:
+        least, most = (_share(point.loss / t.total) for point in (worse[0], worse[-1]))
         sentences.append(
             f"Training can also end at {count(len(worse))} other minim{'a' if len(worse) != 1 else 'um'}, which "
-            f"leave{'s' * (len(worse) == 1)} {_share(worse[0].loss / t.total)} of the variance unexplained"
-            + (f" or more, up to {_share(worse[-1].loss / t.total)}." if len(worse) > 1 else ".")
+            f"leave{'s' * (len(worse) == 1)} {least if least == most else f'{least} to {most}'} of the variance "
+            "unexplained."
         )
     spurious = [point for point in result.points if point.origin.spurious]
     if spurious:
