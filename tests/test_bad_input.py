@@ -978,7 +978,7 @@ def small_report(**arguments: Any) -> Any:
     return pc.report(**arguments).to_dict()["models"]
 
 
-REPORT = {"x": X, "y": Y, "widths": (2, 1, 1), "n_starts": 1, "max_steps": 2, "held_out": 0.0}
+REPORT = {"x": X, "y": Y, "widths": (2, 1, 1), "n_starts": 1, "max_steps": 2, "critical_starts": 0, "held_out": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -1439,6 +1439,7 @@ def cases() -> dict[str, Case]:
                 "held_out": Fraction01(0.0),
                 "n_starts": Count(1, 1),
                 "max_steps": Count(2, 1),
+                "critical_starts": Count(0, 0),
                 "rng": Rng(0),
                 "drop_missing": Flag(False),
                 "progress": Flag(False),
