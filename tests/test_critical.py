@@ -11,6 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 import polycore as pc
+from polycore import _critical_search
+from polycore._critical_products import search_by_products
 from polycore._critical_search import Budget
 from polycore._critical_starts import balance, hidden_units, natural_scale, without_faint_units
 
@@ -102,7 +104,7 @@ def test_quadratic_networks_in_the_bombieri_weyl_metric(seed: int) -> None:
     squares = np.linalg.eigvalsh([[a, b / 2, c / 2], [b / 2, d, e / 2], [c / 2, e / 2, f]]) ** 2
     chosen = [s for k in range(3) for s in itertools.combinations(range(3), k)]
     expected = sorted(float(np.delete(squares, s).sum()) for s in chosen)
-    found = search(loss, net, 100, seed)
+    found = search(loss, net, 200, seed)
     np.testing.assert_allclose(different(found), expected, atol=1e-9)
     closed = pc.critical_points(loss, net)
     assert (closed.complete, closed.method) == ("proved", "closed_form")
@@ -272,6 +274,35 @@ def test_cross_entropy_has_one_minimum_on_a_linear_model() -> None:
     probabilities = np.exp(x @ found[0].coef.T)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     assert found[0].gradient_norm <= 1e-10 * found[0].gradient_scale
+
+
+# --- large networks ---------------------------------------------------------------------------------------------------
+
+
+def test_searches_by_products_end_at_the_same_points(
+    example: pc.CriticalPoints, problem: tuple[pc.QDistance, pc.Network], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_critical_search, "MAX_DENSE_PARAMS", 5)
+    found = search(*problem, 40)
+    assert "dense Hessians, for 6 parameters" in repr(found)
+    assert len(found.skipped) == 3
+    known = np.array([point.coef for point in example])
+    for point in found:
+        check_is_critical(*problem, point)
+        assert np.abs(known - point.coef).max(axis=(1, 2)).min() < 1e-7
+    assert found[0].loss == pytest.approx(example[0].loss, rel=1e-10)
+    assert {"descent", "stationary", "zero"} == {name for point in found for name in point.found_by}
+    assert search(*problem, 40, max_evaluations=50).stopped == "evaluations"
+
+
+def test_newton_steps_by_products_converge_quadratically(problem: tuple[pc.QDistance, pc.Network]) -> None:
+    """Although the Hessian is singular along the fibres."""
+    objective = problem[0].compose(problem[1])
+    minimum = search(*problem, 30).minima[0].theta
+    start = minimum + 1e-3 * np.random.default_rng(0).normal(size=6)
+    found = search_by_products(objective, start[None], "newton", tol=1e-14, max_steps=8)
+    assert found.converged.all()
+    assert np.linalg.norm(found.theta - minimum) < 0.01
 
 
 # --- budgets ----------------------------------------------------------------------------------------------------------

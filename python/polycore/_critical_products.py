@@ -20,8 +20,8 @@ Vector = NDArray[np.float64]
 # Quasi-Newton iterations for each step that the caller allows; products of one linear solve; halvings of a step.
 _ITERATIONS_A_STEP, _MAX_PRODUCTS, _HALVINGS = 10, 300, 12
 _HUGE = 1e100
-# Newton steps begin where the gradient has fallen to this fraction of its scale.
-_NEAR = 1e-3
+# Newton steps begin where the gradient has fallen to this fraction of its scale, on the way down and elsewhere.
+_LOW, _NEAR = 1e-6, 1e-3
 
 
 class _Stop(Exception):
@@ -76,6 +76,7 @@ class _Searcher:
         from scipy import optimize
 
         unit = max(abs(self.value), np.finfo(float).tiny)
+        near = _LOW * self.scale / unit
 
         def scaled(theta: Vector) -> tuple[float, Vector]:
             value, gradient = self._evaluate(theta)
@@ -90,7 +91,7 @@ class _Searcher:
             options={
                 "maxiter": _ITERATIONS_A_STEP * max_steps,
                 "maxfun": 2 * _ITERATIONS_A_STEP * max_steps,
-                "gtol": 0.0,
+                "gtol": near,
                 "ftol": 0.0,
                 "maxcor": 30,
             },

@@ -49,6 +49,8 @@ _MAX_FOLLOWED = 60
 _HOPS = (-1.3, 0.2)
 # Variants with units switched off or doubled, of one point.
 _MAX_VARIANTS = 48
+# Other points whose units it is recombined with.
+_MAX_MIXED = 24
 # Parameters so much larger than those of random starts are on their way to infinity.
 _FAR = 1e3
 
@@ -371,6 +373,10 @@ class Explorer:
         self.search(far[0], "stationary", "beside")
         self.search(far[0], "index", "eigenvectors", index=np.minimum(far[1], self.net.n_params))
         self.search(redundant_variants(self.units, form.theta)[:_MAX_VARIANTS], "stationary", "fewer units")
+        others = [other.reduced.theta for other in self.pool.found if other is not found][-_MAX_MIXED:]
+        if self.units and others:
+            mixed = recombined(self.units, [form.theta] * (2 * len(others)), 2 * others, self._rng)
+            self.search(mixed, "stationary", "recombined")
 
     def _plant(self) -> None:
         """Zero, and zeros in one array of weights."""

@@ -448,12 +448,14 @@ class _Finder:
     def _classified(self) -> list[CriticalPoint]:
         found = sorted(self._whole.pool.found, key=lambda entry: entry.value)
         best = found[0].value + self._objective.constant if found else None
-        if len(found) > _MAX_DEEP:
-            self._skipped.append(f"the analysis of all but {_MAX_DEEP} points as points of the function space")
+        n_deep = _MAX_DEEP if self._whole.dense else 0
+        if len(found) > n_deep:
+            which = f"all but {n_deep} points" if n_deep else "points"
+            self._skipped.append(f"the analysis of {which} as points of the function space")
         points: list[CriticalPoint] = []
         for number, entry in enumerate(found):
             try:
-                points += self._points_of(entry, best, deep=number < _MAX_DEEP)
+                points += self._points_of(entry, best, deep=number < n_deep)
             except KeyboardInterrupt:
                 self._budget.stopped = "interrupted"
                 self._skipped.append(f"{len(found) - number} of {len(found)} functions found, not classified")
