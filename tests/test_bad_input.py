@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sympy
 
 import polycore as pc
 from polycore import _backend
@@ -837,6 +838,11 @@ class Metric(Role):
         yield "lists", self._good.tolist(), SAME
 
 
+class OptionalMetric(Metric):
+    def attacks(self) -> Iterator[Attack]:
+        return (attack for attack in super().attacks() if attack[1] is not None)
+
+
 class Called(Role):
     """An optional function; what it is called with is not for here."""
 
@@ -862,6 +868,34 @@ class NotBoth(Role):
     def attacks(self) -> Iterator[Attack]:
         for value in (5, 2.5, "abc", [], {}, np.ones(3), object(), pc.MLP, net(), net().spec(), net().program):
             yield repr(value)[:40], value, REFUSED
+
+
+class Expressions(Role):
+    """Polynomials of sympy, in the symbol x."""
+
+    def attacks(self) -> Iterator[Attack]:
+        x, y = sympy.symbols("x y")
+        for value in (None, 5, "x", b"x", {}, object(), x, [], ["x"], [None], [1j * x], [1 / x], [sympy.sin(x)], [y]):
+            yield repr(value)[:40], value, REFUSED
+        yield "a tuple", tuple(self.good()), SAME
+
+
+class SympySymbols(Role):
+    def attacks(self) -> Iterator[Attack]:
+        x = sympy.Symbol("x")
+        for value in (None, 5, "x", b"x", {}, object(), x, [], ["x"], [None], [x, x], [x**2], [1.0]):
+            yield repr(value)[:40], value, REFUSED
+        yield "a tuple", tuple(self.good()), SAME
+
+
+class Fixed(Role):
+    """Values of some parameters, of which there are three."""
+
+    def attacks(self) -> Iterator[Attack]:
+        for value in (5, "abc", [0], object(), {3: 1.0}, {-1: 1.0}, {"0": 1.0}, {0.0: 1.0}, {0: "1"}, {0: math.nan}):
+            yield repr(value)[:40], value, REFUSED
+        yield "all", {0: 1.0, 1: 1.0, 2: 1.0}, REFUSED
+        yield "numpy numbers", {np.int64(0): np.float64(1.0)}, SAME
 
 
 class Anything(Role):
@@ -906,6 +940,62 @@ def small_net() -> pc.MLP:
 def few_critical_points(**arguments: Any) -> Any:
     found = pc.critical_points(**arguments)
     return found.n_evaluations, found.stopped, [(p.loss, p.kind, p.hits, p.theta.tolist()) for p in found]
+
+
+def parabola() -> pc.Parametrisation:
+    return pc.Parametrisation(pc.MonomialBasis(1, 2), [[0, 1, 0], [0, 0, 1]])
+
+
+def circle() -> pc.Variety:
+    return pc.Variety(pc.MonomialBasis(2, 2), [[-1, 0, 0, 1, 0, 1]])
+
+
+def polynomial_models() -> dict[str, Case]:
+    """Maps and equations, their derivatives, and the distance to them."""
+    x = sympy.Symbol("x")
+    basis, coef = pc.MonomialBasis(1, 2), Real([[0, 1, 0], [0, 0, 1]])
+    u, metric = Real([2.0, 4.0]), OptionalMetric(np.array([[2.0, 1.0], [1.0, 2.0]]))
+    distance = {"u": u, "Q": metric}
+    found = {
+        "Parametrisation.from_network": Case(
+            lambda **a: pc.Parametrisation.from_network(**a).coef,
+            {"net": Kind(small_net), "fixed": Fixed({0: 1.0}), "support": Flag(False)},
+        ),
+        "Parametrisation.objective": Case(lambda **a: parabola().objective(**a).value([0.5]), distance),
+        "ModelDistance": Case(lambda **a: pc.ModelDistance(**a).value([0.5]), {"model": Kind(parabola), **distance}),
+        "closest_points": Case(
+            lambda **a: pc.closest_points(**a).points,
+            {
+                "model": Kind(circle),
+                **distance,
+                "method": Choice("solve"),
+                "n_starts": Count(3, 1),
+                "rng": Rng(0),
+                "n_threads": Threads(),
+            },
+        ),
+    }
+    for kind, good, name in ((pc.Parametrisation, parabola, "t"), (pc.Variety, circle, "x")):
+        word = kind.__name__
+        point = Real([[2.0]] if name == "t" else [[2.0, 4.0]])
+        found[word] = Case(lambda kind=kind, **a: kind(**a).coef, {"basis": Kind(basis), "coef": coef})
+        found[f"{word}.from_sympy"] = Case(
+            lambda kind=kind, **a: kind.from_sympy(**a).coef,
+            {"expressions": Expressions([x, x**2]), "symbols": SympySymbols([x])},
+        )
+        for method in ("evaluate", "jacobian", "hessian"):
+            found[f"{word}.{method}"] = Case(
+                lambda good=good, method=method, **a: getattr(good(), method)(**a), {name: point}
+            )
+    for method in ("value", "gradient", "value_and_gradient", "hessian", "gradient_scale"):
+        found[f"ModelDistance.{method}"] = Case(
+            lambda method=method, **a: getattr(parabola().objective([1.0, 2.0]), method)(**a), {"theta": Real([[2.0]])}
+        )
+    return found
+
+
+def plane_of_targets() -> pc.AffineFamily:
+    return pc.AffineFamily([0.0, 0.0], [1.0, 0.0], [0.0, 1.0])
 
 
 def symmetry() -> pc.Symmetry:
@@ -1496,6 +1586,7 @@ def cases() -> dict[str, Case]:
                 "n_samples": Count(1, 1),
                 "rng": Rng(0),
                 "n_starts": Count(1, 1),
+                "training": Flag(False),
                 "targets": Called(None),
                 "confidence": Probability(0.95),
                 "n_threads": Threads(),
@@ -1557,6 +1648,37 @@ def cases() -> dict[str, Case]:
                 "n_threads": Threads(),
                 "progress": Progress(None),
             },
+        ),
+        "AffineFamily": Case(
+            lambda **a: pc.AffineFamily(**a).at(1.0, 2.0),
+            {
+                "target": Real([[1, 2, 3]]),
+                "first": Real([[1, 0, 2]]),
+                "second": Real([[0, 1, 2]]),
+                "metric": OptionalMetric(np.diag([1.0, 2.0, 1.0])),
+            },
+        ),
+        "AffineFamily.at": Case(lambda **a: plane_of_targets().at(**a), {"s": Number(1.0), "t": Number(2.0)}),
+        "count_map": Case(
+            lambda **a: pc.count_map(**a).counts,
+            {
+                "model": Kind(parabola),
+                "family": Called(plane_of_targets),
+                "low": Real([-1, 0]),
+                "high": Real([2, 3]),
+                "resolution": Count(2, 1),
+                "refinements": Count(0, 0),
+                "n_starts": Count(2, 1),
+                "rng": Rng(0),
+                "spurious": Flag(True),
+                "n_threads": Threads(),
+                "time_budget": Positive(None),
+                "progress": Progress(None),
+            },
+        ),
+        "CountMap.describe": Case(
+            lambda **a: pc.count_map(parabola(), plane_of_targets(), resolution=1, refinements=0).describe(**a),
+            {"count": Count(1)},
         ),
         "Stratum.embed": Case(lambda **a: pc.subnetworks(net())[0].embed(**a), {"theta": Numbers([1, 2, 3])}),
         "linear_independence": Case(
@@ -1643,6 +1765,7 @@ def cases() -> dict[str, Case]:
             },
         ),
         **span_and_equations(),
+        **polynomial_models(),
         "get_config": Case(lambda: None, {}),
         "show_config": Case(lambda file: pc.show_config(file), {"file": TextStream(io.StringIO)}),
     }
@@ -1934,7 +2057,7 @@ RESULTS |= {"AttentionRanks", "FilterEnds", "Hypothesis", "PointAnalysis", "Redu
 RESULTS |= {"IndependenceBound", "JacobianRank", "LinearIndependence"}
 RESULTS |= {"Equations", "LinearSpan", "Membership"}
 RESULTS |= {"Completeness", "CriticalPoint", "CriticalPoints", "Inertia", "Origin"}
-RESULTS |= {"Bias", "BiasRow", "Conservation", "GradientFlow", "Passage"}
+RESULTS |= {"Bias", "BiasRow", "ClosestPoints", "Conservation", "GradientFlow", "Passage"}
 RESULTS |= {"Alignment", "ConservedQuantity", "Symmetry", "SymmetryFactor"}
 RESULTS |= {"PolynomialActivation", "Recovery", "Report", "Report.model", "Report.save"}
 

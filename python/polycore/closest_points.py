@@ -314,7 +314,7 @@ def _real_points(solutions: Solutions, system: System) -> list[Vector]:
 
 def _cannot_solve(method: str, reason: str) -> None:
     if method == "solve":
-        raise ValueError(f'`method` must not be "solve" for this problem: {reason}; use "search"')
+        raise ValueError(f'`method` must not be "solve" for this `model`, `u` and `Q`: {reason}; use "search"')
 
 
 # --- parametrisations -------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ Legend: ``k`` parameters t, ``m`` coordinates x, ``N`` monomials, ``s`` equation
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _sparse, _validation
 from ._polynomial_systems import System
 from ._validation import _describe, as_flag, as_index, as_real, check_size
+from .errors import NumericalError
 from .metrics import as_semidefinite
 from .monomials import MonomialBasis, _import
 from .network import Network
@@ -80,6 +81,11 @@ class _Polynomials:
 
     def _as_points(self, points: ArrayLike, name: str) -> Vector:
         return _validation.as_real_array(points, name, shape=(..., ("n_vars", self._basis.n_vars)))
+
+    def _at(self, points: ArrayLike, name: str, what: Callable[[Vector], Vector]) -> Vector:
+        """Something at points, checked; NumericalError if it overflows."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _finite(what(self._as_points(points, name)), name)
 
 
 class Parametrisation(_Polynomials):
@@ -217,8 +223,10 @@ class Parametrisation(_Polynomials):
         ------
         TypeError, ValueError
             If t is not an array of finite real numbers of this shape.
+        NumericalError
+            If a result overflows.
         """
-        return self._system.evaluate(self._as_points(t, "t"))
+        return self._at(t, "t", self._system.evaluate)
 
     def jacobian(self, t: ArrayLike) -> Vector:
         """First derivatives.
@@ -233,10 +241,10 @@ class Parametrisation(_Polynomials):
 
         Raises
         ------
-        TypeError, ValueError
+        TypeError, ValueError, NumericalError
             As `evaluate`.
         """
-        return self._system.jacobian(self._as_points(t, "t"))
+        return self._at(t, "t", self._system.jacobian)
 
     def hessian(self, t: ArrayLike) -> Vector:
         """Second derivatives of every coordinate.
@@ -251,10 +259,10 @@ class Parametrisation(_Polynomials):
 
         Raises
         ------
-        TypeError, ValueError
+        TypeError, ValueError, NumericalError
             As `evaluate`.
         """
-        return self._system.hessian(self._as_points(t, "t"))
+        return self._at(t, "t", self._system.hessian)
 
     def objective(self, u: ArrayLike, Q: ArrayLike | None = None) -> ModelDistance:
         """The squared distance of the image to a point, as a function of the parameters.
@@ -335,6 +343,8 @@ class ModelDistance:
         ------
         TypeError, ValueError
             If theta is not an array of finite real numbers of this shape.
+        NumericalError
+            If a result overflows.
         """
         return self.value_and_gradient(theta)[0]
 
@@ -351,7 +361,7 @@ class ModelDistance:
 
         Raises
         ------
-        TypeError, ValueError
+        TypeError, ValueError, NumericalError
             As `value`.
         """
         return self.value_and_gradient(theta)[1]
@@ -370,15 +380,17 @@ class ModelDistance:
 
         Raises
         ------
-        TypeError, ValueError
+        TypeError, ValueError, NumericalError
             As `value`.
         """
         t = self.model._as_points(theta, "theta")
-        misfit = self.model._system.evaluate(t) - self.u
-        weighted = misfit @ self.Q
-        value = np.asarray(np.maximum((misfit * weighted).sum(axis=-1), 0.0))
-        gradient = 2.0 * (weighted[..., None, :] @ self.model._system.jacobian(t))[..., 0, :]
-        return float(value) if value.ndim == 0 else value, np.asarray(gradient)
+        with np.errstate(over="ignore", invalid="ignore"):
+            misfit = self.model._system.evaluate(t) - self.u
+            weighted = misfit @ self.Q
+            value = np.asarray(np.maximum((misfit * weighted).sum(axis=-1), 0.0))
+            gradient = 2.0 * (weighted[..., None, :] @ self.model._system.jacobian(t))[..., 0, :]
+        _finite(value, "theta")
+        return float(value) if value.ndim == 0 else value, _finite(np.asarray(gradient), "theta")
 
     def hessian(self, theta: ArrayLike) -> Vector:
         """Its Hessian, 2JᵀQJ + 2 Σ_i (Q(p(t) − u))_i ∇²p_i.
@@ -394,16 +406,17 @@ class ModelDistance:
 
         Raises
         ------
-        TypeError, ValueError
+        TypeError, ValueError, NumericalError
             As `value`.
         """
         t = self.model._as_points(theta, "theta")
-        weighted = (self.model._system.evaluate(t) - self.u) @ self.Q
-        jacobian = self.model._system.jacobian(t)
-        first = np.swapaxes(jacobian, -1, -2) @ (self.Q @ jacobian)
-        second = np.einsum("...i,...ijk->...jk", weighted, self.model._system.hessian(t))
-        total = first + second
-        return np.asarray(total + np.swapaxes(total, -1, -2))
+        with np.errstate(over="ignore", invalid="ignore"):
+            weighted = (self.model._system.evaluate(t) - self.u) @ self.Q
+            jacobian = self.model._system.jacobian(t)
+            first = np.swapaxes(jacobian, -1, -2) @ (self.Q @ jacobian)
+            second = np.einsum("...i,...ijk->...jk", weighted, self.model._system.hessian(t))
+            total = first + second
+            return _finite(np.asarray(total + np.swapaxes(total, -1, -2)), "theta")
 
     def gradient_scale(self, theta: ArrayLike) -> Any:
         """What rounding errors of the gradient are measured against: (‖Q‖ ‖p(t)‖ + ‖Qu‖) ‖J‖_F.
@@ -418,13 +431,14 @@ class ModelDistance:
 
         Raises
         ------
-        TypeError, ValueError
+        TypeError, ValueError, NumericalError
             As `value`.
         """
         t = self.model._as_points(theta, "theta")
-        sizes = np.linalg.norm(self.Q, 2) * np.linalg.norm(self.model._system.evaluate(t), axis=-1)
-        lengths = np.linalg.norm(self.model._system.jacobian(t), axis=(-2, -1))
-        scale = np.asarray((sizes + np.linalg.norm(self.Q @ self.u)) * lengths)
+        with np.errstate(over="ignore", invalid="ignore"):
+            sizes = np.linalg.norm(self.Q, 2) * np.linalg.norm(self.model._system.evaluate(t), axis=-1)
+            lengths = np.linalg.norm(self.model._system.jacobian(t), axis=(-2, -1))
+            scale = _finite(np.asarray((sizes + np.linalg.norm(self.Q @ self.u)) * lengths), "theta")
         return float(scale) if scale.ndim == 0 else scale
 
 
@@ -522,8 +536,10 @@ class Variety(_Polynomials):
         ------
         TypeError, ValueError
             If x is not an array of finite real numbers of this shape.
+        NumericalError
+            If a result overflows.
         """
-        return self._system.evaluate(self._as_points(x, "x"))
+        return self._at(x, "x", self._system.evaluate)
 
     def jacobian(self, x: ArrayLike) -> Vector:
         """Their gradients.
@@ -538,10 +554,10 @@ class Variety(_Polynomials):
 
         Raises
         ------
-        TypeError, ValueError
+        TypeError, ValueError, NumericalError
             As `evaluate`.
         """
-        return self._system.jacobian(self._as_points(x, "x"))
+        return self._at(x, "x", self._system.jacobian)
 
     def hessian(self, x: ArrayLike) -> Vector:
         """Their second derivatives.
@@ -556,10 +572,10 @@ class Variety(_Polynomials):
 
         Raises
         ------
-        TypeError, ValueError
+        TypeError, ValueError, NumericalError
             As `evaluate`.
         """
-        return self._system.hessian(self._as_points(x, "x"))
+        return self._at(x, "x", self._system.hessian)
 
 
 # --- checking and reading ---------------------------------------------------------------------------------------------
@@ -574,8 +590,17 @@ def as_point_and_metric(u: ArrayLike, Q: ArrayLike | None, m: int) -> tuple[Vect
     else:
         given = _validation.as_real_array(Q, "Q", shape=(("n_coordinates", m), ("n_coordinates", m)))
         metric = np.array(as_semidefinite(given, "Q", 16 * _EPS * m))
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not np.isfinite(point @ metric @ point):
+            raise NumericalError("the squared length of `u` in the metric `Q` overflows; scale them down")
     point.flags.writeable = metric.flags.writeable = False
     return point, metric
+
+
+def _finite(result: Vector, name: str) -> Vector:
+    if not _validation.all_finite(result):
+        raise NumericalError(f"a polynomial overflows at `{name}`; scale it down")
+    return result
 
 
 def _read_sympy(expressions: Sequence[Any], symbols: Sequence[Any]) -> tuple[MonomialSupport, Vector]:
