@@ -39,6 +39,8 @@ _SAME = 1e-10
 _SAME_LOSS, _SAME_GRADIENT = 1e-12, 1e-11
 # Groups of directions whose ranks are compared, each at the cost of two decompositions.
 _MAX_GROUPS = 64
+# Where ranks are compared, as a part of a move.
+_RANK_MOVE = 0.1
 # How far nearby is, relatively.
 _NEAR = 1e-2
 # Moves along the kernel of J, relative to θ, Gauss–Newton steps back to the function, and where they are lost.
@@ -86,7 +88,11 @@ class Fibre:
             moved = self._moved(directions, generator)
             if np.linalg.norm(self.composed.expand(moved) - base) > _SAME * self._size(moved):
                 return False
-            return expansion is None or LocalExpansion(self.composed, moved).ranks_above(*noise) == ranks
+            if expansion is None:
+                return True
+            # Near θ ranks are no smaller; smaller numbers further away may still drown.
+            nearby = LocalExpansion(self.composed, self.theta + _RANK_MOVE * (moved - self.theta))
+            return all(there <= here for there, here in zip(nearby.ranks_above(*noise), ranks))
 
         groups = self._groups if expansion is None else self._groups[:_MAX_GROUPS]
         for group in groups:

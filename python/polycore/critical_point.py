@@ -113,11 +113,18 @@ class CriticalPoint:
         return self.kind == "minimum" or self.higher_order == "minimum" or self.status == "global minimum"
 
     @property
+    def isolated(self) -> bool:
+        """Whether no other critical point is nearby but those of the fibre, the same function with the same rank.
+
+        It says so only where the Hessian is clearly regular across the fibre.
+        """
+        return self.kind != "undecided" and self.inertia.decided and not self.inertia.nullity
+
+    @property
     def sentence(self) -> str:
         """The point in one English sentence."""
-        return (
-            f"{self._subject} with loss {self.loss:.6g}{self._words_of_zero}, {self._words_of_place}; {self._verdict}."
-        )
+        loss = "zero loss" if self.zero_loss else f"loss {self.loss:.6g}"
+        return f"{self._subject} with {loss}, {self._words_of_place}; {self._verdict}."
 
     @property
     def _subject(self) -> str:
@@ -133,15 +140,11 @@ class CriticalPoint:
         return "A critical point of undecided kind"
 
     @property
-    def _words_of_zero(self) -> str:
-        return " (zero up to rounding)" if self.zero_loss else ""
-
-    @property
     def _words_of_place(self) -> str:
         origin = "of undecided origin" if self.origin.verdict == "undecided" else self.origin.verdict
         article = f"at a {self.location} point" if self.location != "undecided" else "at a point"
         nature = "" if self.location != "undecided" else " that may be smooth or not"
-        part = f", in the subnetwork with {self.subnetwork}" if self.subnetwork else ""
+        part = f" (subnetwork {self.subnetwork})" if self.subnetwork else ""
         return f"{origin}, {article} of the function space{nature}{part}"
 
     @property
@@ -160,8 +163,9 @@ class CriticalPoint:
         status = f"{self.status}{', proved' if self.proved else ''}"
         subnetwork = f", {self.subnetwork}" if self.subnetwork else ""
         size = f"{self.gradient_norm:.2g} of {self.gradient_scale:.2g}"
+        zero = ", zero up to rounding" if self.zero_loss else ""
         lines = [
-            ("loss", f"{self.loss:.10g}{self._words_of_zero}, gradient {size}"),
+            ("loss", f"{self.loss:.10g}{zero}; gradient {size}"),
             ("kind", f"{kind}: {self.inertia!r}"),
             ("origin", f"{self.origin.verdict}, rank {self.origin.rank} of {self.origin.generic_rank}"),
             ("", self.origin.reason),
