@@ -140,7 +140,7 @@ class Found:
     followed : bool
         Whether searches have started beside it.
     in_family : bool
-        Whether further functions with this loss and these ranks were found and left out.
+        Whether further functions with this loss were found and left out.
     """
 
     coef: Vector
@@ -157,6 +157,10 @@ class Found:
     def reduced(self) -> Form:
         """The form with the Jacobian of least rank, and of these the smallest."""
         return min(self.forms.values(), key=lambda form: (form.rank, form.norm))
+
+    def moves_at_rank(self, rank: int) -> bool:
+        """Whether a form with a Jacobian of this rank is degenerate: its function moves along the kernel of H."""
+        return any(key[0] == rank and key[-1] > 0 for key in self.forms)
 
     @property
     def minima(self) -> list[Form]:
@@ -256,16 +260,15 @@ class Pool:
         return found if distances[nearest] <= allowed else None
 
     def _family(self, coef: Vector, value: float, form: NDArray[np.int64]) -> Found | None:
-        """The nearest of enough entries with the same loss and the same ranks, degenerate ones.
+        """The nearest of enough entries with the same loss and rank, all of them degenerate.
 
         A connected set of critical points has one loss. Where it is of positive dimension on the function space every
         search ends at another function of it; some stand for all.
         """
         if not form[-1]:
             return None
-        tolerance = _SAME_VALUE * self.value_scale
-        key = tuple(int(n) for n in form)
-        members = [f for f in self.found if abs(f.value - value) <= tolerance and key in f.forms]
+        near = _SAME_VALUE * self.value_scale
+        members = [f for f in self.found if abs(f.value - value) <= near and f.moves_at_rank(int(form[0]))]
         if len(members) < _MAX_OF_FAMILY:
             return None
         for member in members:
