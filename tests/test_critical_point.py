@@ -602,3 +602,19 @@ def test_bad_arguments(change: dict[str, Any], error: type[Exception], name: str
     arguments: dict[str, Any] = {"objective": linear_loss(net, np.eye(2)), "theta": np.zeros(4)}
     with pytest.raises(error, match=f"`{name}`"):
         pc.classify(**(arguments | change))
+
+
+@pytest.mark.parametrize("size", [1e-12, 1.0, 1e12])
+def test_verdicts_do_not_depend_on_the_size_of_the_target(size: float) -> None:
+    net = pc.MLP((2, 1, 1), activation=2)
+    objective = pc.QDistance.from_metric("bombieri_weyl", size * np.array([1.0, 0.0, 3.0]), net.basis).compose(net)
+    best = pc.classify(objective, net.pack(W1=[[0.0, size**0.25]], W2=[[3.0 * size**0.5]]))
+    zero = pc.classify(objective, np.zeros(3))
+    assert best.kind == "minimum"
+    assert best.origin.pure
+    assert np.isclose(best.loss, size**2, rtol=1e-12)
+    assert (zero.kind, zero.higher_order) == ("degenerate", "saddle")
+    assert "t^3" in zero.reason
+    assert zero.origin.spurious
+    assert not best.zero_loss
+    assert not zero.zero_loss

@@ -106,7 +106,7 @@ class _Reduced:
         self.flat, self.steep = across @ vectors[:, flat], across @ vectors[:, ~flat]
         self.curvatures = values[~flat]
         size = float(np.linalg.norm(expansion.theta / self.units))
-        self.size = size if size > 0 else 1.0
+        self.size = size if size > 0 else self.composed.natural_size
         self.generator = np.random.default_rng(0)
 
     def lowest(self) -> tuple[Vector, Vector]:

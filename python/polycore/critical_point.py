@@ -277,7 +277,7 @@ def classify(
         projected_rank=examined.projected_rank,
         status=status,
         proved=proved,
-        reason=f"{examined.reason}; {why}",
+        reason="; ".join(dict.fromkeys((examined.reason, why))),
         hits=hits,
         found_by=names,
     )
