@@ -50,6 +50,8 @@ Floats: TypeAlias = NDArray[np.float64]
 # How far beside a saddle its flow begins, relative to θ, and when two functions are one at its end.
 _BESIDE, _SAME_FUNCTION = 1e-3, 1e-4
 _LETTERS = "ABC"
+# Parameters closer than this, relative to their size, are equal.
+_EQUAL_POINTS = 1e-6
 # How each kind of critical point is drawn.
 _MARKS = {
     "minimum": (ACCENT, "o"),
@@ -160,8 +162,10 @@ def _thetas(net: Network, points: object, align: bool) -> Floats:
         thetas[1:] = [np.asarray(net.align(theta, thetas[0]).theta, dtype=np.float64) for theta in thetas[1:]]
     sides = np.array(thetas[1:]) - thetas[0]
     lengths = np.linalg.norm(sides, axis=1)
-    if not (np.linalg.svd(sides / np.where(lengths > 0, lengths, 1.0)[:, None], compute_uv=False) > 1e-6).all():
-        what = "on one line" if len(thetas) == 3 else "equal"
+    size = float(np.linalg.norm(thetas, axis=1).max())
+    units = sides / np.where(lengths > _EQUAL_POINTS * size, lengths, np.inf)[:, None]
+    if not (np.linalg.svd(units, compute_uv=False) > _EQUAL_POINTS).all():
+        what = "on one line" if len(thetas) == 3 else "equal, or equal up to symmetry"
         raise ValueError(f"`points` must span a {'plane' if len(thetas) == 3 else 'line'}, got points {what}")
     return np.array(thetas)
 
@@ -335,8 +339,10 @@ def connections(
             flow = gradient_flow(result.loss, result.network, start, tol=1e-7, rtol=1e-6, time_budget=left)
             if flow.ended == "interrupted":
                 raise KeyboardInterrupt
-            # In flat valleys the flow stops some way off the point that it goes to.
-            end = search(_objective(result.loss, result.network), flow.theta[None], "newton", n_threads=1).theta[0]
+            end = flow.theta
+            if flow.ended == "critical point":
+                # In flat valleys the flow stops some way off the point that it goes to.
+                end = search(_objective(result.loss, result.network), end[None], "newton", n_threads=1).theta[0]
             target = _point_with_function(result, result.network.expand(end), number)
             found.append(Connection(number, target, eigenvalue, sign, flow.losses, flow.ended))
     return tuple(found)
