@@ -42,7 +42,7 @@ def test_intervals_by_their_definition(n: int, confidence: float) -> None:
 
 def test_distances_of_quadratic_networks_are_those_of_low_rank_approximation() -> None:
     # Eckart–Young for symmetric matrices: all but the two eigenvalues of largest modulus are lost.
-    found = pc.bias(pc.MLP((3, 2, 1), activation=2), "bombieri_weyl", n_samples=30, rng=1)
+    found = pc.bias(pc.MLP((3, 2, 1), activation=2), "bombieri_weyl", n_samples=30, rng=1, training=False)
     eigenvalues = np.sort(np.abs(np.linalg.eigvalsh(symmetric(found.targets[:, 0]))))
     np.testing.assert_allclose(found.losses, eigenvalues[:, 0] ** 2, rtol=1e-7, atol=1e-9)
     assert found.fractions == {"smooth": 1.0, "widths (3, 1, 1)": 0.0}
@@ -50,7 +50,7 @@ def test_distances_of_quadratic_networks_are_those_of_low_rank_approximation() -
 
 
 def test_distances_of_linear_networks_are_those_of_low_rank_approximation() -> None:
-    found = pc.bias(pc.MLP((3, 2, 4), activation=1), "identity", n_samples=20, rng=2)
+    found = pc.bias(pc.MLP((3, 2, 4), activation=1), "identity", n_samples=20, rng=2, training=False)
     lost = np.linalg.svd(found.targets, compute_uv=False)[:, 2:]
     np.testing.assert_allclose(found.losses, (lost**2).sum(axis=1), rtol=1e-7, atol=1e-9)
     assert found["smooth"].closest.count == 20
@@ -60,7 +60,7 @@ def test_sums_of_two_cubes() -> None:
     # A binary cubic is a sum of two cubes of real linear forms if it has one real root, and not even a limit of such
     # if it has three; then the closest limit has a double root and takes infinite weights. With Bombieri–Weyl Gaussian
     # coefficients √3 roots are real on average (Edelman, Kostlan, Bull. AMS 32 (1995) 1–37): P(three) = (√3 − 1) / 2.
-    found = pc.bias(pc.MLP((2, 2, 1), activation=3), "bombieri_weyl", n_samples=25, rng=3)
+    found = pc.bias(pc.MLP((2, 2, 1), activation=3), "bombieri_weyl", n_samples=25, rng=3, training=False)
     for target, cell in zip(found.targets[:, 0], found.cells):
         n_real = int((np.abs(np.roots(target).imag) < 1e-9).sum())
         assert cell in (("smooth",) if n_real == 1 else ("not attained", "undecided"))
@@ -72,11 +72,36 @@ def test_sums_of_two_cubes() -> None:
 
 def test_smaller_fully_connected_networks_have_critical_points_for_all_targets() -> None:
     # A unit without weights has no gradient; Shahverdi, Marchetti, Kohn 2025.
-    found = pc.bias(pc.MLP((2, 2, 2, 1), activation=2), "bombieri_weyl", n_samples=6, rng=4)
+    found = pc.bias(pc.MLP((2, 2, 2, 1), activation=2), "bombieri_weyl", n_samples=6, rng=4, training=False)
     assert {row.name for row in found.rows[1:]} == {"widths (2, 1, 2, 1)", "widths (2, 2, 1, 1)"}
     for row in found.rows[1:]:
         assert row.critical is not None
         assert (row.closest.count, row.critical.count) == (0, 6)
+
+
+@pytest.mark.parametrize("power", [2, 3])
+def test_training_of_one_weight_after_another_ends_at_zero_as_often_as_signs_say(power: int) -> None:
+    # With f = v wʳ x^r, h = w² − r v² is conserved. If h > 0, v takes all values and f gets to the target. Else v keeps
+    # its sign, and if f has the wrong one, w stops at 0: for half of all targets.
+    net = pc.MLP((1, 1, 1), activation=power)
+    found = pc.bias(net, "identity", n_samples=60, rng=13, n_starts=3)
+    w, v = net.random_params(rng=14, batch=(200_000,)).T
+    zero, smooth = found["zero"].trained, found["smooth"].trained
+    assert zero is not None
+    assert smooth is not None
+    assert zero.low <= np.mean(w**2 < power * v**2) / 2 <= zero.high
+    assert zero.count + smooth.count == 60
+    assert found["smooth"].closest.count == 60
+
+
+def test_training_of_fully_connected_networks_ends_on_smaller_ones() -> None:
+    # Eigenvalues of the residual of one sign: the unit whose weight before the output has the wrong sign is lost.
+    found = pc.bias(pc.MLP((2, 2, 1), activation=2), "bombieri_weyl", n_samples=25, rng=15)
+    row = found["widths (2, 1, 1)"]
+    assert row.trained is not None
+    assert row.trained.low > 0
+    assert row.closest.count == 0
+    assert "training ends there" in repr(found)
 
 
 @pytest.mark.parametrize(
@@ -87,8 +112,11 @@ def test_smaller_fully_connected_networks_have_critical_points_for_all_targets()
 def test_convolutions_have_no_bias(net: pc.Network) -> None:
     found = pc.bias(net, "bombieri_weyl", n_samples=15)
     assert found["smooth"].closest.count == 15
-    assert all(row.closest.count == 0 for row in found.rows[1:])
-    assert all(row.critical is not None and row.critical.count == 0 for row in found.rows[1:])
+    for row in found.rows[1:]:
+        assert row.closest.count == 0
+        assert row.critical is None or row.critical.count == 0
+        assert row.trained is not None
+        assert row.trained.count == 0 or row.name == "zero"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +133,7 @@ def test_functions_of_smaller_networks_are_recognised(net: pc.Network, name: str
     stratum = space[name]
     rng = np.random.default_rng(6)
     targets = [net.expand(stratum.embed(rng.uniform(0.5, 1.5, stratum.n_params))) for _ in range(3)]
-    found = pc.bias(net, "bombieri_weyl", targets=targets, rng=1)
+    found = pc.bias(net, "bombieri_weyl", targets=targets, rng=1, training=False)
     assert found.n_samples == 3
     np.testing.assert_allclose(found.losses, 0.0, atol=1e-12)
     names = {name} if not name.startswith("places") else {row.name for row in found.rows if row.closest.count}
@@ -183,10 +211,10 @@ def test_gaussian_targets_are_standard_normal_in_the_metric() -> None:
     # ‖u‖²_Q is χ² with as many degrees of freedom as Q has rank, for each output.
     gram = pc.metrics.random_semidefinite(6, 4, rng=1)
     net = pc.MLP((3, 1, 2), activation=2)
-    found = pc.bias(net, gram, n_samples=60, rng=7, n_starts=1)
+    found = pc.bias(net, gram, n_samples=60, rng=7, n_starts=1, training=False)
     squares = np.einsum("soa,ab,sob->s", found.targets, gram, found.targets)
     assert stats.kstest(squares, stats.chi2(8).cdf).pvalue > 1e-3
-    joint = pc.bias(net, np.kron(np.eye(2), gram), n_samples=5, rng=7, n_starts=1)
+    joint = pc.bias(net, np.kron(np.eye(2), gram), n_samples=5, rng=7, n_starts=1, training=False)
     assert joint.targets.shape == (5, 2, 6)
 
 
@@ -197,8 +225,8 @@ def test_the_seed_decides_and_threads_do_not() -> None:
     np.testing.assert_array_equal(one.targets[:3], two.targets)
     np.testing.assert_array_equal(one.losses[:3], two.losses)
     assert one.cells[:3] == two.cells
-    again = pc.bias(net, "bombieri_weyl", n_samples=1, rng=np.random.default_rng(1), n_starts=2)
-    repeated = pc.bias(net, "bombieri_weyl", n_samples=1, rng=again.seed, n_starts=2)
+    again = pc.bias(net, "bombieri_weyl", n_samples=1, rng=np.random.default_rng(1), n_starts=2, training=False)
+    repeated = pc.bias(net, "bombieri_weyl", n_samples=1, rng=again.seed, n_starts=2, training=False)
     np.testing.assert_array_equal(again.targets, repeated.targets)
 
 
@@ -252,6 +280,7 @@ def test_what_it_says() -> None:
     found = pc.bias(pc.MLP((2, 1, 1), activation=2), "bombieri_weyl", n_samples=10)
     assert repr(found).splitlines()[0] == "MLP((2, 1, 1), activation=2): closest points of 10 targets"
     assert "smooth  2          1.000 [0.692, 1.000]" in repr(found)
+    assert "training" not in repr(pc.bias(pc.MLP((2, 1, 1), activation=2), "identity", n_samples=1, training=False))
     with pytest.raises(KeyError, match="no stratum is called 'rough'"):
         found["rough"]
 
@@ -267,6 +296,7 @@ def test_what_it_says() -> None:
         ("n_samples", 0),
         ("n_starts", 0),
         ("confidence", 1.0),
+        ("training", 1),
         ("targets", np.ones((2, 1, 4))),
         ("progress", 5),
     ],

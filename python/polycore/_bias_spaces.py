@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import stationary
-from ._critical_starts import balance, fitted_starts, hidden_units
+from ._critical_starts import balance, fitted_starts, hidden_units, natural_scale
 from ._validation import as_real_array
 from .closest_points import closest_points
 from .dimension import dimension
+from .gradient_flow import gradient_flow
 from .jacobian_rank import jacobian_rank
 from .loss import QDistance
 from .network_loss import NetworkLoss
@@ -42,6 +43,8 @@ _BESIDE = (1e-2, 0.1, 0.5)
 _FOLLOW, _FOLLOW_TOL, _GROWTH = 4, 1e-14, 1.005
 # A point is reached if the Newton step across the fibre is shorter than this fraction of the parameters.
 _SETTLED = 1e-3
+# Training is followed with little accuracy; what it comes this near to (squares, relative) it has reached.
+_FLOW_TOL, _FLOW_STEPS, _REACHED = 1e-6, 3000, 1e-6
 # Terms of a function that are so many times larger than it cancel: no generic function is like that.
 _CANCELLING, _TINY = 1e4, float(np.finfo(np.float64).tiny)
 
@@ -53,19 +56,23 @@ class Found:
     Attributes
     ----------
     cell : tuple or str
-        The sizes of a smaller network, or a word: "smooth", "singular", "boundary", "not attained", "undecided".
+        The sizes of a smaller network, or a word: "smooth", "singular", "boundary", "zero", "not attained",
+        "undecided".
     value : float
         The squared distance.
     uncertain : bool
         Whether only one search found it.
     critical : dict
         For the largest smaller networks, whether their best is critical in the whole network.
+    trained : tuple or str
+        Where training ends; "" if it was not looked at.
     """
 
     cell: Sizes | str
     value: float
     uncertain: bool = False
     critical: dict[Sizes, bool] = field(default_factory=dict)
+    trained: Sizes | str = ""
 
 
 class Space(Protocol):
@@ -161,9 +168,9 @@ class _Best:
 class FunctionSpace:
     """A network in a metric, its strata, and the search for closest functions."""
 
-    def __init__(self, net: Network, gram: Vector, n_starts: int, n_threads: int) -> None:
+    def __init__(self, net: Network, gram: Vector, n_starts: int, training: bool, n_threads: int) -> None:
         self.net, self.gram = net, gram
-        self.n_starts, self.n_threads = n_starts, n_threads
+        self.n_starts, self.training, self.n_threads = n_starts, training, n_threads
         self.shape: tuple[int, ...] = (net.n_outputs, net.basis.n_monomials)
         self.dimension: int | None = dimension(net).dimension
         self._units = hidden_units(net)
@@ -215,9 +222,9 @@ class FunctionSpace:
     def locate(self, target: Vector, generator: np.random.Generator) -> Found:
         """The stratum of the function that is closest to a target."""
         loss = QDistance.from_metric(self.gram, target, self.net.basis)
-        square = float(loss.value(np.zeros(self.shape)))
+        square = self._square(loss)
         objective = loss.compose(self.net)
-        parts = {sizes: self._on_stratum(sizes, loss, square, generator) for sizes in self.largest}
+        parts = {sizes: self._on_stratum(sizes, loss, generator) for sizes in self.largest}
         embedded = np.array([self._embed(sizes, best) for sizes, best in parts.items()]).reshape(-1, self.net.n_params)
         best = self._search(objective, loss, square, self.n_starts, embedded, generator)
         value = min([best.value, *(part.value for part in parts.values())])
@@ -225,37 +232,60 @@ class FunctionSpace:
             sizes: part.converged and _is_critical(objective, theta)
             for (sizes, part), theta in zip(parts.items(), embedded)
         }
-        cell = self._cell(loss, objective, square, best, parts, value, generator)
-        return Found(cell, value, cell in ("smooth", "singular", "boundary") and best.hits <= 1, critical)
+        cell: Sizes | str = "zero"
+        if value < (1.0 - _EQUAL) * square:
+            cell = self._smallest(loss, parts, value, (_EQUAL * square, _DIFFERENT * square), generator)
+        if not cell:
+            cell = self._off_strata(objective, square, best)
+        uncertain = cell in ("smooth", "singular", "boundary") and best.hits <= 1
+        trained = self._train(loss, square, generator) if self.training else ""
+        return Found(cell, value, uncertain, critical, trained)
 
-    def _cell(
+    def _smallest(
         self,
         loss: QDistance,
-        objective: NetworkLoss,
-        square: float,
-        best: _Best,
         parts: dict[Sizes, _Best],
         value: float,
+        tolerances: tuple[float, float],
         generator: np.random.Generator,
     ) -> Sizes | str:
-        """The smallest stratum that attains the value, or what is the case where none does."""
-        cell: Sizes | None = None
+        """The smallest stratum that attains the value up to the first tolerance, "undecided" up to the second, or "".
+
+        ``parts`` are the best in the largest strata.
+        """
+        cell: Sizes | str = ""
         while parts:
             excess = {sizes: part.value - value for sizes, part in parts.items()}
             closest = min(excess, key=lambda sizes: excess[sizes])
-            if excess[closest] > _DIFFERENT * square:
+            if excess[closest] > tolerances[1]:
                 break
-            if excess[closest] > _EQUAL * square:
+            if excess[closest] > tolerances[0]:
                 return "undecided"
             cell = closest
-            smaller = self.below(cell, self.stratum(cell).dimension)
-            parts = {sizes: self._on_stratum(sizes, loss, square, generator) for sizes in smaller}
-        return cell if cell is not None else self._off_strata(objective, square, best)
+            smaller = self.below(closest, self.stratum(closest).dimension)
+            parts = {sizes: self._on_stratum(sizes, loss, generator) for sizes in smaller}
+        return cell
 
-    def _on_stratum(self, sizes: Sizes, loss: QDistance, square: float, generator: np.random.Generator) -> _Best:
+    def _train(self, loss: QDistance, square: float, generator: np.random.Generator) -> Sizes | str:
+        """Where gradient flow from random parameters ends."""
+        start = natural_scale(loss, self.net, generator) * self.net.random_params(generator)
+        flow = gradient_flow(
+            loss, self.net, start, rtol=_FLOW_TOL, tol=_FLOW_TOL, max_steps=_FLOW_STEPS, n_threads=self.n_threads
+        )
+        if flow.ended == "diverged":
+            return "not attained"
+        if flow.ended != "critical point":
+            return "undecided"
+        end = QDistance.from_metric(self.gram, self.net.expand(flow.theta), self.net.basis)
+        if self._square(end) <= _REACHED * square:
+            return "zero"
+        parts = {sizes: self._on_stratum(sizes, end, generator) for sizes in self.largest}
+        return self._smallest(end, parts, 0.0, (_REACHED * square, _REACHED * square), generator) or "smooth"
+
+    def _on_stratum(self, sizes: Sizes, loss: QDistance, generator: np.random.Generator) -> _Best:
         net = self.stratum(sizes).network
         none = np.empty((0, net.n_params))
-        return self._search(NetworkLoss(loss, net), loss, square, _STRATUM_STARTS, none, generator)
+        return self._search(NetworkLoss(loss, net), loss, self._square(loss), _STRATUM_STARTS, none, generator)
 
     def _search(
         self,
@@ -332,6 +362,10 @@ class FunctionSpace:
         hessian = across @ objective.hessian(theta) @ across.T
         step = np.linalg.lstsq(hessian, across @ objective.gradient(theta), rcond=1e-14)[0]
         return bool(np.linalg.norm(step) <= _SETTLED * np.linalg.norm(theta))
+
+    def _square(self, loss: QDistance) -> float:
+        """The squared size of its target."""
+        return float(loss.value(np.zeros(self.shape)))
 
     def _embed(self, sizes: Sizes, best: _Best) -> Vector:
         """Parameters of the whole network, balanced, since gradients are only as large as the weights let them be."""

@@ -98,7 +98,9 @@ def _of_network(
     metric = "identity" if family.metric is None else family.metric
 
     def nearest(at: Floats) -> str:
-        return bias(net, metric, rng=seed, targets=family.at(*at.tolist())[None], n_threads=n_threads).cells[0]
+        return bias(
+            net, metric, rng=seed, targets=family.at(*at.tolist())[None], training=False, n_threads=n_threads
+        ).cells[0]
 
     return nearest
 

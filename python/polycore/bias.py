@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,7 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._bias_spaces import Found, FunctionSpace, ModelSpace, Sizes, Space, metric_of_network
-from ._validation import _describe, as_index, as_probability, as_real, as_real_array, as_rng, check_threads
+from ._validation import _describe, as_flag, as_index, as_probability, as_real, as_real_array, as_rng, check_threads
 from .errors import NumericalError
 from .loss import QDistance
 from .networks import Network
@@ -109,7 +110,8 @@ class BiasRow:
     Attributes
     ----------
     name : str
-        "smooth", "singular", "boundary", "not attained", or a smaller network in words.
+        "smooth", a smaller network in words, "zero" (the zero function), "singular" and "boundary" (otherwise), or "not
+        attained" (functions approach the distance as weights go to infinity).
     stratum : Stratum or None
         The smaller network.
     dimension : int or None
@@ -119,6 +121,8 @@ class BiasRow:
     critical : Share or None
         For the largest of the smaller networks: targets for which the function of the smaller network that is closest,
         with the units left out at zero, is a critical point of the loss in the parameters of the whole network.
+    trained : Share or None
+        Targets for which training ends there: gradient flow from random parameters.
     """
 
     name: str
@@ -126,6 +130,7 @@ class BiasRow:
     dimension: int | None
     closest: Share
     critical: Share | None
+    trained: Share | None
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,8 @@ class Bias:
         "smooth" first, then strata by dimension, then those of the rest that occur.
     undecided : Share
         Targets where values are too close to tell, or searches neither converge nor go to infinity.
+    undecided_trained : Share or None
+        Targets where it is not seen where training ends.
     n_samples : int
         Targets done.
     uncertain : int
@@ -162,6 +169,7 @@ class Bias:
 
     rows: tuple[BiasRow, ...]
     undecided: Share
+    undecided_trained: Share | None
     n_samples: int
     uncertain: int
     targets: Vector = field(repr=False, compare=False)
@@ -192,13 +200,15 @@ class Bias:
         cut = f", stopped: {self.stopped}" if self.stopped else ""
         confidence = f"{100 * self.undecided.confidence:g}%"
         lines = [f"{self.model}: closest points of {self.n_samples} targets{cut}"]
-        with_critical = any(row.critical is not None for row in self.rows)
-        table = [["", "dimension", f"closest [{confidence}]"] + ["critical"] * with_critical]
+        table = [["", "dimension", f"closest [{confidence}]", "critical", "training ends there"]]
         for row in self.rows:
-            cells = [row.name, "" if row.dimension is None else str(row.dimension), repr(row.closest)]
-            table.append(cells + ["" if row.critical is None else repr(row.critical)] * with_critical)
-        if self.undecided.count:
-            table.append(["undecided", "", repr(self.undecided)] + [""] * with_critical)
+            shares = ["" if share is None else repr(share) for share in (row.closest, row.critical, row.trained)]
+            table.append([row.name, "" if row.dimension is None else str(row.dimension), *shares])
+        if self.undecided.count or (self.undecided_trained is not None and self.undecided_trained.count):
+            trained = "" if self.undecided_trained is None else repr(self.undecided_trained)
+            table.append(["undecided", "", repr(self.undecided), "", trained])
+        kept = [at for at in range(5) if at == 0 or any(row[at] for row in table[1:])]
+        table = [[row[at] for at in kept] for row in table]
         widths = [max(map(len, column)) for column in zip(*table)]
         lines += ["  " + "  ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip() for row in table]
         if self.uncertain:
@@ -213,6 +223,7 @@ def bias(
     rng: object = 0,
     *,
     n_starts: int = 24,
+    training: bool = True,
     targets: Targets | ArrayLike | None = None,
     confidence: float = 0.95,
     n_threads: int = 0,
@@ -234,6 +245,9 @@ def bias(
     n_starts : int
         Random starts per target and round; there are up to four rounds, until the best value has been found three
         times.
+    training : bool
+        For networks, whether to follow gradient flow too, once for each target, from `Network.random_params` scaled so
+        that the function is about as large as the target.
     targets : callable or array_like, optional
         ``targets(rng)`` returns one target, (O, N), or (N,) for one output; or an array of them, (n_samples, O, N). Of
         other models they have shape (m,). By default they are Gaussian in the metric: standard normal in coordinates
@@ -261,13 +275,16 @@ def bias(
 
     Notes
     -----
-    The function space of a network whose last layer is linear is a cone, with c also −c, so sizes of targets do not
-    matter. A unit that is left out of a fully connected network can come back with weights of either sign, so the
-    residual at a closest function on a smaller network is orthogonal to all that the unit could add. Unless that is
-    nothing new, such targets are a set of measure zero; but *critical points* of training are there for all targets,
-    since a unit whose weights all vanish has no gradient. Convolutional networks have neither. What does attract with
-    positive probability are boundaries of the function space, among them those that are reached by infinite weights
-    only ("not attained"), and singularities such as that of the plane cusp.
+    The function space of a network whose last layer is linear is a cone, with c also −c. A unit that is left out of a
+    fully connected network can come back with weights of either sign, so the residual at a closest function on a
+    smaller network is orthogonal to all that the unit could add. Unless that is nothing new, such targets are a set of
+    measure zero. But smaller networks have *critical points* of training for all targets, since a unit whose weights
+    all vanish has no gradient; and *training ends* at some of them for a positive fraction of targets: with an even
+    activation a unit adds a function of one sign, and if that is the wrong one its weights go to zero. Of convolutional
+    networks neither holds, but for the zero function.
+
+    Closest points for a positive fraction of targets are on boundaries of the function space, among them those that are
+    reached by infinite weights only ("not attained"), and at singularities such as that of the plane cusp.
 
     A value counts as equal to another if they differ by less than 1e-10 ‖u‖², as different from 1e-8 ‖u‖². Nothing
     proves that a minimum found is the global one.
@@ -287,12 +304,12 @@ def bias(
     n = as_index(n_samples, "n_samples", 1)
     starts = as_index(n_starts, "n_starts", 1)
     level = as_probability(confidence, "confidence")
-    threads = check_threads(n_threads)
+    threads, trains = check_threads(n_threads), as_flag(training, "training")
     budget = math.inf if time_budget is None else as_real(time_budget, "time_budget", minimum=0.0)
     if progress is not None and not callable(progress):
         raise TypeError(f"`progress` must be callable, got {_describe(progress)}")
     _, seed = as_rng(rng)
-    space = _space(model, metric, starts, threads)
+    space = _space(model, metric, starts, trains, threads)
     given = _given_targets(targets, space.shape)
     n = n if given is None else len(given)
 
@@ -381,11 +398,13 @@ def voronoi_boundary(model: Parametrisation, t0: float, t: ArrayLike, Q: ArrayLi
 # --- targets ----------------------------------------------------------------------------------------------------------
 
 
-def _space(model: object, metric: ArrayLike | str | QDistance | None, n_starts: int, n_threads: int) -> Space:
+def _space(
+    model: object, metric: ArrayLike | str | QDistance | None, n_starts: int, training: bool, n_threads: int
+) -> Space:
     if isinstance(model, Network):
         if metric is None:
             raise TypeError("`metric` must be given for a network, got None")
-        return FunctionSpace(model, metric_of_network(metric, model), n_starts, n_threads)
+        return FunctionSpace(model, metric_of_network(metric, model), n_starts, training, n_threads)
     if not isinstance(model, (Parametrisation, Variety)):
         raise TypeError(f"`model` must be a Network, a Parametrisation or a Variety, got {_describe(model)}")
     if isinstance(metric, (str, QDistance)):
@@ -423,26 +442,29 @@ def _draw(space: Space, targets: object, given: Vector | None, i: int, generator
 
 def _counted(space: Space, drawn: list[Vector], found: list[Found], confidence: float, seed: int, stopped: str) -> Bias:
     n = len(found)
-    counts: dict[Sizes | str, int] = {}
-    for one in found:
-        counts[one.cell] = counts.get(one.cell, 0) + 1
+    closest, trained = Counter(one.cell for one in found), Counter(one.trained for one in found)
+    trains = n > 0 and not trained[""]
 
     def share(count: int) -> Share:
         return Share.of(count, n, confidence)
 
-    undecided = share(counts.pop("undecided", 0))
-    rows = [BiasRow("smooth", None, space.dimension, share(counts.pop("smooth", 0)), None)]
-    strata = {*space.largest, *(cell for cell in counts if isinstance(cell, tuple))}
-    for sizes in sorted(strata, key=lambda sizes: (-space.stratum(sizes).dimension, sizes)):
-        stratum = space.stratum(sizes)
-        critical = share(sum(one.critical[sizes] for one in found)) if sizes in space.largest else None
-        closest = share(counts.get(sizes, 0))
-        rows.append(BiasRow(space.name(sizes), stratum, stratum.dimension, closest, critical))
-    words = {cell for cell in counts if isinstance(cell, str)} | set(space.listed)
-    rows += [BiasRow(word, None, None, share(counts.get(word, 0)), None) for word in sorted(words)]
+    def row(cell: Sizes | str) -> BiasRow:
+        ends = share(trained[cell]) if trains else None
+        if isinstance(cell, str):
+            return BiasRow(cell, None, space.dimension if cell == "smooth" else None, share(closest[cell]), None, ends)
+        stratum = space.stratum(cell)
+        critical = share(sum(one.critical[cell] for one in found)) if cell in space.largest else None
+        return BiasRow(space.name(cell), stratum, stratum.dimension, share(closest[cell]), critical, ends)
+
+    cells = {*space.largest, *space.listed, *closest, *trained} - {"smooth", "undecided", ""}
+    strata = [cell for cell in cells if isinstance(cell, tuple)]
+    strata.sort(key=lambda sizes: (-space.stratum(sizes).dimension, sizes))
+    words = sorted(cell for cell in cells if isinstance(cell, str))
+    rows = [row("smooth"), *map(row, strata), *map(row, words)]
     return Bias(
         rows=tuple(rows),
-        undecided=undecided,
+        undecided=share(closest["undecided"]),
+        undecided_trained=share(trained["undecided"]) if trains else None,
         n_samples=n,
         uncertain=sum(one.uncertain for one in found),
         targets=np.array(drawn).reshape(n, *space.shape),
