@@ -380,14 +380,55 @@ class LocalExpansion:
         return np.asarray(self.units[:, None] * change * self.units)
 
     @cached_property
-    def _columns(self) -> tuple[Vector, Vector, Vector, float]:
-        """The singular value decomposition of J with rows and columns of one size, its right side, and tolerance."""
-        rows, columns = _row_and_column_units(self.jacobian_sizes)
-        matrix = rows[:, None] * self.jacobian * columns
-        _, values, right = _linalg.svd(matrix, full=True)
-        sizes = rows[:, None] * self.jacobian_sizes * columns
-        noise = ROUNDING * EPS * float(np.linalg.norm(sizes)) + self.noise[0]
-        return values, right, columns, in_gap(values, noise)
+    def _jacobian_units(self) -> tuple[Vector, Vector]:
+        """Factors of the rows and of the columns of J, after which its majorant has entries about 1."""
+        return _row_and_column_units(self.jacobian_sizes)
+
+    def _scaled(self, matrix: Vector) -> Vector:
+        """A matrix like J with these factors."""
+        rows, columns = self._jacobian_units
+        return np.asarray(rows[:, None] * matrix * columns)
+
+    @cached_property
+    def _jacobian_rounding(self) -> float:
+        """Bound of the norm of the rounding error of the scaled J."""
+        return ROUNDING * EPS * float(np.linalg.norm(self._scaled(self.jacobian_sizes)))
+
+    @cached_property
+    def noise(self) -> tuple[float, float]:
+        """Twice the norms of what a Newton step changes in the scaled J and H."""
+        change = self._scaled(self.neighbour.jacobian - self.jacobian)
+        return 2 * float(np.linalg.norm(change)), 2 * float(np.linalg.norm(self.uncertainty))
+
+    @cached_property
+    def _decomposed(self) -> tuple[Vector, Vector, float]:
+        """Singular values of the scaled J and its right singular vectors, rows, as changes of θ; with a tolerance."""
+        _, values, right = _linalg.svd(self._scaled(self.jacobian), full=True)
+        return values, right * self._jacobian_units[1], in_gap(values, self._jacobian_rounding + self.noise[0])
+
+    @cached_property
+    def rank(self) -> int:
+        """Of J."""
+        values, _, tolerance = self._decomposed
+        return min(int(np.count_nonzero(values > tolerance)), self.composed.generic.dimension)
+
+    @property
+    def rank_margin(self) -> float:
+        """How far the singular value of J nearest to the tolerance is from it, as a ratio."""
+        values, _, tolerance = self._decomposed
+        return margin_of(values, tolerance)
+
+    @property
+    def own_rank(self) -> int:
+        """Of J, where θ need not be near a critical point."""
+        return self.ranks_above(0.0, 0.0)[0]
+
+    def ranks_above(self, jacobian_noise: float, hessian_noise: float) -> tuple[int, int]:
+        """Of J and of H, beyond rounding errors and this noise in their scaled versions."""
+        lengths = _linalg.singular_values(self._scaled(self.jacobian))
+        values = np.abs(_linalg.eigenvalues(self.scaled_hessian))
+        rank = int(np.count_nonzero(lengths > self._jacobian_rounding + jacobian_noise))
+        return min(rank, self.composed.generic.dimension), int(np.count_nonzero(values > self.rounding + hessian_noise))
 
     def projected_rank(self, exact: bool = False) -> int:
         """Rank of F·J, of a quadratic loss; ``exact`` if θ is a point of interest as it is."""
@@ -403,58 +444,20 @@ class LocalExpansion:
         return int(np.count_nonzero(values > max(error, _FACTOR_ZERO)))
 
     @cached_property
-    def rank(self) -> int:
-        """Of J."""
-        values, _, _, tolerance = self._columns
-        return min(int(np.count_nonzero(values > tolerance)), self.composed.generic.dimension)
-
-    @property
-    def own_rank(self) -> int:
-        """Of J, where θ need not be near a critical point."""
-        return self.ranks_above(0.0, 0.0)[0]
-
-    def ranks_above(self, jacobian_noise: float, hessian_noise: float) -> tuple[int, int]:
-        """Of J and of H, beyond rounding errors and this noise in their scaled versions."""
-        rows, columns = _row_and_column_units(self.jacobian_sizes)
-        sizes = rows[:, None] * self.jacobian_sizes * columns
-        lengths = _linalg.singular_values(rows[:, None] * self.jacobian * columns)
-        values = _linalg.eigenvalues(self.scaled_hessian)
-        rank = int(np.count_nonzero(lengths > ROUNDING * EPS * float(np.linalg.norm(sizes)) + jacobian_noise))
-        hessian_rank = int(np.count_nonzero(np.abs(values) > self.rounding + hessian_noise))
-        return min(rank, self.composed.generic.dimension), hessian_rank
-
-    @property
-    def noise(self) -> tuple[float, float]:
-        """How much a Newton step changes J and H in their scaled versions, twice."""
-        rows, columns = _row_and_column_units(self.jacobian_sizes)
-        change = rows[:, None] * (self.neighbour.jacobian - self.jacobian) * columns
-        return 2 * float(np.linalg.norm(change)), 2 * float(np.linalg.norm(self.uncertainty))
-
-    @property
-    def rank_margin(self) -> float:
-        """How far the singular value of J nearest to the tolerance is from it, as a ratio."""
-        values, _, _, tolerance = self._columns
-        values = values[: min(self.jacobian.shape)]
-        return margin_of(values, tolerance)
-
-    @cached_property
     def kernel(self) -> Vector:
         """Independent vectors that span the kernel of J, rows."""
-        _, right, columns, _ = self._columns
-        return np.asarray(right[self.rank :] * columns)
+        return self._decomposed[1][self.rank :]
 
     @cached_property
     def image(self) -> Vector:
         """Orthonormal basis of the image of J, columns (C, rank)."""
-        _, right, columns, _ = self._columns
-        vectors = scaled_columns(self.jacobian @ (right[: self.rank] * columns).T)
+        vectors = scaled_columns(self.jacobian @ self._decomposed[1][: self.rank].T)
         return _linalg.qr(vectors)[0] if vectors.size else vectors
 
     def preimage(self, steps: Vector) -> Vector:
         """Changes of the parameters (..., P) whose images are these (..., C), projected to the image of J."""
-        _, right, columns, _ = self._columns
-        basis = (right[: self.rank] * columns).T
-        return np.asarray(steps @ np.linalg.pinv(self.jacobian @ basis).T @ basis.T)
+        basis = self._decomposed[1][: self.rank]
+        return np.asarray(steps @ np.linalg.pinv(self.jacobian @ basis.T).T @ basis)
 
     @cached_property
     def orbit(self) -> Vector:
