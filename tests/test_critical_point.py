@@ -208,7 +208,7 @@ def test_fibres_larger_than_the_symmetries_show_spurious_points() -> None:
 
 @pytest.mark.parametrize("filters", [(2, 2), (3, 2)])
 def test_convolutions_with_stride_have_no_spurious_points_but_zero(filters: tuple[int, int]) -> None:
-    """Kohn–Montúfar–Shahverdi–Trager: with strides and generic data critical points are zero or pure."""
+    """Where all filters are not zero the map is an immersion up to scaling (Shahverdi–Marchetti–Kohn 2025)."""
     net = pc.CNN(filters, activation=2, stride=2)
     rng = np.random.default_rng(3)
     X, Y = rng.standard_normal((80, net.n_inputs)), rng.standard_normal((80, net.n_outputs))
