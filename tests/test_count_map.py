@@ -144,6 +144,25 @@ def test_closed_forms_are_taken() -> None:
     assert not len(found.jumps)
 
 
+@pytest.mark.parametrize("r", [2, 3, 4])
+def test_eigenvectors_of_binary_forms(r: int) -> None:
+    """In the Bombieri–Weyl metric c (p x + q y)^r is critical iff (p, q) is an eigenvector: x f_y = y f_x there.
+
+    D. Cartwright, B. Sturmfels, *The number of eigenvalues of a tensor*, Linear Algebra Appl. 438 (2013).
+    """
+    family = pc.AffineFamily(*np.random.default_rng(r).normal(size=(3, 1, r + 1)), metric="bombieri_weyl")
+    net = pc.MLP((2, 1, 1), activation=r)
+    found = pc.count_map(net, family, resolution=5, refinements=1, spurious=False)
+    assert found.complete == "proved"
+    for cell in found.cells:
+        form = Polynomial(family.at(*centre(cell))[0])  # f(1, y)
+        y = Polynomial([0, 1])
+        # f_x(1, y) = r f − y f_y by Euler's identity
+        zeros = (form.deriv() - y * (r * form - y * form.deriv())).roots()
+        assert cell.count == np.count_nonzero(np.abs(zeros.imag) < 1e-9)
+    assert not (found.jump_sizes % 2).any()
+
+
 def test_data_sets_are_a_family() -> None:
     """Two of the observations are varied; the discriminant is that of the metric and target they make."""
     X = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
