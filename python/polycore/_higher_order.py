@@ -3,8 +3,8 @@
 
 Let Z be the kernel of the Hessian, modulo the fibre, and R its complement, where the Hessian is positive. For small z
 in Z the loss is least at one s(z) in R, and whether θ is a minimum is decided by the *reduced* loss
-z ↦ min_s L(θ + z + s) (splitting lemma: D. Gromoll, W. Meyer, *On differentiable functions with isolated critical points*,
-Topology 8 (1969) 361–369). It vanishes at 0 with its derivatives up to the second.
+z ↦ min_s L(θ + z + s). Relative to L(θ) it vanishes at 0 with its derivatives up to the second (splitting lemma:
+D. Gromoll, W. Meyer, *On differentiable functions with isolated critical points*, Topology 8 (1969) 361–369).
 """
 
 from __future__ import annotations
