@@ -162,6 +162,7 @@ class Explorer:
         target = getattr(loss, "target", None)
         self.pool = Pool(objective, self.dense, 1.0 if target is None else float(np.linalg.norm(target)) or 1.0)
         self.n_random = self.n_diverged = self.n_unsettled = self.new_in_last = 0
+        self.lowest_unsettled = np.inf
         self._typical = float(np.linalg.norm(self.scale * np.asarray(self.net.random_params(rng))))
 
     # -- one search ---------------------------------------------------------------------------------------------------
@@ -215,6 +216,7 @@ class Explorer:
             self.n_random += len(settled)
             self.n_diverged += int((~settled & far).sum())
             self.n_unsettled += int((~settled & ~far).sum())
+            self.lowest_unsettled = min(self.lowest_unsettled, float(found.value[~settled].min(initial=np.inf)))
         if not settled.any():
             return 0
         again = self._polished(found.theta[settled])

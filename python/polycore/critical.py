@@ -447,7 +447,7 @@ class _Finder:
 
     def _classified(self) -> list[CriticalPoint]:
         found = sorted(self._whole.pool.found, key=lambda entry: entry.value)
-        best = found[0].value + self._objective.constant if found else None
+        best = min(found[0].value, self._whole.lowest_unsettled) + self._objective.constant if found else None
         n_deep = _MAX_DEEP if self._whole.dense else 0
         if len(found) > n_deep:
             which = f"all but {n_deep} points" if n_deep else "points"
@@ -503,7 +503,17 @@ class _Finder:
             n_diverged=whole.n_diverged,
             n_unsettled=whole.n_unsettled,
             finite=finite,
-            reason=_reason(total, once, missing, coverage, whole, finite),
+            reason=_reason(total, once, missing, coverage, whole, finite) + self._below(),
+        )
+
+    def _below(self) -> str:
+        """Where searches went below all points found."""
+        values = [found.value for found in self._whole.pool.found]
+        lowest, constant = self._whole.lowest_unsettled, float(self._objective.constant)
+        if not lowest < min(values, default=np.inf) * (1.0 - 1e-6):
+            return ""
+        return (
+            f"; a search went down to {lowest + constant:.6g}, below all points found: perhaps no minimum is attained"
         )
 
 
