@@ -120,9 +120,8 @@ class _Reduced:
             gains, error, directions = self._descend(directions, radius, _NEXT_STEPS if lowest else _STEPS)
             lowest.append(float(gains.min()))
             noise.append(error)
-            # At smaller radii there is nothing to be seen either.
-            if all(abs(value) <= _CLEAR * error for value in lowest[-2:]):
-                break
+            if np.abs(gains).max() <= _CLEAR * error:
+                break  # at smaller radii there is nothing to be seen either
         return np.array(lowest), np.array(noise)
 
     def _descend(self, directions: Vector, radius: float, n_steps: int) -> tuple[Vector, float, Vector]:
