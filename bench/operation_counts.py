@@ -49,6 +49,17 @@ def loss_gradient(widths: Sequence[int], r: int) -> int:
     return gradient(widths, r) + widths[-1] * n * n
 
 
+def stationary_step(widths: Sequence[int], r: int) -> int:
+    """Multiply-adds of a step of a search with a Hessian of its own: gradient, Hessian, eigenvalues and eigenvectors.
+
+    The Hessian is one tangent of the gradient for each parameter, three multiply-adds for each one of the gradient (the
+    product rule, and the value); a symmetric eigenvalue decomposition takes 9 P³ operations (Golub, Van Loan, *Matrix
+    Computations*, section 8.3).
+    """
+    n_params = sum(n_in * n_out for n_in, n_out in itertools.pairwise(widths))
+    return (1 + 3 * n_params) * loss_gradient(widths, r) + 9 * n_params**3 // 2
+
+
 def power(d0: int, degree: int, r: int, squares_by_symmetry: bool) -> int:
     """z^r of a form of this degree by repeated products."""
     n = forms(d0, degree)

@@ -270,12 +270,20 @@ def samples_loss_gradient(
     widths: Sequence[int], r: int, X: np.ndarray, Y: np.ndarray
 ) -> Callable[[jax.Array], tuple[jax.Array, jax.Array]]:
     """Value and gradient of the sum of squared errors on samples, the usual way."""
+    return jax.jit(jax.value_and_grad(samples_loss(widths, r, X, Y)))
+
+
+def samples_loss_hessian(
+    widths: Sequence[int], r: int, X: np.ndarray, Y: np.ndarray
+) -> Callable[[jax.Array], jax.Array]:
+    """The Hessian of the sum of squared errors on samples, forward over reverse as JAX recommends."""
+    return jax.jit(jax.hessian(samples_loss(widths, r, X, Y)))
+
+
+def samples_loss(widths: Sequence[int], r: int, X: np.ndarray, Y: np.ndarray) -> Callable[[jax.Array], jax.Array]:
+    """The sum of squared errors on samples as a function of theta."""
     points, goal = jnp.asarray(X.T), jnp.asarray(Y.T)
-
-    def loss(theta: jax.Array) -> jax.Array:
-        return ((evaluate(widths, r, theta, points) - goal) ** 2).sum()
-
-    return jax.jit(jax.value_and_grad(loss))
+    return lambda theta: ((evaluate(widths, r, theta, points) - goal) ** 2).sum()
 
 
 # -- other families, at points ----------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ MODULES = (
     "bench_families",
     "bench_rank",
     "bench_dimension",
+    "bench_critical",
     "bench_paths",
 )
 

@@ -42,6 +42,9 @@ PEERS = {
     "modular_rank": ["flint"],
     "dimension_of_many": [],
     "dimension_of_a_large_network": [],
+    "stationary_starts": ["jax"],
+    "stationary_steps": [],
+    "stationary_threads": [],
     "isa_paths": [],
     "fallback_backends": ["numba"],
 }

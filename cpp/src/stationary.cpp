@@ -40,7 +40,7 @@ constexpr int kBisections = 12;
 constexpr double kFirstRadius = 0.5, kLargestRadius = 10.0;
 
 // Members that advance together, and those one task goes through: as some finish, others take their places.
-constexpr std::size_t kTogether = 32, kTask = 128;
+constexpr std::size_t kTogether = 32, kTask = 64;
 // Numbers in the Hessians, or in the directions of Hessian-vector products, that are worked on at once.
 constexpr std::size_t kNumbers = std::size_t{1} << 17;
 

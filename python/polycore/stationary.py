@@ -211,11 +211,12 @@ def search(
     compiled = _compiled(objective)
     result = _untouched(points)
     stopped = False
-    for first in range(0, len(points), _STARTS_BETWEEN_LOOKS):
+    step = len(points) if should_stop is None else _STARTS_BETWEEN_LOOKS
+    for first in range(0, len(points), max(step, 1)):
         if should_stop is not None and should_stop():
             stopped = True
             break
-        rows = slice(first, first + _STARTS_BETWEEN_LOOKS)
+        rows = slice(first, first + step)
         if compiled is None:
             _search_reference(objective, method, tol, max_steps, upwards[rows], _rows(result, rows))
         else:
