@@ -17,7 +17,7 @@ from polycore.stationary import Search, search
 WIDTHS, R = (3, 3, 2), 2
 TOLERANCE = 1e-10
 # Starts of a peer, which takes seconds for each.
-FEW = 8
+FEW = 4
 
 
 def data(n_samples: int) -> tuple[pc.MLP, np.ndarray, np.ndarray]:
@@ -29,7 +29,7 @@ def data(n_samples: int) -> tuple[pc.MLP, np.ndarray, np.ndarray]:
     return net, X, Y + 0.1 * rng.standard_normal(Y.shape)
 
 
-@benchmark(n_threads=(1, 2), requires=["jax"])
+@benchmark(requires=["jax"])
 def stationary_starts(session: Session) -> Iterator[Row]:
     """Descents from a thousand starts, data to minima, against scipy's optimisers with JAX on the samples."""
     import jax.numpy as jnp
@@ -62,10 +62,10 @@ def stationary_starts(session: Session) -> Iterator[Row]:
     # Tolerances that let both go on to the gradient that is asked for, or as far as they get.
     objective = pc.QDistance.from_data(X, Y, net.basis).compose(net)
     least = TOLERANCE * float(objective.gradient_scale(found.theta[int(np.argmin(found.value))]))
-    steps = session.choose(2000, 5)
+    steps = session.choose(800, 5)
     peers: dict[str, dict[str, Any]] = {
         "L-BFGS-B": {"options": {"maxiter": steps, "maxfun": 2 * steps, "ftol": 0.0, "gtol": 0.1 * least}},
-        "trust-exact": {"hess": hessian, "options": {"maxiter": steps // 4, "gtol": least}},
+        "trust-exact": {"hess": hessian, "options": {"maxiter": steps // 8, "gtol": least}},
     }
     hessian(starts[0]), value_and_gradient(starts[0])  # compiled
     for name, how in peers.items():
