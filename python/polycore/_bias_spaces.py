@@ -43,8 +43,9 @@ _BESIDE = (1e-2, 0.1, 0.5)
 _FOLLOW, _FOLLOW_TOL, _GROWTH = 4, 1e-14, 1.005
 # A point is reached if the Newton step across the fibre is shorter than this fraction of the parameters.
 _SETTLED = 1e-3
-# Training is followed with little accuracy; what it comes this near to (squares, relative) it has reached.
-_FLOW_TOL, _FLOW_STEPS, _REACHED = 1e-6, 3000, 1e-6
+# Training is followed with little accuracy, its end polished. Squared relative distances to a stratum that is reached,
+# and to one that is only approached, since the point is degenerate and Newton steps do not converge.
+_FLOW_TOL, _FLOW_STEPS, _REACHED, _APPROACHED = 1e-6, 3000, 1e-14, 1e-6
 # Terms of a function that are so many times larger than it cancel: no generic function is like that.
 _CANCELLING, _TINY = 1e4, float(np.finfo(np.float64).tiny)
 
@@ -262,8 +263,7 @@ class FunctionSpace:
             if excess[closest] > tolerances[0]:
                 return "undecided"
             cell = closest
-            smaller = self.below(closest, self.stratum(closest).dimension)
-            parts = {sizes: self._on_stratum(sizes, loss, generator) for sizes in smaller}
+            parts = {sizes: self._on_stratum(sizes, loss, generator) for sizes in _one_less(closest)}
         return cell
 
     def _train(self, loss: QDistance, square: float, generator: np.random.Generator) -> Sizes | str:
@@ -276,11 +276,13 @@ class FunctionSpace:
             return "not attained"
         if flow.ended != "critical point":
             return "undecided"
-        end = QDistance.from_metric(self.gram, self.net.expand(flow.theta), self.net.basis)
-        if self._square(end) <= _REACHED * square:
+        polished = stationary.search(loss.compose(self.net), flow.thetas[-1:], "newton", n_threads=self.n_threads)
+        reached = (_REACHED if polished.converged[0] else _APPROACHED) * square
+        end = QDistance.from_metric(self.gram, self.net.expand(polished.theta[0]), self.net.basis)
+        if self._square(end) <= reached:
             return "zero"
         parts = {sizes: self._on_stratum(sizes, end, generator) for sizes in self.largest}
-        return self._smallest(end, parts, 0.0, (_REACHED * square, _REACHED * square), generator) or "smooth"
+        return self._smallest(end, parts, 0.0, (reached, reached), generator) or "smooth"
 
     def _on_stratum(self, sizes: Sizes, loss: QDistance, generator: np.random.Generator) -> _Best:
         net = self.stratum(sizes).network
