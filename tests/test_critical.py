@@ -258,7 +258,7 @@ class Copied:
 
 
 def test_any_loss_of_the_protocol(example: pc.CriticalPoints, problem: tuple[pc.QDistance, pc.Network]) -> None:
-    found = search(Copied(problem[0]), problem[1], 60, 5)
+    found = search(Copied(problem[0]), problem[1], 30, 5)
     np.testing.assert_allclose(different(found), different(example), rtol=1e-8)
 
 
