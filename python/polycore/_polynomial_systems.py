@@ -33,6 +33,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from . import _linalg
 from .monomials import MonomialBasis, count_monomials
 from .rank import WORD_PRIME, echelon
 
@@ -584,7 +585,7 @@ class _Kernel:
         """The multiplication matrices, for each degree at which the rank stands still."""
         before = 1
         for k in range(1, self.degree + 1):
-            s = np.linalg.svd(self.basis[: count_monomials(self.n, k)], compute_uv=False)
+            s = _linalg.singular_values(self.basis[: count_monomials(self.n, k)])
             rank = int(np.count_nonzero(s > _ROWS_TOL))
             if rank == before:
                 yield self.algebra(k, rank)
@@ -592,7 +593,7 @@ class _Kernel:
 
     def algebra(self, k: int, rank: int) -> _Algebra:
         """The multiplication matrices from the monomials of degree at most k, which have this rank."""
-        u, _, _ = np.linalg.svd(self.basis[: count_monomials(self.n, k)], full_matrices=False)
+        u, _, _ = _linalg.svd(self.basis[: count_monomials(self.n, k)])
         reason = f"the rank {rank} stands still at degree {k} of the Macaulay matrix of degree {self.degree}"
         return _Algebra(u[:, :rank], self.n, k, reason)
 
@@ -600,8 +601,8 @@ class _Kernel:
 def _kernel_of(a: Array, nullity: int | None) -> Array:
     """Orthonormal columns that span the kernel; its dimension decided by a tolerance if it is not known."""
     if len(a) > a.shape[1]:
-        a = scipy.linalg.qr(a, mode="r", check_finite=False)[0][: a.shape[1]]
-    _, s, vt = np.linalg.svd(a, full_matrices=True)
+        a = np.asarray(np.linalg.qr(a)[1]) if np.iscomplexobj(a) else _linalg.triangle(a)
+    _, s, vt = _linalg.svd(a, full=True)
     if nullity is None:
         rank = int(np.count_nonzero(s > _RANK_TOL * max(1.0, float(s.max(initial=0.0)))))
     else:
@@ -712,14 +713,12 @@ def is_regular(system: System, x: Array) -> bool:
 
     They move a double one by √ε, whatever the units of unknowns and equations.
     """
-    jacobian, sizes = system.jacobian(x), system.floored_sizes(x)
-    if not np.isfinite(jacobian).all():
+    rows = system.jacobian(x) / system.floored_sizes(x)[:, None]
+    lengths = np.linalg.norm(rows, axis=0)
+    if not np.isfinite(rows).all() or not lengths.all():
         return False
-    lengths = np.linalg.norm(jacobian, axis=0)
-    if not lengths.all():
-        return False
-    inverse, rank = scipy.linalg.pinv(jacobian / lengths, rtol=1e-13, return_rank=True)
-    moved = np.abs(inverse / lengths[:, None]) @ (_EPS * sizes)
+    inverse, rank = scipy.linalg.pinv(rows / lengths, rtol=1e-13, return_rank=True)
+    moved = _EPS * np.abs(inverse / lengths[:, None]).sum(axis=1)
     return bool(rank == len(x) and moved.max() <= _SIMPLE * np.abs(x).max())
 
 

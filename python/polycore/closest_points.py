@@ -351,19 +351,38 @@ def _search_parameters(
     for kind in ("descent", "stationary"):
         reached = stationary.search(objective, starts, kind, n_threads=n_threads)
         ends += list(reached.theta[reached.converged])
-    return ends
+    return _confirmed(model, u, Q, ends)
+
+
+def _confirmed(model: Parametrisation, u: Vector, Q: Vector, ends: list[Vector]) -> list[Vector]:
+    """Ends of searches without those on the way to infinity, where the gradient vanishes too; polished."""
+    if not len(ends) or _too_large(model):
+        return ends
+    generic_rank = max(_ranks(model._system, ends))
+    if generic_rank < model.n_parameters:
+        return ends  # no solution is isolated
+    polished, regular = polish(_gradient_system(model._system, u, Q), np.array(ends))
+    singular = [t for t, rank in zip(ends, _ranks(model._system, ends)) if rank < generic_rank]
+    return list(polished[regular]) + singular
 
 
 def _solve_gradient(
     model: Parametrisation, u: Vector, Q: Vector, rng: np.random.Generator, max_columns: int = _COLUMNS
 ) -> tuple[Solutions | None, str]:
     system = model._system
-    if model.n_parameters > _MOST_UNKNOWNS or len(system.exponents) ** 2 * model.n_parameters > _MOST_TERMS:
+    if _too_large(model):
         return None, f"too large: {len(system.exponents)} monomials in {model.n_parameters} parameters"
     equations = _gradient_system(system, u, Q)
     exact = _gradient_system(System(system.exponents, residues(system.coef)), residues(u), residues(Q))
     solutions = solve_system(equations, exact, max_columns=max_columns, rng=rng)
-    return (solutions, solutions.reason) if solutions.count is not None else (None, solutions.reason)
+    if solutions.count is None:
+        return None, solutions.reason
+    return solutions, solutions.reason
+
+
+def _too_large(model: Parametrisation) -> bool:
+    terms = len(model._system.exponents) ** 2 * model.n_parameters
+    return model.n_parameters > _MOST_UNKNOWNS or terms > _MOST_TERMS
 
 
 def _gradient_system(p: System, u: Array, Q: Array) -> System:
@@ -463,11 +482,12 @@ def _on_variety(problem: _Problem, method: str, n_starts: int, rng: np.random.Ge
         return _search_variety(problem, None, n_starts, rng, reason)
     if method == "search":
         return _search_variety(problem, codimension, n_starts, rng, "as asked for")
-    singular = _singular_points(problem, codimension, method, n_starts, rng)
-    critical = [c._replace(kind="singular", negative=-1) for c in singular.candidates]
     solutions, system, reason = _solve_critical(problem, codimension, rng)
     if system is None:
         _cannot_solve(method, reason)
+    singular = _singular_points(problem, codimension, method, n_starts, rng)
+    critical = [c._replace(kind="singular", negative=-1) for c in singular.candidates]
+    if system is None:
         found = _search_variety(problem, codimension, n_starts, rng, reason)
         # Searches reach singular points roughly, if at all.
         known = singular.complete != "estimate"
@@ -668,6 +688,8 @@ def _singular_points(
         points = _real_points(solutions, locus.equations)
         candidates = [_Candidate(x, None, "singular", -1) for x in points]
         return _Found(candidates, None, solutions.certainty, f"{len(points)} real", "solve")
+    if "too large" in solutions.reason:
+        return _Found([], None, "estimate", f"not looked for, {solutions.reason}", "solve")
     try:
         found = _on_variety(locus, "auto" if method == "solve" else method, n_starts, rng)
     except ValueError:
