@@ -39,6 +39,7 @@ _SAME = 1e-10
 _SAME_LOSS, _SAME_GRADIENT = 1e-12, 1e-11
 # Groups of directions whose ranks are compared, each at the cost of two decompositions.
 _MAX_GROUPS = 64
+_MAX_OPERATIONS = 10**9
 # Where ranks are compared, as a part of a move.
 _RANK_MOVE = 0.1
 # How far nearby is, relatively.
@@ -94,7 +95,8 @@ class Fibre:
             nearby = LocalExpansion(self.composed, self.theta + _RANK_MOVE * (moved - self.theta))
             return all(there <= here for there, here in zip(nearby.ranks_above(*noise), ranks))
 
-        groups = self._groups if expansion is None else self._groups[:_MAX_GROUPS]
+        most = min(_MAX_GROUPS, _MAX_OPERATIONS // max(1, self.composed.n_params) ** 3)
+        groups = self._groups if expansion is None else self._groups[:most]
         for group in groups:
             if are_free([*kept, *group]):
                 kept = [*kept, *group]
