@@ -18,6 +18,7 @@ import pytest
 
 import polycore as pc
 from polycore import cli, critical
+from polycore._rows import loss_of_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 # Directions along which a linear map of rank 1 loses: singular values of the target are well apart.
@@ -102,7 +103,10 @@ class TestPoints:
     def test_the_points_of_python(self, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
         X, Y = samples()
         net = pc.MLP((2, 2, 1), activation=2)
-        result = critical.critical_points(pc.QDistance.from_data(X, Y[:, :1], net.basis), net, n_starts=60, rng=5)
+        loss, _ = loss_of_rows(X, Y[:, :1], net.basis)  # the same to the last bit, for searches that amplify bits
+        result = critical.critical_points(loss, net, n_starts=60, rng=5)
+        exact = pc.QDistance.from_data(X, Y[:, :1], net.basis)
+        assert result.points[0].loss == pytest.approx(float(exact.value(result.points[0].coef)) + exact.constant)
         arguments = ["--data", data, "--x", "a,b", "--y", "y", "--widths", "2,2,1", "--raw", "--starts", 60]
         answer = found(capsys, *arguments, "--seed", 5)
         assert answer["seed"] == 5
