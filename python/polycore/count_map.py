@@ -46,6 +46,8 @@ _PLURALS = {"minimum": "minima", "strict saddle": "strict saddles", "saddle": "s
 _CERTAINTY = ("proved", "counted", "estimate")
 # Functions closer than this, relative to the largest of their square, are one.
 _SAME = 1e-6
+# Functions kept at a square: where there are more, they are likely not isolated, and following them would not end.
+_MOST_FUNCTIONS = 64
 # How often neighbours are compared after a round of refinement, at most.
 _SWEEPS = 12
 # Losses between those of two neighbours on which their points are followed where one step does not do.
@@ -325,7 +327,7 @@ def count_map(
     -----
     Critical points with the same function are one, so that the number is that on the function space, and does not
     depend on the symmetries; its kind is that of its most regular parameters. Where critical points are not isolated,
-    as on a set of zero loss for a degenerate Q, those count that were found.
+    as on a set of zero loss for a degenerate Q, those count that were found, at most 64 of them.
 
     Points of a network are searched, unless a closed form is known, at each square from starts of its own. So that
     counts do not flicker, points of each square are followed to those of its neighbours that differ, in steps along the
@@ -393,6 +395,11 @@ class _Found:
         """Whether they are all there are."""
         return self.complete != "estimate"
 
+    @property
+    def settled(self) -> bool:
+        """Whether no others are looked for."""
+        return self.certain or len(self) >= _MOST_FUNCTIONS
+
     def __len__(self) -> int:
         return len(self.functions)
 
@@ -404,7 +411,7 @@ class _Found:
     def and_new_of(self, other: _Found) -> _Found:
         """These and those of the others that are not among them."""
         together = np.concatenate([self.functions, other.functions])
-        rows = [k for k in _distinct(together) if k >= len(self)]
+        rows = [k for k in _distinct(together) if k >= len(self)][: max(0, _MOST_FUNCTIONS - len(self))]
         if not rows:
             return self
         new = other.select(np.array(rows) - len(self))
@@ -488,7 +495,7 @@ class _Survey:
     def _compare(self, values: MutableMapping[Square, _Found], a: Square, b: Square) -> bool:
         """Whether one of two neighbours that differ has points that it was not known to have."""
         key = a, b, len(values[a]), len(values[b])
-        if not self.solver.follows or key in self._compared or (values[a].certain and values[b].certain):
+        if not self.solver.follows or key in self._compared or (values[a].settled and values[b].settled):
             return False
         self._compared.add(key)
         before = len(values[a]) + len(values[b])
@@ -647,7 +654,7 @@ class _NetworkSolver:
         signatures = self._signatures(objective, thetas)
         order = sorted(range(len(thetas)), key=lambda k: (-signatures[k][2], k))
         rows = np.array(order, dtype=np.int64)[_distinct(flat[order])] if order else np.zeros(0, dtype=np.int64)
-        rows = rows[np.argsort(values[rows], kind="stable")]
+        rows = rows[:_MOST_FUNCTIONS][np.argsort(values[rows[:_MOST_FUNCTIONS]], kind="stable")]
         verdicts = [self._verdict(objective, thetas[k], signatures[k]) for k in rows]
         kinds, spurious = (tuple(column) for column in zip(*verdicts)) if verdicts else ((), ())
         return _Found(flat[rows], values[rows], kinds, spurious, thetas[rows], complete)
