@@ -2056,8 +2056,8 @@ RESULTS |= {"Part", "Part.choice", "Part.includes", "Stratum", "Stratum.includes
 RESULTS |= {"AttentionRanks", "FilterEnds", "Hypothesis", "PointAnalysis", "RedundantUnit"}
 RESULTS |= {"IndependenceBound", "JacobianRank", "LinearIndependence"}
 RESULTS |= {"Equations", "LinearSpan", "Membership"}
-RESULTS |= {"Completeness", "CriticalPoint", "CriticalPoints", "Inertia", "Origin"}
-RESULTS |= {"Bias", "BiasRow", "ClosestPoints", "Conservation", "GradientFlow", "Passage"}
+RESULTS |= {"Completeness", "CountCell", "CountMap", "CriticalPoint", "CriticalPoints", "Inertia", "Origin"}
+RESULTS |= {"Bias", "BiasRow", "ClosestPoints", "Conservation", "GradientFlow", "Passage", "Share"}
 RESULTS |= {"Alignment", "ConservedQuantity", "Symmetry", "SymmetryFactor"}
 RESULTS |= {"PolynomialActivation", "Recovery", "Report", "Report.model", "Report.save"}
 
