@@ -2051,7 +2051,7 @@ def public_callables() -> dict[str, Any]:
 # Results, made by functions of this table and not by hand; and the report's own methods, attacked below.
 RESULTS = {"ActivationThreshold", "DimensionResult", "Identifiability"}
 RESULTS |= {"Architectures", "Decrement", "FillingWidths", "MinimalFilling", "SweepResult"}
-RESULTS |= {"CoefficientLoss", *(f"CoefficientLoss.{name}" for name in ("value", "gradient", "hessian_product"))}
+RESULTS |= {f"CoefficientLoss.{name}" for name in ("value", "gradient", "hessian_product")}
 RESULTS |= {"Part", "Part.choice", "Part.includes", "Stratum", "Stratum.includes", "Subnetworks"}
 RESULTS |= {"AttentionRanks", "FilterEnds", "Hypothesis", "PointAnalysis", "RedundantUnit"}
 RESULTS |= {"IndependenceBound", "JacobianRank", "LinearIndependence"}
