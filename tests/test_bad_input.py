@@ -1359,6 +1359,7 @@ def cases() -> dict[str, Case]:
                 "target": Real([[1.0, 2.0, 3.0], [0.0, 1.0, 1.0]]),
                 "constant": Constant(2.0),
                 "rank_tol": Tolerance(),
+                "basis": OptionalBasis(None),
             },
             {"target": "target|metric"},
         ),
