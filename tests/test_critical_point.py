@@ -618,3 +618,24 @@ def test_verdicts_do_not_depend_on_the_size_of_the_target(size: float) -> None:
     assert zero.origin.spurious
     assert not best.zero_loss
     assert not zero.zero_loss
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e-4, 1.0, 1e4, 1e12])
+def test_verdicts_do_not_depend_on_the_unit_of_the_inputs(size: float) -> None:
+    rng = np.random.default_rng(0)
+    net = pc.MLP((2, 2, 1), activation=2)
+    X, Y = rng.normal(size=(40, 2)), rng.normal(size=(40, 1))
+    one = pc.QDistance.from_data(X, Y, net.basis).compose(net)
+    # A critical point of the network with one unit, beside a unit that is zero: residuals fall like a cubic term.
+    single = pc.MLP((2, 1, 1), activation=2)
+    found = search(pc.QDistance.from_data(X, Y, net.basis).compose(single), rng.normal(size=(20, 3)), "stationary")
+    thetas = found.theta[found.converged & (np.abs(found.theta).min(axis=1) > 1e-2)]
+    assert len(thetas)
+    first, last = thetas[:, :2], thetas[:, 2]
+    embedded = np.column_stack([first, 0 * first, last, 0 * last])[:4]
+    shrunk = pc.QDistance.from_data(size * X, Y, net.basis).compose(net)
+    for theta in embedded:
+        expected = pc.classify(one, theta)
+        assert (expected.kind, expected.higher_order) == ("degenerate", "saddle")
+        point = pc.classify(shrunk, theta * size ** (-2 / 3))
+        assert (point.kind, point.higher_order) == (expected.kind, expected.higher_order)

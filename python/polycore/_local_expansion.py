@@ -519,6 +519,9 @@ def _equilibrated(sizes: Vector) -> Vector:
     for _ in range(_SCALING_STEPS):
         largest = (units[:, None] * sizes * units).max(axis=1, initial=0.0)
         units /= np.sqrt(np.where(largest > 0, largest, 1.0))
+    idle = largest == 0
+    if idle.any() and not idle.all():  # a step in these is to be as long as one in the others
+        units[idle] = np.exp(np.log(units[~idle]).mean())
     return np.asarray(np.ldexp(1.0, np.frexp(units)[1]))
 
 
