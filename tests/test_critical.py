@@ -108,7 +108,7 @@ def test_quadratic_networks_in_the_bombieri_weyl_metric(seed: int) -> None:
     np.testing.assert_allclose(different(found), expected, atol=1e-9)
     closed = pc.critical_points(loss, net)
     assert (closed.complete, closed.method) == ("proved", "closed_form")
-    np.testing.assert_allclose(losses(closed), expected, atol=1e-10)
+    np.testing.assert_allclose(different(closed), expected, atol=1e-10)
     assert closed[0].status == "global minimum"
     assert closed[0].proved
 
@@ -161,6 +161,43 @@ def test_convolutions_on_generic_data_have_no_spurious_points_besides_zero(strid
 
 
 # --- what is no point, and what is no finite set of points ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["closed_form", "search"])
+def test_spurious_minima_on_plateaus(method: str) -> None:
+    """Squares read with w <= 0 are no help for a positive definite target: where such units die, training stays."""
+    net = pc.MLP((3, 2, 1), activation=2)
+    eigenvalues = np.array([2.0, 1.0, 0.5])
+    target = [[sum(eigenvalues[powers == 2])] for powers in net.basis.exponents]
+    loss = pc.QDistance.from_metric("bombieri_weyl", np.transpose(target), net.basis)
+    found = pc.critical_points(loss, net, 200, 0, method)
+    # With weights of both signs there is at most one positive eigenvalue, so by Hoffman and Wielandt (1953) the others
+    # are lost; with two negative weights all are. All of these are minima, the last two spurious.
+    lost = [eigenvalues[2:], eigenvalues[1:], eigenvalues]
+    np.testing.assert_allclose([point.loss for point in found.minima], [np.sum(part**2) for part in lost], rtol=1e-9)
+    assert [point.origin.verdict for point in found.minima] == ["pure", "spurious", "spurious"]
+    assert [point.status for point in found.minima[1:]] == ["beaten", "beaten"]
+
+
+def test_every_descent_ends_at_a_minimum_found() -> None:
+    from scipy import optimize
+
+    net = pc.MLP((3, 2, 1), activation=2)
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(60, 3))
+    loss = pc.QDistance.from_data(X, X**2 @ [[2.0], [1.0], [0.5]] + 0.1 * rng.normal(size=(60, 1)), net.basis)
+    found = search(loss, net, n_starts=200)
+    minima = np.array([point.loss for point in found.minima])
+    objective = loss.compose(net)
+    runs = [
+        optimize.minimize(objective.value, start, jac=objective.gradient, options={"gtol": 1e-7})
+        for start in rng.normal(size=(20, net.n_params))
+    ]
+    ends = [run.fun + loss.constant for run in runs if np.linalg.norm(run.jac) < 1e-3]
+    assert len(ends) > 12
+    distances = np.abs(np.subtract.outer(ends, minima)) / minima
+    assert (distances.min(axis=1) < 1e-4).all()
+    assert len(set(distances.argmin(axis=1))) > 1  # some end at a minimum that is not the best
 
 
 def test_infima_at_infinity_are_no_points() -> None:

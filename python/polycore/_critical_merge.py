@@ -118,9 +118,14 @@ class Form:
     eigenvectors: Vector
 
     @property
-    def is_minimum(self) -> bool:
+    def positive(self) -> int:
+        """How many eigenvalues of the Hessian are positive."""
+        return int((self.eigenvalues > _NULL_TOLERANCE * np.abs(self.eigenvalues).max(initial=0.0)).sum())
+
+    @property
+    def may_be_minimum(self) -> bool:
         """Whether no eigenvalue of the Hessian is negative and some is positive."""
-        return not self.negative and bool((self.eigenvalues > 0).any())
+        return not self.negative and self.positive > 0
 
 
 @dataclass
@@ -165,7 +170,7 @@ class Found:
     @property
     def minima(self) -> list[Form]:
         """The forms that may be minima."""
-        return [form for form in self.forms.values() if form.is_minimum]
+        return [form for form in self.forms.values() if form.may_be_minimum]
 
 
 class Pool:

@@ -14,16 +14,16 @@ structures of multilayer perceptrons*, Neural Networks 13 (2000) 317–327, for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._critical_merge import Form, Found
-from ._critical_search import Budget, Explorer
-from ._critical_starts import balance
+from ._critical_merge import Found
+from ._critical_search import Budget, Explorer, is_dense
+from ._critical_starts import balance, hidden_units, redundant_variants
 from ._validation import _describe, as_flag, as_index, as_real, as_rng, as_theta, check_choice, check_threads
 from .closed_forms import ClosedForm, solve
 from .critical_point import CriticalPoint, classify
@@ -44,6 +44,8 @@ _SHARE_OF_STRATA = 0.4
 # Points that are classified with all there is, and rows of a table.
 _MAX_DEEP = 100
 _ROWS_SHOWN = 40
+# Parameters of one function that are looked at for a minimum among them.
+_MAX_VARIANTS = 4
 _PLACE = 64
 
 
@@ -323,11 +325,17 @@ def _of_closed_form(
     thetas = np.asarray(solved.thetas, dtype=np.float64)
     values = np.atleast_1d(objective.value(thetas)) + objective.constant
     best = float(values.min())
-    points = [classify(objective, theta, found_by=("closed form",), best_loss=best) for theta in thetas]
+    units = hidden_units(net) if is_dense(net) else ()
+    points: list[CriticalPoint] = []
+    for theta in thetas:
+        variants = _that_may_be_minima(objective, theta, redundant_variants(units, theta))
+        points += _first_and_minimum(
+            classify(objective, form, found_by=("closed form",), best_loss=best) for form in [theta, *variants]
+        )
     proved = bool(solved.complete)
     if proved:
         points = [_as_proved(point, best) for point in points]
-    n = len(points)
+    n = len(thetas)
     completeness = Completeness(n, 0, 0.0, 1.0, 0, 0, 0, 0, bool(solved.isolated), str(solved.reason))
     return CriticalPoints(
         points=tuple(sorted(points, key=lambda point: point.loss)),
@@ -344,6 +352,32 @@ def _of_closed_form(
         loss=loss,
         network=net,
     )
+
+
+def _that_may_be_minima(objective: Any, theta: Vector, variants: Vector) -> list[Vector]:
+    """Of parameters with the same function those that are critical with no negative eigenvalue, the flattest last."""
+    if not len(variants):
+        return []
+    tolerance = 1e-10 * np.maximum(objective.gradient_scale(variants), 1e-300)
+    kept = variants[np.linalg.norm(objective.gradient(variants), axis=1) <= tolerance]
+    size = abs(float(objective.value(np.zeros(len(theta))))) or 1.0
+    kept = kept[np.abs(np.asarray(objective.value(kept)) - float(objective.value(theta))) <= 1e-10 * size]
+    eigenvalues = np.linalg.eigvalsh(objective.hessian(kept))
+    tiny = 1e-9 * np.abs(eigenvalues).max(axis=1, initial=0.0)
+    positive = (eigenvalues > tiny[:, None]).sum(axis=1)
+    order = np.argsort(-positive, kind="stable")
+    return [kept[k] for k in order if eigenvalues[k, 0] >= -tiny[k]][:_MAX_VARIANTS]
+
+
+def _first_and_minimum(forms: Iterable[CriticalPoint]) -> list[CriticalPoint]:
+    """Of points with the same function the first; and another if that is no minimum and one of the others is."""
+    points: list[CriticalPoint] = []
+    for point in forms:
+        if not points or point.is_minimum:
+            points.append(point)
+        if point.is_minimum:
+            break
+    return points
 
 
 def _as_proved(point: CriticalPoint, best: float) -> CriticalPoint:
@@ -464,27 +498,32 @@ class _Finder:
 
     def _points_of(self, entry: Found, best: float | None, deep: bool) -> list[CriticalPoint]:
         """The point of a function; and another if that is no minimum and there is one with the same function."""
-        points: list[CriticalPoint] = []
-        for form in self._different(entry):
-            point = classify(
+        return _first_and_minimum(
+            classify(
                 self._objective,
-                balance(self._whole.units, form.theta[None])[0],
+                balance(self._whole.units, theta[None])[0],
                 hits=entry.hits,
                 found_by=tuple(entry.found_by),
                 best_loss=best,
                 deep=deep,
             )
-            if not points or point.is_minimum:
-                points.append(point)
-            if point.is_minimum:
-                break
-        return points
+            for theta in self._forms_of(entry)
+        )
 
-    def _different(self, entry: Found) -> list[Form]:
-        """The most reduced form of a function, and if that is not a minimum the smallest that may be one."""
+    def _forms_of(self, entry: Found) -> Iterator[Vector]:
+        """Parameters of a function: the most reduced ones, and then those that may be minima.
+
+        The most reduced form may be degenerate and a saddle although its Hessian has no negative eigenvalue, where
+        others with the same function are minima: a silent unit read with a weight of the right sign makes a plateau.
+        """
         reduced = entry.reduced
+        yield reduced.theta
         others = [form for form in entry.minima if form is not reduced]
-        return [reduced, *sorted(others, key=lambda form: form.norm)[: not reduced.is_minimum]]
+        for form in sorted(others, key=lambda form: (-form.positive, form.norm))[:_MAX_VARIANTS]:
+            yield form.theta
+        if not reduced.negative and self._whole.dense:
+            variants = redundant_variants(self._whole.units, reduced.theta)
+            yield from _that_may_be_minima(self._objective, reduced.theta, variants)
 
     def _completeness(self) -> Completeness:
         whole = self._whole
