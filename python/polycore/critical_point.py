@@ -113,6 +113,16 @@ class CriticalPoint:
         return self.kind == "minimum" or self.higher_order == "minimum" or self.status == "global minimum"
 
     @property
+    def pure(self) -> bool:
+        """Whether it is known to be critical for the loss on the function space, see ``origin``."""
+        return self.origin.pure
+
+    @property
+    def spurious(self) -> bool:
+        """Whether it is known to be made by the parametrisation alone, see ``origin``."""
+        return self.origin.spurious
+
+    @property
     def isolated(self) -> bool:
         """Whether no other critical point is nearby but those of the fibre, the same function with the same rank.
 
