@@ -14,7 +14,8 @@ import polycore as pc
 from polycore import _critical_search
 from polycore._critical_products import search_by_products
 from polycore._critical_search import Budget
-from polycore._critical_starts import balance, hidden_units, natural_scale, without_faint_units
+from polycore._critical_starts import natural_scale
+from polycore._hidden_units import balance, hidden_units, without_faint_units
 
 Vector = NDArray[np.float64]
 

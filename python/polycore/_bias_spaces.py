@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import stationary
-from ._critical_starts import balance, fitted_starts, hidden_units, natural_scale
+from ._critical_starts import fitted_starts, natural_scale
+from ._hidden_units import balance, hidden_units
 from ._validation import as_real_array
 from .closest_points import closest_points
 from .dimension import dimension

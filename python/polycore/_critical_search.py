@@ -17,16 +17,14 @@ from . import stationary
 from ._critical_merge import Found, Pool
 from ._critical_products import search_by_products
 from ._critical_starts import (
-    balance,
     displaced,
     fitted_starts,
-    hidden_units,
     natural_scale,
     random_starts,
     recombined,
     redundant_variants,
-    without_faint_units,
 )
+from ._hidden_units import balance, hidden_units, without_faint_units
 from .fitting import MAX_DENSE_PARAMS
 from .networks import Network
 

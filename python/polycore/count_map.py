@@ -20,7 +20,8 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._critical_starts import balance, hidden_units, natural_scale
+from ._critical_starts import natural_scale
+from ._hidden_units import balance, hidden_units
 from ._quadtree import Plane, Square, as_plane, refine
 from ._validation import _describe, as_flag, as_index, as_real, as_real_array, as_rng, check_choice, check_threads
 from .closed_forms import solve

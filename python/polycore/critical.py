@@ -23,7 +23,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._critical_merge import Found
 from ._critical_search import Budget, Explorer, is_dense
-from ._critical_starts import balance, hidden_units, redundant_variants
+from ._critical_starts import redundant_variants
+from ._hidden_units import balance, hidden_units
 from ._validation import _describe, as_flag, as_index, as_real, as_rng, as_theta, check_choice, check_threads
 from .closed_forms import ClosedForm, solve
 from .critical_point import CriticalPoint, classify
