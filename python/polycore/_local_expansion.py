@@ -102,8 +102,8 @@ class ComposedLoss:
     @property
     def lower_bound(self) -> float | None:
         """What the loss never goes below, if that is known."""
-        bound = getattr(self.loss, "lower_bound", 0.0 if isinstance(self.loss, QDistance) else None)
-        return None if bound is None or bound == -np.inf else float(bound)
+        bound = self.objective.lower_bound
+        return None if bound == -np.inf else bound
 
     @cached_property
     def factor(self) -> Vector | None:
@@ -185,20 +185,11 @@ class ComposedLoss:
     def slope_scale(self, coef: Vector) -> float:
         """What G is small or large against."""
         shaped = coef.reshape(self.loss.n_outputs, self.loss.n_monomials)
-        scale = getattr(self.loss, "gradient_scale", None)
-        if scale is not None:
-            return float(scale(shaped))
-        if isinstance(self.loss, QDistance):
-            zero = self.slope(np.zeros(self.n_coef))
-            return float(np.linalg.norm(self.slope(coef) - zero) + np.linalg.norm(zero))
-        return float(np.linalg.norm(self.slope(coef)) + np.linalg.norm(self.curvature(coef) @ coef))
+        return float(self.objective._calls.gradient_scale(shaped))
 
     def gradient_scale(self, theta: Vector) -> float:
         """What the gradient in the parameters is small or large against."""
-        scale = getattr(self.objective, "gradient_scale", None)
-        if scale is not None:
-            return float(scale(theta))
-        return self.slope_scale(self.expand(theta)) * float(np.linalg.norm(self.jacobian(theta)))
+        return float(self.objective.gradient_scale(theta))
 
     def gain(self, coef: Vector, others: Vector) -> tuple[Vector, float]:
         """E(others) − E(coef), shape (...), and the size of rounding errors in it."""

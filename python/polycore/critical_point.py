@@ -266,7 +266,7 @@ def classify(
     loss = composed.value(composed.expand(point)) + composed.constant
     status, proved, why = _status(composed, examined, loss, best, known_global)
     analysis = _analysis(composed, point) if deep else None
-    location, subnetwork = _place(composed, point, examined, analysis)
+    location, subnetwork = _place(composed, examined, analysis)
     gradient = np.asarray(objective.value_and_gradient(point)[1])
     return CriticalPoint(
         theta=point,
@@ -402,9 +402,7 @@ def _analysis(composed: ComposedLoss, theta: Vector) -> PointAnalysis | None:
         return None
 
 
-def _place(
-    composed: ComposedLoss, theta: Vector, examined: _Examined, analysis: PointAnalysis | None
-) -> tuple[str, str]:
+def _place(composed: ComposedLoss, examined: _Examined, analysis: PointAnalysis | None) -> tuple[str, str]:
     """Location and subnetwork."""
     if analysis is not None:
         return analysis.verdict, words_of_part(analysis)

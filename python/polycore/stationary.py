@@ -49,7 +49,6 @@ Vector = NDArray[np.float64]
 
 METHODS = ("descent", "stationary", "index", "newton")
 
-_EPS = float(np.finfo(np.float64).eps)
 # Rows that go through the reference together, and starts between two looks at should_stop().
 _CHUNK, _STARTS_BETWEEN_LOOKS = 64, 512
 # An eigenvalue below this fraction of the largest is not told from zero: rounding, with room for the accumulated sums.
