@@ -733,6 +733,7 @@ def _finish_slice(axes: Any, view: Slice, names: Sequence[str], marked: Mapping[
     if view.k == 3:
         axes.set_zlim(view.low[2], view.high[2])
         axes.set_zlabel(names[2])
+        axes.set_box_aspect(None, zoom=0.85)  # room for the labels, which no layout reckons with
         for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
             axis.labelpad = 9
             axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], prune="both"))
