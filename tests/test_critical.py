@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import polycore as pc
-from polycore import _critical_search
+from polycore import _critical_search, critical
 from polycore._critical_products import search_by_products
 from polycore._critical_search import Budget
 from polycore._critical_starts import natural_scale
@@ -359,6 +359,41 @@ def test_out_of_time(problem: tuple[pc.QDistance, pc.Network]) -> None:
     found = search(*problem, 1000, time_budget=0.0)
     assert (found.partial, found.stopped, len(found)) == (True, "time", 0)
     assert "out of time" in repr(found)
+
+
+class Clock:
+    """Time that passes only where a test says so."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("took", [6.0, 1e9])
+def test_a_time_budget_bounds_the_classification(
+    problem: tuple[pc.QDistance, pc.Network], monkeypatch: pytest.MonkeyPatch, took: float
+) -> None:
+    whole = search(*problem, 60)
+    clock, depths = Clock(), list[bool]()
+
+    def slow(*args: Any, **options: Any) -> pc.CriticalPoint:
+        clock.now += took
+        depths.append(options["deep"])
+        return pc.classify(*args, **options)
+
+    monkeypatch.setattr(_critical_search, "time", clock)
+    monkeypatch.setattr(critical, "classify", slow)
+    found = search(*problem, 60, time_budget=10.0)
+    # Begun at 0, 6, 12 and 18 seconds; or only at 0, however long one takes.
+    assert depths == ([True, True, True, False] if took < 10 else [True])
+    assert (found.partial, found.stopped) == (True, "time")
+    n_functions = whole.completeness.n_found
+    assert n_functions == 4
+    n_left = n_functions - len(different(found))
+    assert f"{n_left} of {n_functions} functions found, not classified" in found.skipped
+    assert took > 10 or f"the analysis of 1 of {n_functions} points as points of the function space" in found.skipped
+    assert [point.loss for point in found] == [point.loss for point in whole][: len(found)]
 
 
 def test_interrupted(problem: tuple[pc.QDistance, pc.Network]) -> None:

@@ -89,13 +89,14 @@ class Budget:
     def should_stop(self) -> bool:
         """Whether a limit is reached, and notes which; or the part of it that may be used for now."""
         if not self.stopped:
-            if self._share_of_time() >= 1.0:
+            if self.share_of_time() >= 1.0:
                 self.stopped = "time"
             elif self._share_of_evaluations() >= 1.0:
                 self.stopped = "evaluations"
-        return bool(self.stopped) or max(self._share_of_time(), self._share_of_evaluations()) >= self.ceiling
+        return bool(self.stopped) or max(self.share_of_time(), self._share_of_evaluations()) >= self.ceiling
 
-    def _share_of_time(self) -> float:
+    def share_of_time(self) -> float:
+        """The time since the beginning, as a multiple of the limit; 0 without one."""
         if self._seconds is None:
             return 0.0
         return (time.monotonic() - self._begun) / self._seconds if self._seconds else 1.0

@@ -14,6 +14,7 @@ structures of multilayer perceptrons*, Neural Networks 13 (2000) 317–327, for 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, overload
@@ -44,6 +45,8 @@ _MIN_STARTS = 24
 _SHARE_OF_STRATA = 0.4
 # Points that are classified with all there is, and rows of a table.
 _MAX_DEEP = 100
+# Multiples of a time budget after which points are classified without an analysis, and not at all.
+_SHALLOW_AFTER, _UNCLASSIFIED_AFTER = 1.5, 2.0
 _ROWS_SHOWN = 40
 # Parameters of one function that are looked at for a minimum among them.
 _MAX_VARIANTS = 4
@@ -240,7 +243,9 @@ def critical_points(
         Positive: points have ‖∇‖ <= tol times the size of the terms that cancel in the gradient; they are then polished
         to rounding level.
     time_budget : float, optional
-        Seconds for the searches, after which what was found is returned, marked partial. Classifying it comes on top.
+        Seconds for the searches, after which what was found is returned, marked partial. Classifying it may take as
+        long again: after half of that no point is analysed as a point of the function space, and at its end those that
+        are left, the ones of larger loss, are not classified, which ``skipped`` tells. One is classified in any case.
     max_evaluations : int, optional
         The same for evaluations of gradients with Hessians.
     n_threads : int
@@ -484,21 +489,35 @@ class _Finder:
         found = sorted(self._whole.pool.found, key=lambda entry: entry.value)
         best = min(found[0].value, self._whole.lowest_unsettled) + self._objective.constant if found else None
         n_deep = _MAX_DEEP if self._whole.dense else 0
-        if len(found) > n_deep:
-            which = f"all but {n_deep} points" if n_deep else "points"
-            self._skipped.append(f"the analysis of {which} as points of the function space")
         points: list[CriticalPoint] = []
+        n_shallow = n_left = 0
         for number, entry in enumerate(found):
+            deep = number < n_deep and self._budget.share_of_time() < _SHALLOW_AFTER
             try:
-                points += self._points_of(entry, best, deep=number < n_deep)
+                if number and self._is_too_late():
+                    self._budget.stopped = self._budget.stopped or "time"
+                    n_left = len(found) - number
+                    break
+                points += self._points_of(entry, best, deep)
             except KeyboardInterrupt:
                 self._budget.stopped = "interrupted"
-                self._skipped.append(f"{len(found) - number} of {len(found)} functions found, not classified")
+                n_left = len(found) - number
                 break
+            n_shallow += not deep
+        if n_shallow:
+            which = f"{n_shallow} of {len(found)} points" if n_deep else "points"
+            self._skipped.append(f"the analysis of {which} as points of the function space")
+        if n_left:
+            self._skipped.append(f"{n_left} of {len(found)} functions found, not classified")
         return sorted(points, key=lambda point: point.loss)
+
+    def _is_too_late(self) -> bool:
+        return self._budget.share_of_time() >= _UNCLASSIFIED_AFTER
 
     def _points_of(self, entry: Found, best: float | None, deep: bool) -> list[CriticalPoint]:
         """The point of a function; and another if that is no minimum and there is one with the same function."""
+        forms = self._forms_of(entry)
+        in_time = itertools.takewhile(lambda _: not self._is_too_late(), forms)
         return _first_and_minimum(
             classify(
                 self._objective,
@@ -508,7 +527,7 @@ class _Finder:
                 best_loss=best,
                 deep=deep,
             )
-            for theta in self._forms_of(entry)
+            for theta in itertools.chain(itertools.islice(forms, 1), in_time)
         )
 
     def _forms_of(self, entry: Found) -> Iterator[Vector]:
