@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 import polycore as pc
-from polycore import _backend
+from polycore import _backend, stationary
 
 if not hasattr(signal, "pthread_kill"):
     pytest.skip("needs POSIX signals", allow_module_level=True)
@@ -340,6 +340,14 @@ def canonical_exactly() -> Callable[[], object]:
     net = pc.MLP((40, 40, 40), 1)
     theta = np.random.default_rng(0).integers(-9, 9, net.n_params).astype(object)
     return lambda: net.canonical(theta)
+
+
+@operation
+def stationary_points() -> Callable[[], object]:
+    net = pc.MLP((20, 40, 1), 2)
+    objective = pc.QDistance.from_metric("identity", np.ones((1, net.basis.n_monomials)), net.basis).compose(net)
+    starts = net.random_params(batch=8)
+    return lambda: stationary.search(objective, starts, "stationary", max_steps=1000)
 
 
 @operation

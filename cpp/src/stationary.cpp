@@ -595,6 +595,7 @@ class Task {
       return decompose(members, first + n / 2, n - n / 2);
     }
     for (std::size_t k = 0; k < n; ++k) {
+      poll_interrupt();
       std::copy_n(hessians_.data() + k * P_ * P_, P_ * P_, members[first + k]->hessian());
       members[first + k]->decompose(scales_[k]);
     }

@@ -6,6 +6,8 @@
 #include <limits>
 #include <utility>
 
+#include "polycore/parallel.hpp"
+
 namespace polycore::detail {
 
 namespace {
@@ -14,6 +16,8 @@ constexpr double kEps = std::numeric_limits<double>::epsilon();
 constexpr int kMaxSweeps = 60;  // two are usual
 // Lengths that count as zero next to entries of order one: their squares would not be accurate.
 constexpr double kTiny = 1e-140;
+// Matrices of more rows take long enough to be interrupted on the way.
+constexpr std::size_t kPolled = 128;
 
 /// y += factor * x
 void add(std::size_t n, double factor, const double* x, double* y) {
@@ -48,6 +52,7 @@ void reduce(std::size_t n, double* a, double* d, double* e, double* work) {
   for (std::size_t k = 0; k + 1 < n; ++k) {
     double* v = a + k * n + k + 1;
     const std::size_t m = n - k - 1;
+    if (m > kPolled) poll_interrupt();
     d[k] = a[k * n + k];
     const double tail = dot(m - 1, v + 1, v + 1);
     if (tail <= kTiny * kTiny) {
@@ -83,6 +88,7 @@ void accumulate(std::size_t n, double* a, double* work) {
   last[n - 1] = 1.0;
   for (std::size_t k = n - 1; k-- > 0;) {
     const std::size_t m = n - k - 1;
+    if (m > kPolled) poll_interrupt();
     double* v = a + k * n + k + 1;
     double* rest = a + (k + 1) * n + k + 1;
     if (v[0] != 0.0) {
@@ -144,6 +150,7 @@ bool diagonalise(std::size_t n, double* d, double* e, double* z) {
       while (last + 1 < n && std::abs(e[last + 1]) > kEps * (std::abs(d[last]) + std::abs(d[last + 1])) + kTiny) ++last;
       if (last == first) break;
       if (sweeps == kMaxSweeps) return false;
+      if (n > kPolled) poll_interrupt();
       sweep(n, first, last, d, e, z);
     }
   return true;

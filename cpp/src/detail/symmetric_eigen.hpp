@@ -12,7 +12,7 @@ namespace polycore::detail {
 ///
 /// Householder reduction to tridiagonal form, then the implicit QL algorithm with Wilkinson's shift: J. H. Wilkinson,
 /// The Algebraic Eigenvalue Problem (1965), chapters 5 and 8; 3 n^3 to 9 n^3 operations. All inner loops run along rows
-/// and have no reductions the compiler may not reorder, so that they vectorise.
+/// and have no reductions the compiler may not reorder, so that they vectorise. Interrupted if a stop is asked for.
 bool symmetric_eigen(std::size_t n, double* a, double* values, double* work);
 
 }  // namespace polycore::detail
