@@ -534,6 +534,29 @@ def test_a_loss_of_ones_own() -> None:
     assert any(point.is_minimum for point in points)
 
 
+class Squares(Quartic):
+    """Σ (c − t)², whose least value is not known either."""
+
+    def value(self, coef: Any) -> Any:
+        return np.sum((coef - self.target) ** 2, axis=(-2, -1))
+
+    def gradient(self, coef: Any) -> Any:
+        return 2 * (coef - self.target)
+
+    def hessian_product(self, coef: Any, dcoef: Any) -> Any:
+        return 2 * dcoef + 0 * coef
+
+
+def test_zero_up_to_rounding_is_not_beaten_by_a_smaller_zero() -> None:
+    net = pc.MLP((2, 1, 2), activation=1)
+    theta = np.array([1.1, 0.7, 0.3, 0.9])
+    objective = pc.NetworkLoss(Squares(net.basis, net.expand(theta)), net)
+    near = theta * (1 + 1e-15)
+    assert objective.value(near) > 0
+    assert pc.classify(objective, near, best_loss=0.0).status == "best found"
+    assert pc.classify(objective, theta * (1 + 1e-5), best_loss=0.0).status == "beaten"
+
+
 # --- what is too large, and what is wrong ------------------------------------------------------------------------
 
 
@@ -562,6 +585,7 @@ def test_points_that_are_not_critical_are_undecided() -> None:
     point = pc.classify(objective, np.ones(net.n_params))
     assert point.kind == "undecided"
     assert "gradient" in point.reason
+    assert point.sentence.startswith("A point that is not critical, with loss")
     assert point.status != "global minimum"
 
 

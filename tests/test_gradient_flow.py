@@ -218,3 +218,18 @@ def test_overflow() -> None:
     net = pc.MLP((2, 2, 1), activation=2)
     with pytest.raises(pc.NumericalError):
         pc.gradient_flow(noisy(net), net, np.full(6, 1e200))
+
+
+@pytest.mark.parametrize("size", [1e4, 1e20])
+def test_a_critical_point_is_not_said_to_be_reached_because_the_start_was_far_out(size: float) -> None:
+    net = pc.MLP((2, 2, 1), activation=2)
+    flow = pc.gradient_flow(noisy(net), net, size * net.random_params(rng=1), max_steps=3000)
+    assert flow.ended != "critical point" or flow.relative_gradients[-1] <= 1e-8
+
+
+def test_trajectories_are_compared_by_identity() -> None:
+    net = pc.MLP((2, 1, 1), activation=2)
+    first, second = (pc.gradient_flow(noisy(net), net, [1.0, 0.5, 1.0]) for _ in range(2))
+    assert first == first
+    assert first != second
+    assert len({first, second, *first.conserved}) == 2 + len(first.conserved)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ._fibre import Fibre, snapped
 from ._higher_order import higher_order
 from ._inertia import Inertia, extreme_inertia, inertia
-from ._local_expansion import CLEAR_MARGIN, ComposedLoss, LocalExpansion, composed_loss
+from ._local_expansion import CLEAR_MARGIN, EPS, ComposedLoss, LocalExpansion, composed_loss
 from ._origin import Origin, origin, origin_by_rank
 from ._validation import _describe, as_flag, as_index, as_real, as_sequence, as_theta, check_shape
 from .errors import NumericalError
@@ -28,6 +28,8 @@ Vector = NDArray[np.float64]
 _CRITICAL = 1e-6
 # Losses that are equal, relatively.
 _SAME_LOSS = 1e-9
+# Losses are as large as their rounding errors up to this fraction of the terms that cancel in them.
+_ROUNDING_OF_LOSS = 64 * EPS
 # A rank that was not computed.
 _UNKNOWN = -1
 
@@ -147,6 +149,8 @@ class CriticalPoint:
                 return f"A strict saddle of index {self.inertia.index}{' at least' if self.inertia.partial else ''}"
             case "minimum" | "maximum", _:
                 return f"A {self.kind}"
+        if self.gradient_norm > _CRITICAL * self.gradient_scale:
+            return "A point that is not critical,"
         return "A critical point of undecided kind"
 
     @property
@@ -263,8 +267,10 @@ def classify(
     composed = composed_loss(objective)
     point = snapped(composed, np.array(given))
     examined = _examine(composed, point) if composed.dense else _examine_by_products(composed, point)
-    loss = composed.value(composed.expand(point)) + composed.constant
-    status, proved, why = _status(composed, examined, loss, best, known_global)
+    coef = composed.expand(point)
+    loss = composed.value(coef) + composed.constant
+    rounding = _ROUNDING_OF_LOSS * composed.slope_scale(coef) * float(np.linalg.norm(coef))
+    status, proved, why = _status(composed, examined, loss, rounding, best, known_global)
     analysis = _analysis(composed, point) if deep else None
     location, subnetwork = _place(composed, examined, analysis)
     gradient = np.asarray(objective.value_and_gradient(point)[1])
@@ -378,7 +384,7 @@ def _examine_by_products(composed: ComposedLoss, theta: Vector) -> _Examined:
 
 
 def _status(
-    composed: ComposedLoss, examined: _Examined, loss: float, best: float | None, known_global: bool
+    composed: ComposedLoss, examined: _Examined, loss: float, rounding: float, best: float | None, known_global: bool
 ) -> tuple[str, bool, str]:
     """Status, whether it is proved, and why."""
     if known_global:
@@ -390,7 +396,7 @@ def _status(
         return "saddle", True, "there are points of lower loss nearby"
     if examined.higher_order == "saddle":
         return "saddle", False, "points of lower loss were found nearby"
-    if best is not None and loss > best + _SAME_LOSS * max(abs(best), abs(loss)):
+    if best is not None and loss > best + max(_SAME_LOSS * max(abs(best), abs(loss)), rounding):
         return "beaten", True, f"a point of loss {best:.6g} is known"
     return "best found", False, "no proof that there is no better one"
 

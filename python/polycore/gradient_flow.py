@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -50,7 +51,7 @@ _PASSAGE, _PROMINENCE = 0.1, 2.0
 _NEARBY = 0.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Conservation:
     """A conserved quantity along a trajectory.
 
@@ -98,7 +99,7 @@ class Passage:
         return _critical_point(self._objective, self.theta, ("stationary", "newton", "index"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GradientFlow:
     """A trajectory of gradient flow.
 
@@ -300,6 +301,8 @@ class _Run:
         self.methods: list[str] = []
         self.ended, self.reason = "", ""
         self.largest_scale = 0.0
+        # What a loss is small against at a point where all terms of the gradient vanish.
+        self.loss_scale = abs(float(objective.value(np.zeros(objective.n_params)))) or np.inf
         self.can_be_implicit = self._hessian_fits()
         self._record(0.0, start)
 
@@ -356,6 +359,7 @@ class _Run:
     def _integrate_by(self, method: str) -> None:
         """Steps of one integrator, until the end or until another does better."""
         from scipy import integrate
+        from scipy.linalg import LinAlgWarning
 
         self._look()
         if self.ended:
@@ -368,7 +372,9 @@ class _Run:
                 self._velocity, at, theta, self.t_max, rtol=self.rtol, atol=self.atol, **options
             )
             for n in range(1, self.max_steps + 1):
-                message = solver.step()
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", LinAlgWarning)  # a singular matrix: the step is rejected
+                    message = solver.step()
                 if solver.status == "failed":
                     self.ended, self.reason = "diverged", message or "the integrator finds no step"
                     return
@@ -424,7 +430,8 @@ class _Run:
         """Whether this is the end."""
         t, theta, _, norm, scale = self.points[-1]
         size = float(np.linalg.norm(theta))
-        if norm == 0 or norm <= self.tol * max(scale, self.tol * self.largest_scale):
+        vanishes = norm <= self.tol**2 * self.largest_scale and norm * size <= self.tol * self.loss_scale
+        if norm == 0 or norm <= self.tol * scale or vanishes:
             self._settle(t, theta, norm, scale)
         elif size > _FAR * max(1.0, float(np.linalg.norm(self.points[0][1]))):
             self.ended, self.reason = "diverged", f"‖θ‖ = {size:.1e}"
