@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from itertools import combinations
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -198,6 +202,97 @@ def test_parameters_with_the_same_image_are_one_point() -> None:
     assert len({tuple(p.round(6)) for p in result.points}) == len(result)
 
 
+# --- more equations than the codimension ------------------------------------------------------------------------------
+
+
+def two_minors(matrix: Any) -> list[Any]:
+    """All 2 × 2 minors of a matrix of sympy expressions."""
+    rows, columns = (list(combinations(range(n), 2)) for n in matrix.shape)
+    return [matrix.extract(list(r), list(c)).det() for r in rows for c in columns]
+
+
+def critical_on_curve(curve: np.ndarray, u: np.ndarray, cone: bool) -> tuple[int, np.ndarray]:
+    """Complex count and real squared distances, for polynomials v_i(t) (a row each) or the cone of the s v(t).
+
+    Roots of one polynomial in t: half the derivative of |v − u|²; of the squared distance |u|² − (v·u)²/|v|² from a
+    line, the factor (v'·u) |v|² − (v·u) (v·v').
+    """
+    P = np.polynomial.polynomial
+
+    def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.asarray(reduce(P.polyadd, (P.polymul(x, y) for x, y in zip(a, b))))
+
+    slope = np.array([P.polyder(row) for row in curve])
+    length, along = dot(curve, curve), u @ curve
+    half = P.polysub(dot(slope, curve), u @ slope)
+    if cone:
+        half = P.polysub(P.polymul(u @ slope, length), P.polymul(along, dot(slope, curve)))
+    roots = P.polyroots(P.polytrim(half, 1e-12))
+    t = roots[np.abs(roots.imag) < 1e-9].real
+    p, q = P.polyval(t, along), P.polyval(t, length)
+    return len(roots), np.sort(u @ u - p**2 / q if cone else u @ u - 2 * p + q)
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("shape", ["curve", "with another coordinate", "cone", "quartic", "quartic cone"])
+def test_rational_normal_curves_by_all_their_quadrics(shape: str, seed: int) -> None:
+    """The 2 × 2 minors of the Hankel matrix of 1, t, ..., tᵈ: 2d − 1 for the curve, 3d − 2 for the cone over it."""
+    sympy = pytest.importorskip("sympy")
+    d, cone = 4 if "quartic" in shape else 3, "cone" in shape
+    x = sympy.symbols(f"x:{d + 1}")
+    equations, symbols, curve = two_minors(sympy.Matrix([x[:-1], x[1:]])), list(x), np.eye(d + 1)
+    if not cone:
+        equations, symbols, curve = [e.subs(x[0], 1) for e in equations], symbols[1:], curve[1:]
+    if shape == "with another coordinate":
+        other = sympy.Symbol("w")
+        equations, symbols, curve = [*equations, other - x[1]], [*symbols, other], curve[[0, 1, 2, 0]]
+    u = np.random.default_rng(seed).standard_normal(len(symbols))
+    count, distances = critical_on_curve(curve, u, cone)
+    assert count == (3 * d - 2 if cone else 2 * d - 1)
+    method = "search" if shape == "quartic cone" else "auto"
+    result = closest_points(Variety.from_sympy(equations, symbols), u, method=method, n_starts=40)
+    if method == "auto":
+        assert result.complex_count == count
+        assert is_complete(result)
+    smooth = [d for d, kind in zip(result.distances, result.kinds) if kind != "singular"]
+    np.testing.assert_allclose(smooth, distances, rtol=1e-8)
+    assert ("singular" in result.kinds) <= cone
+
+
+def test_segre_by_all_minors() -> None:
+    """2 × 3 matrices of rank one: Eckart and Young."""
+    sympy = pytest.importorskip("sympy")
+    x = sympy.symbols("x:6")
+    u = np.random.default_rng(0).standard_normal((2, 3))
+    result = closest_points(Variety.from_sympy(two_minors(sympy.Matrix(2, 3, x)), x), u.reshape(-1))
+    s = np.linalg.svd(u, compute_uv=False)
+    assert result.complex_count == 2
+    assert result.kinds == ("minimum", "saddle", "singular")
+    np.testing.assert_allclose(result.distances, [s[1] ** 2, s[0] ** 2, s @ s], atol=1e-8)
+
+
+def test_coordinate_axes() -> None:
+    """Newton's method with all singular values ends where they meet."""
+    sympy = pytest.importorskip("sympy")
+    x, y, z = sympy.symbols("x y z")
+    result = closest_points(Variety.from_sympy([x * y, x * z, 10**8 * y * z], [x, y, z]), [1.0, 2.0, 3.0])
+    assert result.complex_count == 3
+    assert result.kinds == ("minimum", "minimum", "minimum", "singular")
+    np.testing.assert_allclose(result.points, [[0, 0, 3], [0, 2, 0], [1, 0, 0], [0, 0, 0]], atol=1e-8)
+
+
+def test_embedded_points_are_singular() -> None:
+    """x (x² + y²), y (x² + y²): two complex lines, simple but for the origin; and a line with such a point."""
+    sympy = pytest.importorskip("sympy")
+    x, y = sympy.symbols("x y")
+    lines = closest_points(Variety.from_sympy([x * (x**2 + y**2), y * (x**2 + y**2)], [x, y]), [1.0, 2.0])
+    assert lines.kinds == ("singular",)
+    np.testing.assert_allclose(lines.closest, [0, 0], atol=1e-8)
+    line = closest_points(Variety.from_sympy([x**2, x * y], [x, y]), [1.0, 2.0])
+    assert line.kinds == ("minimum", "singular")
+    np.testing.assert_allclose(line.points, [[0, 2], [0, 0]], atol=1e-8)
+
+
 # --- singular loci, components, dimensions ----------------------------------------------------------------------------
 
 
@@ -338,11 +433,14 @@ def test_empty_varieties_are_refused() -> None:
         closest_points(Variety(MonomialBasis(1, 1), [[1, 0]]), [1.0])
 
 
-def test_equations_to_higher_order_are_refused() -> None:
+@pytest.mark.parametrize("power", [2, 3, 4])
+def test_equations_to_higher_order_are_refused(power: int) -> None:
     sympy = pytest.importorskip("sympy")
-    x, y = sympy.symbols("x y")
-    with pytest.raises(ValueError, match="higher order"):
-        closest_points(Variety.from_sympy([(x**2 + y**2 - 1) ** 2], [x, y]), [1.0, 2.0])
+    x, y, z = sympy.symbols("x y z")
+    circle = (x**2 + y**2 - 1) ** power
+    for equations, symbols in (([circle], [x, y]), ([circle, z], [x, y, z]), ([x**power * (x**3 + y - 1)], [x, y])):
+        with pytest.raises(ValueError, match="higher order"):
+            closest_points(Variety.from_sympy(equations, symbols), np.arange(1.0, 1 + len(symbols)))
 
 
 def test_bad_arguments() -> None:

@@ -61,6 +61,8 @@ _POINTS, _GENERIC_RANK = 8, 1e-5
 _SAME, _SAME_ROUGHLY = 1e-8, 1e-6
 # Steps along a variety, and onto it: far out, Newton's method divides x by 1 − 1/degree.
 _STEPS, _NEWTON_STEPS = 80, 200
+# Points of a variety that are looked for near one where its equations vanish to higher order.
+_NEAR = 1e-2
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -439,13 +441,16 @@ def _count_images(model: Parametrisation, solutions: Solutions, generic_rank: in
 
 
 def _of_variety(model: Variety, u: Vector, Q: Vector, method: str, n_starts: int, rng: np.random.Generator) -> _Found:
-    equations = model._system.without_zeros()
-    if not len(equations):
-        return _Found([_Candidate(u.copy(), None, "minimum", 0)], 1, "proved", "there are no equations", "solve")
     coef = model.coef[np.abs(model.coef).max(axis=1) > 0]
+    if not len(coef):
+        return _Found([_Candidate(u.copy(), None, "minimum", 0)], 1, "proved", "there are no equations", "solve")
     used = (coef != 0).any(axis=0)
-    exact = System(np.asarray(model.basis.exponents)[used], residues(coef[:, used]))
-    problem = _Problem(equations, exact, u, Q)
+    exponents, coef = np.asarray(model.basis.exponents)[used], coef[:, used]
+    # Combinations of equations should contain each of them: of one size, up to powers of two.
+    shifts = np.round(-np.log2(np.abs(coef).max(axis=1))).astype(int)
+    powers = np.array([[pow(2, int(k), PRIME)] for k in shifts], dtype=object)
+    exact = _modulo(System(exponents, residues(coef) * powers))
+    problem = _Problem(System.of(exponents, np.ldexp(coef, shifts[:, None])), exact, u, Q)
     found = _on_variety(problem, method, n_starts, rng)
     if not found.candidates and found.complete != "estimate":
         raise ValueError(f"`model` has no real points: {found.reason}")
@@ -496,7 +501,7 @@ def _on_variety(problem: _Problem, method: str, n_starts: int, rng: np.random.Ge
     m, typical = problem.equations.n_unknowns, float(np.abs(problem.u).max()) or 1.0
 
     def is_smooth(x: Array) -> bool:
-        return _rank_on(problem.equations, x, typical) == codimension
+        return _rank_on(problem.equations, x, typical) >= codimension
 
     count = len(_distinct([z[:m] for z in solutions.points if is_smooth(z[:m])]))
     real = [z[:m] for z in _real_points(solutions, system)]
@@ -517,21 +522,22 @@ def _codimension(equations: System, rng: np.random.Generator) -> tuple[int | Non
     """The rank of the Jacobian at complex points of the variety, reached by Newton's method from random ones.
 
     None if none is reached, or there are components of different codimension. ValueError if the equations vanish to
-    higher order.
+    higher order; but where they do so near points at which they do not, or at one point alone, it is a singular point.
     """
-    m, ranks = equations.n_unknowns, set[int]()
+    m, ranks, thick = equations.n_unknowns, set[int](), list[Array]()
     for _ in range(_POINTS):
-        start = rng.standard_normal(m) + 1j * rng.standard_normal(m)
-        x = _projected(equations, start)
-        if x is None:
-            continue
-        rank = _rank_on(equations, x, 1.0, _GENERIC_RANK)
-        if not _moves_along_kernel(equations, x, rank, rng):
-            raise ValueError(
-                "`model` must have equations whose gradients are independent at almost all zeros, as far as the "
-                "codimension allows; these vanish to higher order: take generators of a radical ideal"
-            )
-        ranks.add(rank)
+        here, others = _ranks_near(equations, rng.standard_normal(m) + 1j * rng.standard_normal(m), rng)
+        ranks |= here
+        for x in others:
+            noise = rng.standard_normal(m) + 1j * rng.standard_normal(m)
+            near = _ranks_near(equations, x + _NEAR * (1 + np.linalg.norm(x)) * noise / np.linalg.norm(noise), rng)[0]
+            ranks |= near
+            thick += [] if near else [x]
+    if len(_distinct(thick, _NEAR)) > 1 or (thick and not ranks):
+        raise ValueError(
+            "`model` must have equations whose gradients have rank equal to the codimension at almost all zeros, "
+            "complex ones included; these vanish to higher order: take generators of a radical ideal"
+        )
     if not ranks:
         return None, "no complex point of the variety was found"
     if len(ranks) > 1:
@@ -539,13 +545,38 @@ def _codimension(equations: System, rng: np.random.Generator) -> tuple[int | Non
     return ranks.pop(), ""
 
 
-def _projected(equations: System, x: Array) -> Array | None:
-    """A zero of the equations near a point, by Newton steps of least norm; None if they do not arrive."""
+def _ranks_near(equations: System, start: Array, rng: np.random.Generator) -> tuple[set[int], list[Array]]:
+    """Codimensions at zeros that Newton's method reaches, and zeros where the equations vanish to higher order.
+
+    With all singular values it is drawn into the vertex of many cones; with fewer it leads to components of as low a
+    codimension only.
+    """
+    ranks, thick = set[int](), list[Array]()
+    most = min(len(equations), len(start))
+    for limit in (None, *(range(1, most) if most > 1 else ())):
+        x = _projected(equations, start, limit)
+        if x is None:
+            continue
+        rank = _rank_on(equations, x, 1.0, _GENERIC_RANK)
+        if _moves_along_kernel(equations, x, rank, rng):
+            ranks.add(rank)
+        else:
+            thick.append(x)
+    return ranks, [thick[i] for i in _distinct(thick, _NEAR)]
+
+
+def _projected(equations: System, x: Array, rank: int | None = None) -> Array | None:
+    """A zero of the equations near a point, by Newton steps of least norm; None if they do not arrive.
+
+    Where ``rank`` is that of the Jacobian on the variety, only as many singular values count. Others are of the size of
+    the equations' values if there are more equations than the codimension, and would lead along the variety.
+    """
     least, stalled = np.inf, 0
     with np.errstate(all="ignore"):
         for _ in range(_NEWTON_STEPS):
-            values = equations.evaluate(x)
-            if is_solution(equations, x, 4 * _EPS) or not np.isfinite(values).all():
+            sizes = equations.floored_sizes(x)
+            values = equations.evaluate(x) / sizes
+            if (np.abs(values) <= 4 * _EPS).all() or not np.isfinite(values).all():
                 break
             size = float(np.linalg.norm(values))
             stalled = 0 if size < 0.9 * least else stalled + 1
@@ -553,22 +584,35 @@ def _projected(equations: System, x: Array) -> Array | None:
             if stalled > 8:
                 break
             try:
-                step = np.linalg.lstsq(equations.jacobian(x), values, rcond=1e-12)[0]
+                left, s, vt = np.linalg.svd(equations.jacobian(x) / sizes[:, None], full_matrices=False)
             except np.linalg.LinAlgError:
                 return None
-            x = x - step
+            kept = int((s > 1e-12 * s[0]).sum()) if rank is None else min(rank, int((s > 1e-12 * s[0]).sum()))
+            x = x - vt[:kept].conj().T @ ((left[:, :kept].conj().T @ values) / s[:kept])
         return x if np.isfinite(x).all() and is_solution(equations, x, 1e-11) else None
 
 
 def _moves_along_kernel(equations: System, x: Array, rank: int, rng: np.random.Generator) -> bool:
-    """Whether the variety continues along the kernel of its Jacobian, as where the rank is the codimension."""
+    """Whether the variety continues along the kernel of its Jacobian, as where the rank is the codimension.
+
+    There Newton steps along its complement arrive; else what the equations are along the kernel remains.
+    """
     tangent = _tangent(equations, x, rank)
     if not tangent.shape[1]:
         return True
     direction = tangent @ (rng.standard_normal(tangent.shape[1]) + 0j)
-    step = 1e-3 * (1 + np.linalg.norm(x)) * direction / np.linalg.norm(direction)
-    moved = _projected(equations, x + step)
-    return moved is None or bool(np.linalg.norm(moved - x - step) <= 0.2 * np.linalg.norm(step))
+    for length in (1e-2, 1e-3):
+        step = length * (1 + np.linalg.norm(x)) * direction / np.linalg.norm(direction)
+        moved = _projected(equations, x + step, rank)
+        if moved is None or np.linalg.norm(moved - x - step) > 0.2 * np.linalg.norm(step):
+            continue
+        if _residual(equations, moved) <= max(1e-3 * _residual(equations, x + step), 64 * _EPS):
+            return True
+    return False
+
+
+def _residual(equations: System, x: Array) -> float:
+    return float(np.linalg.norm(equations.evaluate(x) / equations.floored_sizes(x)))
 
 
 def _rank_on(equations: System, x: Array, typical: float, tol: float = _RANK) -> int:
@@ -742,7 +786,8 @@ def _search_variety(
     singular: list[Vector] = []
     for i in range(n_starts):
         start = problem.u + size * 2.0 ** rng.uniform(-3, 1) * rng.standard_normal(m)
-        x = _projected(problem.equations, start)
+        most = min(len(problem.equations), m)
+        x = _projected(problem.equations, start, codimension or (None if i % 4 < 2 else 1 + i // 4 % most))
         if x is None:
             continue
         end, regular = _follow(problem, x, codimension, downhill=i % 2 == 0)
@@ -772,7 +817,7 @@ def _follow(problem: _Problem, x: Vector, codimension: int | None, downhill: boo
             break
         gradient = tangent.T @ slope
         if np.linalg.norm(gradient) <= 1e-11 * norm * (np.linalg.norm(x) + np.linalg.norm(u)):
-            smooth = _rank_on(equations, x, typical) == rank
+            smooth = _rank_on(equations, x, typical) >= rank
             return x, smooth
         multipliers = left[:, :rank] @ ((vt[:rank] @ slope) / s[:rank])
         hessian = tangent.T @ (Q - np.einsum("i,ijk->jk", multipliers, equations.hessian(x))) @ tangent
@@ -783,7 +828,7 @@ def _follow(problem: _Problem, x: Vector, codimension: int | None, downhill: boo
         longest = 0.3 * float(np.linalg.norm(x) + np.linalg.norm(u) + 1e-3)
         length = float(np.linalg.norm(step))
         step *= min(1.0, longest / length) if length else 1.0
-        moved = _stepped(problem, x, step, downhill)
+        moved = _stepped(problem, x, step, rank, downhill)
         if moved is None:
             break
         x = moved
@@ -791,7 +836,7 @@ def _follow(problem: _Problem, x: Vector, codimension: int | None, downhill: boo
     return (x, False) if singular and downhill else (None, False)
 
 
-def _stepped(problem: _Problem, x: Vector, step: Vector, downhill: bool) -> Vector | None:
+def _stepped(problem: _Problem, x: Vector, step: Vector, rank: int, downhill: bool) -> Vector | None:
     """The point of the variety near x + step, nearer to u if that is asked for; None if there is none."""
 
     def distance(y: Vector) -> float:
@@ -799,7 +844,7 @@ def _stepped(problem: _Problem, x: Vector, step: Vector, downhill: bool) -> Vect
 
     before = distance(x)
     for _ in range(30):
-        y = _projected(problem.equations, x + step)
+        y = _projected(problem.equations, x + step, rank)
         close = y is not None and np.linalg.norm(y - x) <= 3 * np.linalg.norm(step)
         if y is not None and close and (not downhill or distance(y) <= before * (1 + 1e-14)):
             return y
