@@ -265,20 +265,17 @@ def _linear(loss: QDistance, layers: _Layers, basis: Basis) -> ClosedForm | None
     if chosen is None:
         return None
     least = min(_left_out(s, kept) for kept in chosen)
-    thetas, coefs, kinds, indices, labels = [], [], [], [], []
+    points: list[_Point] = []
     for kept in chosen:
         take = list(kept)
         matrix = left_inverse @ (u[:, take] * s[take]) @ vt[take] @ right_inverse
-        thetas.append(layers.theta(_balanced(matrix / layers.scale, layers.widths, len(take))))
-        coefs.append(matrix[:, variable])
+        theta = layers.theta(_balanced(matrix / layers.scale, layers.widths, len(take)))
         others = np.delete(s, take)
         index = sum(int(np.count_nonzero(others > s[i] * (1 + _EQUAL))) for i in take)
         if depth == 2:
             index += (hidden - len(take)) * len(others)
         is_best = _left_out(s, kept) <= least + _EQUAL * float(s @ s)
-        kinds.append("strict saddle" if index else "minimum" if is_best else "degenerate")
-        indices.append(index)
-        labels.append(f"components {_set(take)}")
+        points.append(_Point(theta, matrix[:, variable], _kind(index, is_best), index, f"components {_set(take)}"))
     regular = len(left) == ranks[0] and len(right) == ranks[1]
     families = [] if len(_groups(s)) == len(s) or depth == 1 else ["some singular values are equal"]
     families += [] if regular else ["along the kernel of the metric functions can be moved"]
@@ -288,7 +285,7 @@ def _linear(loss: QDistance, layers: _Layers, basis: Basis) -> ClosedForm | None
         loss,
         "linear network",
         "Eckart and Young 1936, Baldi and Hornik 1989, Trager, Kohn and Bruna 2020",
-        (thetas, coefs, kinds, indices, labels),
+        points,
         not families,
         True,
         reason,
@@ -411,21 +408,19 @@ def _squares(loss: QDistance, layers: _Layers, basis: Basis) -> ClosedForm | Non
     if chosen is None:
         return None
     least = min(_left_out(values, kept) for kept in chosen)
-    thetas, coefs, kinds, indices, labels = [], [], [], [], []
+    points: list[_Point] = []
     for kept in chosen:
         take, others = list(kept), np.delete(values, kept)
         inner, outer = np.zeros((width, n)), np.zeros((1, width))
         for unit, component in enumerate(take):
             value, direction = float(values[component]), vectors[:, component]
             inner[unit], outer[0, unit] = _balanced_power(value, direction, 2, layers.scale)
-        thetas.append(layers.theta([inner, outer]))
-        coefs.append(_quadratic_form((vectors[:, take] * values[take]) @ vectors[:, take].T, basis)[None])
+        coef = _quadratic_form((vectors[:, take] * values[take]) @ vectors[:, take].T, basis)[None]
         index = sum(int(np.count_nonzero(others / values[i] > 1 + _EQUAL)) for i in take)
         is_best = _left_out(values, kept) <= least + _EQUAL * float(values @ values)
-        is_minimum = is_best or len(take) == width
-        kinds.append("strict saddle" if index else "minimum" if is_minimum else "degenerate")
-        indices.append(index)
-        labels.append(f"eigenvalues {_set_of_numbers(values[take])}")
+        kind = _kind(index, is_best or len(take) == width)
+        label = f"eigenvalues {_set_of_numbers(values[take])}"
+        points.append(_Point(layers.theta([inner, outer]), coef, kind, index, label))
     simple = len(groups) == len(values)
     reason = "every critical form is a sum of eigencomponents"
     reason += "" if simple else "; they come in families: some eigenvalues are equal"
@@ -433,7 +428,7 @@ def _squares(loss: QDistance, layers: _Layers, basis: Basis) -> ClosedForm | Non
         loss,
         "squares in the Bombieri–Weyl metric",
         "spectral decomposition; Eckart and Young 1936 for symmetric matrices",
-        (thetas, coefs, kinds, indices, labels),
+        points,
         simple,
         True,
         reason,
@@ -465,25 +460,22 @@ def _one_neuron(loss: QDistance, layers: _Layers, basis: Basis) -> ClosedForm | 
     found = _eigenvectors(form, degree) if size else _Eigenvectors(np.zeros((0, n)), True, True, "the target is zero")
     if found is None:
         return None
-    thetas, coefs = [np.zeros(n + 1)], [np.zeros((1, len(basis)))]
-    kinds, indices, labels = ["degenerate" if size else "minimum"], [0], ["zero"]
+    points = [_Point(np.zeros(n + 1), np.zeros((1, len(basis))), _kind(0, not size), 0, "zero")]
     values = form.evaluate(found.vectors)[:, 0]
     for value, v in zip(values.tolist(), found.vectors):
         if abs(value) <= _ZERO * size:
             continue  # the zero function again
         inner, outer = _balanced_power(value, v, degree, layers.scale)
-        thetas.append(layers.theta([inner[None], np.array([[outer]])]))
-        coefs.append((value * _power_of_linear_form(v, basis))[None])
+        theta = layers.theta([inner[None], np.array([[outer]])])
+        coef = (value * _power_of_linear_form(v, basis))[None]
         index, decided = _index_on_sphere(form, v, value, degree)
         is_minimum = decided or abs(value) >= np.abs(values).max() * (1 - _EQUAL)
-        kinds.append("strict saddle" if index else "minimum" if is_minimum else "degenerate")
-        indices.append(index)
-        labels.append(f"eigenvalue {value:.6g}")
+        points.append(_Point(theta, coef, _kind(index, is_minimum), index, f"eigenvalue {value:.6g}"))
     return _sorted(
         loss,
         "one neuron in the Bombieri–Weyl metric",
         "eigenvectors of symmetric tensors; Cartwright and Sturmfels 2013 for their number",
-        (thetas, coefs, kinds, indices, labels),
+        points,
         found.isolated,
         found.complete,
         found.reason,
@@ -627,28 +619,36 @@ def _all_distinct(vectors: Vector) -> bool:
 # --- results ----------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """A critical function and one of its critical points: a row of a `ClosedForm`."""
+
+    theta: Vector
+    coef: Vector
+    kind: str
+    index: int
+    label: str
+
+
+def _kind(index: int, is_minimum: bool) -> str:
+    return "strict saddle" if index else "minimum" if is_minimum else "degenerate"
+
+
 def _sorted(
-    loss: QDistance,
-    name: str,
-    source: str,
-    found: tuple[Sequence[Vector], Sequence[Vector], Sequence[str], Sequence[int], Sequence[str]],
-    isolated: bool,
-    complete: bool,
-    reason: str,
+    loss: QDistance, name: str, source: str, points: Sequence[_Point], isolated: bool, complete: bool, reason: str
 ) -> ClosedForm:
-    thetas, coefs, kinds, indices, labels = found
-    coef = np.array(coefs)
-    losses = np.atleast_1d(loss.value(coef)) + loss.constant
-    order = np.argsort(losses, kind="stable").tolist()
+    losses = np.atleast_1d(loss.value(np.array([point.coef for point in points]))) + loss.constant
+    order = np.argsort(losses, kind="stable")
+    ascending = [points[i] for i in order]
     return ClosedForm(
         name=name,
         source=source,
-        thetas=np.array(thetas)[order],
-        coef=coef[order],
+        thetas=np.array([point.theta for point in ascending]),
+        coef=np.array([point.coef for point in ascending]),
         losses=losses[order],
-        kinds=tuple(kinds[i] for i in order),
-        indices=tuple(indices[i] for i in order),
-        labels=tuple(labels[i] for i in order),
+        kinds=tuple(point.kind for point in ascending),
+        indices=tuple(point.index for point in ascending),
+        labels=tuple(point.label for point in ascending),
         isolated=isolated,
         complete=complete,
         reason=reason,
