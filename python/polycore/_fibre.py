@@ -39,7 +39,7 @@ _SAME = 1e-10
 _SAME_LOSS, _SAME_GRADIENT = 1e-12, 1e-11
 # Groups of directions whose ranks are compared, each at the cost of two decompositions.
 _MAX_GROUPS = 64
-_MAX_OPERATIONS = 10**9
+_MAX_OPERATIONS = 3 * 10**8
 # Where ranks are compared, as a part of a move.
 _RANK_MOVE = 0.1
 # How far nearby is, relatively.
@@ -59,6 +59,7 @@ class Fibre:
 
     def __init__(self, composed: ComposedLoss, theta: Vector) -> None:
         self.composed, self.theta = composed, theta
+        self._tangents: Vector | None = None
 
     @cached_property
     def reduction(self) -> Reduction:
@@ -76,30 +77,28 @@ class Fibre:
         Besides the orbit of the symmetries they are directions along which J and H keep their ranks: where these do
         not, the parameters are a special point of the fibre, such as θ = 0, at which parts of it may meet.
         """
-        return np.concatenate([expansion.orbit, self._directions(expansion)])
+        if self._tangents is None:
+            self._tangents = np.concatenate([expansion.orbit, self._directions(_Ranks(expansion))])
+        return self._tangents
 
-    def _directions(self, expansion: LocalExpansion | None = None) -> Vector:
-        """Along all combinations of them the function is the same; with an expansion the ranks of J and H, too."""
+    def _directions(self, ranks: _Ranks | None = None) -> Vector:
+        """Along all combinations of them the function is the same; with ranks of J and H also these."""
         generator = np.random.default_rng(0)
         base, kept = self.composed.expand(self.theta), list[Vector]()
-        noise = (0.0, 0.0) if expansion is None else expansion.noise
-        ranks = (0, 0) if expansion is None else expansion.ranks_above(*noise)
-
-        def are_free(directions: list[Vector]) -> bool:
-            moved = self._moved(directions, generator)
+        tests = min(_MAX_GROUPS, _MAX_OPERATIONS // max(1, self.composed.n_params) ** 3)
+        for group in self._groups:
+            several = [*kept, *group]
+            moved = self._moved(several, generator)
             if np.linalg.norm(self.composed.expand(moved) - base) > _SAME * self._size(moved):
-                return False
-            if expansion is None:
-                return True
-            # Near θ ranks are no smaller; smaller numbers further away may still drown.
-            nearby = LocalExpansion(self.composed, self.theta + _RANK_MOVE * (moved - self.theta))
-            return all(there <= here for there, here in zip(nearby.ranks_above(*noise), ranks))
-
-        most = min(_MAX_GROUPS, _MAX_OPERATIONS // max(1, self.composed.n_params) ** 3)
-        groups = self._groups if expansion is None else self._groups[:most]
-        for group in groups:
-            if are_free([*kept, *group]):
-                kept = [*kept, *group]
+                continue
+            if ranks is not None:
+                if not tests:
+                    break
+                tests -= 1
+                # Near θ ranks are no smaller; smaller numbers further away may still drown.
+                if not ranks.stay_at(self.theta + _RANK_MOVE * (moved - self.theta)):
+                    continue
+            kept = several
         return np.array(kept).reshape(len(kept), self.composed.n_params)
 
     def others(self, generator: np.random.Generator, count: int) -> Iterator[Vector]:
@@ -149,7 +148,7 @@ class Fibre:
     def _unmoving(self, jacobian: Vector, part: range) -> list[Vector]:
         """Changes of a part of the parameters that do not move the function to first order."""
         columns = jacobian[:, part.start : part.stop]
-        _, values, right = _linalg.svd(columns, full=True)
+        values, right = _linalg.right_svd(columns)
         rank = int(np.count_nonzero(values > _ZERO * np.linalg.norm(jacobian)))
         directions = np.zeros((len(part) - rank, self.composed.n_params))
         directions[:, part.start : part.stop] = right[rank:]
@@ -167,6 +166,22 @@ class Fibre:
     def _size(self, theta: Vector) -> float:
         """Of the terms that the coefficients are sums of."""
         return float(np.linalg.norm(self.composed.majorant_coef(theta)))
+
+
+class _Ranks:
+    """The ranks of J and H at a critical point."""
+
+    def __init__(self, expansion: LocalExpansion) -> None:
+        self.composed, self.noise = expansion.composed, expansion.noise
+        self.ranks = expansion.rank_above(self.noise[0]), expansion.hessian_rank_above(self.noise[1])
+
+    def stay_at(self, theta: Vector) -> bool:
+        """Whether they are no larger at other parameters."""
+        there = LocalExpansion(self.composed, theta)
+        return (
+            there.rank_above(self.noise[0]) <= self.ranks[0]
+            and there.hessian_rank_above(self.noise[1]) <= self.ranks[1]
+        )
 
 
 def snapped(composed: ComposedLoss, theta: Vector) -> Vector:

@@ -49,6 +49,12 @@ def svd(a: Matrix, full: bool = False) -> tuple[Matrix, Matrix, Matrix]:
     return np.asarray(u), np.asarray(s), np.asarray(vt)
 
 
+def right_svd(a: Matrix) -> tuple[Matrix, Matrix]:
+    """Singular values in descending order and Vᵀ, square: without U, the larger factor of a tall matrix."""
+    _, s, vt = svd(triangle(a) if a.shape[0] > a.shape[1] else a, full=True)
+    return s, vt
+
+
 def singular_values(a: Matrix) -> Matrix:
     """Singular values in descending order."""
     return _decompose(lambda: np.asarray(np.linalg.svd(a, compute_uv=False)), a.size * min(a.shape))

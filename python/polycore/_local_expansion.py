@@ -155,11 +155,11 @@ class ComposedLoss:
         return np.asarray(matrix).reshape(*theta.shape[:-1], self.n_coef, self.n_params)
 
     def second_derivative(self, theta: Vector, v: Vector) -> Vector:
-        """d²c(v, v), shape (C,), by a complex step of the tangent along v."""
+        """d²c(v, v), shape (..., C), by a complex step of the tangent along v, shape (..., P)."""
         step = 1e-100
         at = np.ascontiguousarray(theta + 1j * step * v)
         tangent = self.program.engine.jvp(at, np.ascontiguousarray(v + 0j), None, 0, None, 1, self.on_support)
-        return np.asarray(tangent).imag.reshape(self.n_coef) / step
+        return np.asarray(tangent).imag.reshape(*v.shape[:-1], self.n_coef) / step
 
     def slope(self, coef: Vector) -> Vector:
         """G, shape (C,)."""
@@ -394,7 +394,7 @@ class LocalExpansion:
     @cached_property
     def _decomposed(self) -> tuple[Vector, Vector, float]:
         """Singular values of the scaled J and its right singular vectors, rows, as changes of θ; with a tolerance."""
-        _, values, right = _linalg.svd(self._scaled(self.jacobian), full=True)
+        values, right = _linalg.right_svd(self._scaled(self.jacobian))
         return values, right * self._jacobian_units[1], in_gap(values, self._jacobian_rounding + self.noise[0])
 
     @cached_property
@@ -412,14 +412,18 @@ class LocalExpansion:
     @property
     def own_rank(self) -> int:
         """Of J, where θ need not be near a critical point."""
-        return self.ranks_above(0.0, 0.0)[0]
+        return self.rank_above(0.0)
 
-    def ranks_above(self, jacobian_noise: float, hessian_noise: float) -> tuple[int, int]:
-        """Of J and of H, beyond rounding errors and this noise in their scaled versions."""
+    def rank_above(self, noise: float) -> int:
+        """Of J, beyond rounding errors and this noise in its scaled version."""
         lengths = _linalg.singular_values(self._scaled(self.jacobian))
+        rank = int(np.count_nonzero(lengths > self._jacobian_rounding + noise))
+        return min(rank, self.composed.generic.dimension)
+
+    def hessian_rank_above(self, noise: float) -> int:
+        """Of H, likewise."""
         values = np.abs(_linalg.eigenvalues(self.scaled_hessian))
-        rank = int(np.count_nonzero(lengths > self._jacobian_rounding + jacobian_noise))
-        return min(rank, self.composed.generic.dimension), int(np.count_nonzero(values > self.rounding + hessian_noise))
+        return int(np.count_nonzero(values > self.rounding + noise))
 
     def projected_rank(self, exact: bool = False) -> int:
         """Rank of F·J, of a quadratic loss; ``exact`` if θ is a point of interest as it is."""

@@ -24,6 +24,8 @@ _FLAT = 1e-8
 _STEEP = 1e-6
 # Other parameters of the same function that are looked at, and directions and radii of difference quotients.
 _PREIMAGES, _DIRECTIONS, _RADII = 8, 64, (1e-1, 3e-2, 1e-2)
+# Curves with a velocity of second order, of the largest slopes, that are looked at.
+_CURVES = 64
 # Corrections of these parameters, and how many rounding errors a difference has to exceed.
 _CORRECTIONS, _CLEAR = 6, 1e4
 
@@ -144,20 +146,20 @@ def _slope_of_second_order(expansion: LocalExpansion) -> tuple[float, bool]:
     values, vectors = _linalg.eigh(form)
     change = kernel.T @ expansion.uncertainty @ kernel
     noise = 10 * (expansion.rounding + 2 * float(np.linalg.norm(change)))
-    steepest, downhill = 0.0, False
-    for value, vector in zip(values, vectors.T):
-        if abs(value) > noise:
-            velocity = expansion.composed.second_derivative(expansion.theta, units * (kernel @ vector))
-            steepest = max(steepest, _slope_modulo(expansion, velocity))
-            downhill |= bool(value < 0)
-    return steepest, downhill
+    clear = np.flatnonzero(np.abs(values) > noise)
+    if not clear.size:
+        return 0.0, False
+    steep = clear[np.argsort(-np.abs(values[clear]), kind="stable")[:_CURVES]]
+    velocities = expansion.composed.second_derivative(expansion.theta, units * (vectors[:, steep].T @ kernel.T))
+    return _slope_modulo(expansion, velocities), bool(values[0] < -noise)
 
 
-def _slope_modulo(expansion: LocalExpansion, velocity: Vector) -> float:
-    """|⟨G, velocity⟩| for a velocity made as short as J w allows, divided by its length."""
-    shortest = velocity - expansion.image @ (expansion.image.T @ velocity)
-    length = float(np.linalg.norm(shortest))
-    return float(abs(expansion.slope @ shortest)) / length if length else 0.0
+def _slope_modulo(expansion: LocalExpansion, velocities: Vector) -> float:
+    """Largest |⟨G, v⟩| of velocities v (m, C) made as short as J w allows, divided by their lengths."""
+    shortest = velocities - velocities @ expansion.image @ expansion.image.T
+    lengths = np.linalg.norm(shortest, axis=1)
+    moving = lengths > 0
+    return float((np.abs(shortest[moving] @ expansion.slope) / lengths[moving]).max(initial=0.0))
 
 
 def _largest_slope(jacobian: Vector, slope: Vector) -> float:
@@ -188,7 +190,7 @@ def _sampled_slope(expansion: LocalExpansion, generator: np.random.Generator) ->
         steps = composed.expand(points) - expansion.coef
         moved = np.linalg.norm(steps - steps @ expansion.image @ expansion.image.T, axis=1) > rounding
         near = np.linalg.norm(points - expansion.theta, axis=1) < 2 * radius * size
-        largest.append(max((_slope_modulo(expansion, step) for step in steps[moved & near]), default=0.0))
+        largest.append(_slope_modulo(expansion, steps[moved & near]))
     return largest[-1], largest[-1] > 0.5 * max(largest)
 
 

@@ -114,15 +114,21 @@ def fibre_at_least(program: Program, theta: Array, reduction: Reduction, dimensi
     base = tangents.values(theta)
     generator = np.random.default_rng(tangents.p)
     kept: list[Array] = []
-    for group in _fibre_directions(program, reduction):
-        several = [*kept, *group]
-        if len(several) * program.n_params > _MAX_ENTRIES:
-            break
-        moved = theta.astype(object)
-        for direction in several:
-            moved = moved + int(generator.integers(1, 1000)) * direction
-        if (tangents.values(moved) == base).all():
-            kept = several
+    waiting = [list(_fibre_directions(program, reduction))]
+    while waiting:  # groups together, and their halves if together they are not free
+        groups = waiting.pop()
+        several = [*kept, *itertools.chain(*groups)]
+        if len(several) * program.n_params <= _MAX_ENTRIES:
+            moved = theta.astype(object)
+            for direction in several:
+                at = np.flatnonzero(direction)
+                moved[at] = moved[at] + int(generator.integers(1, 1000)) * direction[at]
+            if (tangents.values(moved) == base).all():
+                kept = several
+                continue
+        if len(groups) > 1:
+            half = len(groups) // 2
+            waiting += [groups[half:], groups[:half]]
     q = action_prime(program, math.lcm(*(Fraction(x).denominator for x in (*theta, *itertools.chain(*kept)))))
     rows = np.array([as_residues(direction, q, "theta") for direction in kept], dtype=np.uint64)
     rows = rows.reshape(len(kept), program.n_params)
