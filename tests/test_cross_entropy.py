@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from polycore import cross_entropy
+from polycore import critical_points, cross_entropy
 from polycore.cross_entropy import CrossEntropy
 from polycore.errors import NumericalError
 from polycore.monomials import MonomialBasis
@@ -441,3 +441,20 @@ def test_networks_that_do_not_fit() -> None:
         loss.compose(MLP((2, 2, 2), activation=2, bias=True))
     with pytest.raises(TypeError, match="`net` must be a polycore network"):
         loss.compose(None)  # type: ignore[arg-type]
+
+
+def test_separable_data_have_no_minimum() -> None:
+    """The infimum is at infinity: gradients vanish on the way, but not against the terms they are sums of."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 2))
+    net = MLP((2, 2, 1), activation=2)
+    loss = CrossEntropy.from_data(X, (X[:, 0] ** 2 > X[:, 1] ** 2).astype(int), net.basis, reference=True)
+    away = np.zeros((1, len(net.basis)))
+    away[0, net.basis.index([2, 0])], away[0, net.basis.index([0, 2])] = 1.0, -1.0
+    for size in (1e2, 1e4, 1e6):
+        gradient = np.linalg.norm(loss.gradient(size * away))
+        assert 0 <= gradient <= loss.gradient_scale(size * away)
+        assert gradient == 0 or gradient > 1e-9 * loss.gradient_scale(size * away)
+    found = critical_points(loss, net, n_starts=10)
+    assert all(point.loss > 1.0 and point.status != "global minimum" for point in found)
+    assert "perhaps no minimum is attained" in found.completeness.reason

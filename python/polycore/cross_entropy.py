@@ -121,7 +121,7 @@ class CrossEntropy:
         self._n_threads = n_threads
         for array in (samples, labels):
             array.flags.writeable = False
-        self._size = float(checked(self._sum(_square_of_rows))) ** 0.5  # ‖A‖_F
+        checked(self._sum(_square_of_rows))  # refuses samples that are too large, here rather than later
 
     @classmethod
     def from_data(
@@ -305,7 +305,7 @@ class CrossEntropy:
         return result
 
     def gradient_scale(self, coef: ArrayLike) -> Any:
-        """The size that rounding errors of `gradient` are measured against, ‖A‖² ‖c‖ / 2 + √n_samples ‖A‖.
+        """The size that rounding errors of `gradient` are measured against, Σ_s ‖p_s − e_{y_s}‖ ‖a_s‖ (1 + ‖a_s‖ ‖c‖).
 
         Parameters
         ----------
@@ -314,8 +314,9 @@ class CrossEntropy:
         Returns
         -------
         float, or ndarray of shape (...)
-            With Frobenius norms. The first term bounds what rounding of the logits does, since softmax has derivatives
-            of at most 1/2; the second the sum.
+            The first term is the size of what is summed, the second what rounding of the logits makes of it: their
+            errors change each p_s − e_{y_s} in proportion to itself. So both go to zero where the samples are
+            separated better and better, as the gradient does, and points on the way to infinity do not look critical.
 
         Raises
         ------
@@ -323,9 +324,9 @@ class CrossEntropy:
             As `value`.
         """
         c = self._as_coef(coef)
+        sums = self._over_batch(c, (*c.shape[:-2], 2), _residual_sizes)
         with np.errstate(over="ignore", invalid="ignore"):
-            lengths = np.sqrt((c**2).sum(axis=(-2, -1)))
-            return checked(self._size * (self._size * lengths / 2 + self.n_samples**0.5))
+            return checked(sums[..., 0] + sums[..., 1] * np.sqrt((c**2).sum(axis=(-2, -1))))
 
     def accuracy(self, coef: ArrayLike) -> Any:
         """The fraction of samples whose own class has a larger output than every other.
@@ -470,6 +471,13 @@ def _gradient_of(residuals: Vector, own: Vector, others: Vector, rows: Vector, l
     residuals /= total[..., None, :]
     residuals[..., labels, np.arange(len(rows))] = -others / total
     return np.asarray(residuals @ rows)
+
+
+def _residual_sizes(reference: bool, coef: Vector, rows: Vector, labels: Labels) -> Vector:
+    """Sums of ‖p_s − e_{y_s}‖ times ‖a_s‖ and times ‖a_s‖², (batch, 2); the norm of the first within a factor √2."""
+    _, own, others, _ = _margins(reference, coef, rows, labels)
+    squares = (rows**2).sum(axis=1)
+    return np.asarray(np.sqrt(2.0) * (others / (own + others)) @ np.column_stack([np.sqrt(squares), squares]))
 
 
 def _hessian_products(reference: bool, coef: Vector, dcoef: Vector, rows: Vector, labels: Labels) -> Vector:
