@@ -9,7 +9,7 @@ colour-blind, and shapes say the same.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -20,19 +20,21 @@ from numpy.typing import ArrayLike, NDArray
 from ._implicit_surface import Polynomial
 from ._neuromanifold_slice import Slice, SolidSlice
 from ._plot_style import ACCENT, INK, LINE, MUTED, SECOND, THIRD, LegendEntry, integer_axis, legend, power_of_ten, style
-from ._quadtree import Plane, Square, as_plane
+from ._quadtree import as_plane
 from ._validation import _describe, as_index, as_real, as_real_array, as_rng, as_sequence, check_choice, check_threads
 from ._voronoi import Model, as_nearest, cells, curve
 from .count_map import AffineFamily, CountMap
+from .critical import CriticalPoints
+from .critical_point import CriticalPoint
 from .equations import Equations
+from .gradient_flow import gradient_flow
+from .network_loss import NetworkLoss
 from .networks import Network
 from .polynomial_models import Parametrisation, Variety
+from .stationary import search
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from .critical import CriticalPoints
-    from .critical_point import CriticalPoint
 
 __all__ = [
     "Connection",
@@ -46,6 +48,7 @@ __all__ = [
 ]
 
 Floats: TypeAlias = NDArray[np.float64]
+Corner: TypeAlias = tuple[float, float]
 
 # How far beside a saddle its flow begins, relative to θ, and when two functions are one at its end.
 _BESIDE, _SAME_FUNCTION = 1e-3, 1e-4
@@ -143,9 +146,7 @@ def plot_loss_slice(
     return axes
 
 
-def _objective(loss: Any, net: Network) -> Any:
-    from .loss import NetworkLoss
-
+def _objective(loss: Any, net: Network) -> NetworkLoss:
     if not isinstance(net, Network):
         raise TypeError(f"`net` must be a polycore network, got {_describe(net)}")
     return NetworkLoss(loss, net)
@@ -320,12 +321,7 @@ def connections(
     >>> all(found[edge.target].loss < found[edge.source].loss for edge in edges)
     True
     """
-    from .critical import CriticalPoints
-    from .gradient_flow import gradient_flow
-    from .stationary import search
-
-    if not isinstance(result, CriticalPoints):
-        raise TypeError(f"`result` must be CriticalPoints, got {_describe(result)}")
+    _require_result(result)
     most = as_index(max_directions, "max_directions", 0)
     generator = as_rng(rng)[0]
     budget = None if time_budget is None else as_real(time_budget, "time_budget", 0.0)
@@ -348,6 +344,11 @@ def connections(
     return tuple(found)
 
 
+def _require_result(result: object) -> None:
+    if not isinstance(result, CriticalPoints):
+        raise TypeError(f"`result` must be CriticalPoints, got {_describe(result)}")
+
+
 def _ways_down(
     result: CriticalPoints, point: CriticalPoint, most: int, rng: np.random.Generator
 ) -> Iterator[tuple[Floats, float, int]]:
@@ -367,8 +368,8 @@ def _ways_down(
 
 def _point_with_function(result: CriticalPoints, coef: Floats, source: int) -> int | None:
     """The lowest point, other than the source, with these coefficients up to the accuracy of a flow."""
+    size = max(float(np.linalg.norm(point.coef)) for point in result.points)
     for number, point in enumerate(result.points):
-        size = max(float(np.linalg.norm(p.coef)) for p in result.points)
         if number != source and np.linalg.norm(coef - point.coef) <= _SAME_FUNCTION * size:
             return number
     return None
@@ -394,7 +395,15 @@ def plot_critical_graph(
     Axes
         Points are numbered as in ``result``, in ascending order of their loss; outlines are points that are critical
         only because of the parametrisation.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind.
+    ImportError
+        If matplotlib is not installed.
     """
+    _require_result(result)
     edges = connections(result) if edges is None else edges
     points = list(result.points)
     with _drawing(ax, "critical graph", (6.4, 4.8)) as axes:
@@ -543,8 +552,6 @@ def _signs(values: Floats, tolerance: float) -> Iterator[tuple[Floats, str, str]
 
 
 def _critical_points(points: object) -> list[CriticalPoint]:
-    from .critical_point import CriticalPoint
-
     listed = list(as_sequence(points, "points", "a sequence of CriticalPoint"))
     for k, point in enumerate(listed):
         if not isinstance(point, CriticalPoint):
@@ -678,7 +685,7 @@ def _draw_flat_slice(axes: Axes, view: Slice, polynomial: Polynomial | None, nam
             "undecided": ("undecided", LINE),
         }
         shown = {square: words[verdict] for square, verdict in verdicts.items()}
-        _draw_squares(axes, plane, {square: colour for square, (_, colour) in shown.items()})
+        _draw_squares(axes, plane.low, plane.high, map(plane.corners, shown), [colour for _, colour in shown.values()])
         entries += [(word, colour, "s") for word, colour in words.values() if (word, colour) in shown.values()]
     if polynomial is not None:
         axis = np.linspace(-1.0, 1.0, 401)
@@ -745,17 +752,14 @@ def _finish_slice(axes: Any, view: Slice, names: Sequence[str], marked: Mapping[
             axes.text(*at, f"  {name}", color=INK, zorder=12)
 
 
-def _draw_squares(axes: Axes, plane: Plane, colours: Mapping[Square, str]) -> None:
-    """Filled squares; neighbours of one colour show no seam."""
+def _draw_squares(axes: Axes, low: Corner, high: Corner, squares: Iterable[Any], colours: Sequence[str]) -> None:
+    """A rectangle of filled squares, given by two corners each; neighbours of one colour show no seam."""
     from matplotlib.collections import PolyCollection
 
-    outlines = []
-    for square in colours:
-        (a, b), (c, d) = plane.corners(square)
-        outlines.append([(a, b), (c, b), (c, d), (a, d)])
-    faces = list(colours.values())
-    axes.add_collection(PolyCollection(outlines, facecolors=faces, linewidths=0, antialiased=False), autolim=False)
-    axes.set(xlim=(plane.low[0], plane.high[0]), ylim=(plane.low[1], plane.high[1]))
+    outlines = [[(a, b), (c, b), (c, d), (a, d)] for (a, b), (c, d) in squares]
+    axes.add_collection(PolyCollection(outlines, facecolors=colours, linewidths=0, antialiased=False), autolim=False)
+    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    axes.grid(False)
 
 
 # -- maps of a plane of targets ---------------------------------------------------------------------------------------
@@ -794,15 +798,12 @@ def plot_count_map(
     words = [found.describe(cell.count) if by == "count" else cell.describe() for cell in found.cells]
     order = sorted(set(words), key=lambda word: (found.cells[words.index(word)].count, word))
     with _drawing(ax, "count map", (6.4, 6.0)) as axes:
-        from matplotlib.collections import LineCollection, PolyCollection
+        from matplotlib.collections import LineCollection
 
         colours = {word: _FILLS[k % len(_FILLS)] for k, word in enumerate(order)}
-        outlines = [[c.low, (c.high[0], c.low[1]), c.high, (c.low[0], c.high[1])] for c in found.cells]
-        faces = [colours[word] for word in words]
-        axes.add_collection(PolyCollection(outlines, facecolors=faces, linewidths=0, antialiased=False), autolim=False)
+        squares = [(cell.low, cell.high) for cell in found.cells]
+        _draw_squares(axes, found.low, found.high, squares, [colours[word] for word in words])
         axes.add_collection(LineCollection(list(found.jumps), colors=INK, linewidths=1.2), autolim=False)
-        axes.set(xlim=(found.low[0], found.high[0]), ylim=(found.low[1], found.high[1]))
-        axes.grid(False)
         axes.set_xlabel(names[0])
         axes.set_ylabel(names[1])
         legend(axes, [(word, colours[word], "s") for word in order], columns=1)
@@ -877,7 +878,9 @@ def plot_voronoi_cells(
         for square, name in found.items():
             areas[name] = areas.get(name, 0.0) + 0.25**square.level
         colours = {name: _FILLS[k % len(_FILLS)] for k, name in enumerate(sorted(areas, key=lambda n: (-areas[n], n)))}
-        _draw_squares(axes, plane, {square: colours[name] for square, name in found.items()})
+        _draw_squares(
+            axes, plane.low, plane.high, map(plane.corners, found), [colours[name] for name in found.values()]
+        )
         entries: list[LegendEntry] = [(name, colour, "s") for name, colour in colours.items()]
         drawn = curve(model, family, plane)
         if drawn is not None:
@@ -889,7 +892,6 @@ def plot_voronoi_cells(
         if line is not None:
             axes.plot(*line.T, color=INK, linewidth=1.2, linestyle="--")
             entries.append(("computed boundary", INK, "--"))
-        axes.grid(False)
         axes.set_xlabel(names[0])
         axes.set_ylabel(names[1])
         legend(axes, entries)
