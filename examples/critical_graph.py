@@ -3,9 +3,9 @@
 
 python examples/critical_graph.py [PICTURE.png]
 
-The critical functions of a linear network 3 → 3 → 3 are the sums of some of the singular components of the best fit: one
-for each subset of three, eight in all (Eckart and Young). Flow from a saddle adds components, one at a time if it leaves
-along an eigenvector, and only the sum of all three is a minimum.
+The critical functions of a linear network 3 → 3 → 3 are the sums of some of the singular components of the best
+fit: one for each subset of three, eight in all (Eckart and Young). Flow from a saddle adds components, one at a
+time if it leaves along an eigenvector, and only the sum of all three is a minimum.
 """
 
 from __future__ import annotations
