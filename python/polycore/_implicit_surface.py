@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._polynomial_systems import System
 from .monomials import MonomialBasis
 from .veronese import veronese
 
@@ -28,7 +30,7 @@ _STEPS, _SINGULAR, _REGULAR = 120, 1e-12, 1e-14
 
 @dataclass(frozen=True, eq=False)
 class Polynomial:
-    """A polynomial on the box, with its derivatives."""
+    """A polynomial on the box."""
 
     basis: MonomialBasis
     coef: Floats
@@ -37,18 +39,14 @@ class Polynomial:
         """Values (n,) at points (n, k)."""
         return np.asarray(veronese(points, self.basis) @ self.coef)
 
-    def derivative(self, variable: int) -> Polynomial:
-        """With respect to one variable."""
-        if not self.basis.degree:
-            return Polynomial(self.basis, np.zeros(1))
-        lower = MonomialBasis(self.basis.n_vars, self.basis.degree - 1)
-        result = np.zeros(lower.n_monomials)
-        for exponent, factor in zip(self.basis.exponents, self.coef):
-            if exponent[variable]:
-                less = exponent.copy()
-                less[variable] -= 1
-                result[lower.index(less)] += exponent[variable] * factor
-        return Polynomial(lower, result)
+    @cached_property
+    def _system(self) -> System:
+        """With the monomials that occur, and derivatives."""
+        return System.of(self.basis.exponents, self.coef[None])
+
+    def gradient(self, points: Floats) -> Floats:
+        """First derivatives (n, k) at points (n, k)."""
+        return np.asarray(self._system.jacobian(points)[:, 0])
 
     def singular_points(self, n_starts: int, rng: np.random.Generator) -> Floats:
         """Points of the box (n, k) where p and its gradient vanish, as found from random starts.
@@ -57,13 +55,10 @@ class Polynomial:
         not along it, so that the points found are spread as the starts are.
         """
         k = self.basis.n_vars
-        first = [self.derivative(i) for i in range(k)]
-        second = [[first[i].derivative(j) for j in range(k)] for i in range(k)]
         scale = float(np.abs(self.coef).max()) or 1.0
         points = rng.uniform(-1.0, 1.0, (n_starts, k))
         for _ in range(_STEPS):
-            gradient = np.stack([f(points) for f in first], axis=1)
-            hessian = np.stack([np.stack([f(points) for f in row], axis=1) for row in second], axis=1)
+            gradient, hessian = self.gradient(points), self._system.hessian(points)[:, 0]
             residual = np.concatenate([self(points)[:, None], gradient], axis=1)
             jacobian = np.concatenate([gradient[:, None], hessian], axis=1)
             damping = scale * np.linalg.norm(residual, axis=1)[:, None, None] * np.eye(k)
@@ -72,7 +67,7 @@ class Polynomial:
             normal += (_REGULAR * np.trace(normal, axis1=1, axis2=2) + _TINY)[:, None, None] * np.eye(k)
             step = np.linalg.solve(normal, transposed @ residual[..., None])[..., 0]
             points = np.clip(points - step, -1.5, 1.5)
-        residual = np.stack([self(points), *(f(points) for f in first)], axis=1)
+        residual = np.concatenate([self(points)[:, None], self.gradient(points)], axis=1)
         small = np.abs(residual).max(axis=1) <= _SINGULAR * scale
         return np.asarray(points[small & (np.abs(points) <= 1.0).all(axis=1)])
 
