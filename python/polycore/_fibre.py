@@ -39,7 +39,9 @@ _SAME = 1e-10
 _SAME_LOSS, _SAME_GRADIENT = 1e-12, 1e-11
 # Groups of directions whose ranks are compared, each at the cost of two decompositions.
 _MAX_GROUPS = 64
-_MAX_OPERATIONS = 3 * 10**8
+_MAX_OPERATIONS = 2 * 10**8
+# Operations of all Gauss–Newton steps to other parameters.
+_MAX_STEP_OPERATIONS = 10**9
 # Where ranks are compared, as a part of a move.
 _RANK_MOVE = 0.1
 # How far nearby is, relatively.
@@ -119,6 +121,8 @@ class Fibre:
     def nearby(self, expansion: LocalExpansion, generator: np.random.Generator, count: int) -> Iterator[Vector]:
         """Parameters of the same function, found by Gauss–Newton steps from θ moved within the kernel of J."""
         size = float(np.linalg.norm(self.theta)) or self.composed.natural_size
+        rows, columns = self.composed.n_coef, self.composed.n_params
+        steps = _MAX_STEP_OPERATIONS // (rows * columns * min(rows, columns))
         for number in range(count):
             direction = generator.standard_normal(len(expansion.kernel)) @ _linalg.qr(expansion.kernel.T)[0].T
             point = self.theta + _MOVES[number % len(_MOVES)] * size * direction / float(np.linalg.norm(direction))
@@ -127,6 +131,9 @@ class Fibre:
                 if np.linalg.norm(step) <= _SAME * self._size(point):
                     yield point
                     break
+                if not steps:
+                    return
+                steps -= 1
                 point = point - np.linalg.lstsq(self.composed.jacobian(point), step, rcond=1e-9)[0]
                 if not np.linalg.norm(point) < _FAR * size:
                     break

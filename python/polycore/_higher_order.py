@@ -24,12 +24,16 @@ Vector = NDArray[np.float64]
 _RADII = 0.5 ** np.arange(1, 15)
 # Starts on the first, steps along it and along the next ones, and Newton steps in R after each.
 _STARTS, _STEPS, _NEXT_STEPS, _CORRECTIONS = 24, 24, 6, 3
+# Fewer starts where more numbers than this go into the gradients at all of them, but not fewer than these.
+_MAX_WORK, _FEWEST_STARTS = 10**7, 4
+# Searches times the cube of the number of parameters: more are not made to follow a manifold.
+_MAX_OPERATIONS = 10**8
 # Differences of the loss are clear above so many rounding errors.
 _CLEAR = 100.0
 # A power of the radius shows if the exponents from so many halvings of it are this close to an integer.
 _SPHERES, _SPREAD = 3, 0.3
-# Radii at which a manifold of critical points is followed.
-_FOLLOWED = (1e-2, 1e-3)
+# Radii at which a manifold of critical points is followed, in the flat directions and as many random ones.
+_FOLLOWED, _RANDOM_MOVES = (1e-2, 1e-3), 4
 
 
 def higher_order(expansion: LocalExpansion, inertia: Inertia, fibre: Fibre) -> tuple[str, str]:
@@ -57,6 +61,11 @@ def higher_order(expansion: LocalExpansion, inertia: Inertia, fibre: Fibre) -> t
         power = _power(*reduced.lowest())
         if power is not None and power % 2 == 0:
             return "minimum", f"the loss grows like t^{power} in the one degenerate direction"
+    if reduced.n_searches * expansion.composed.n_params**3 > _MAX_OPERATIONS:
+        return "undecided", (
+            "no lower loss was found nearby, which proves nothing; left out: whether it lies on a manifold of critical "
+            f"points, by {reduced.n_searches} searches in {expansion.composed.n_params} parameters"
+        )
     if reduced.is_manifold():
         return (
             "minimum",
@@ -112,8 +121,10 @@ class _Reduced:
     def lowest(self) -> tuple[Vector, Vector]:
         """The least values found of the reduced loss on spheres, relative to that at θ, with their rounding errors."""
         n = self.flat.shape[1]
-        starts = self.generator.standard_normal((_STARTS, n))
-        starts = np.concatenate([starts, np.eye(n), -np.eye(n)]) if n < _STARTS else starts
+        width = self.composed.n_coef
+        count = max(_FEWEST_STARTS, min(_STARTS, _MAX_WORK // (width * (width + self.composed.n_params))))
+        starts = self.generator.standard_normal((count, n))
+        starts = np.concatenate([starts, np.eye(n), -np.eye(n)]) if n < count else starts
         directions = starts / np.linalg.norm(starts, axis=1, keepdims=True)
         lowest, noise = list[float](), list[float]()
         for radius in _RADII * self.size:
@@ -150,8 +161,13 @@ class _Reduced:
             steep = _shortened(steep - (gradient * self.units) @ self.steep / self.curvatures, radius)
         points = base + self.units * (flat + steep @ self.steep.T)
         _, gradient = self.composed.objective.value_and_gradient(points)
-        gains, error = self.composed.gain(self.expansion.coef, self.composed.expand(points))
+        gains, error = self.expansion.gain(self.composed.expand(points))
         return gains, error, (gradient * self.units) @ self.flat, steep
+
+    @property
+    def n_searches(self) -> int:
+        """Of `is_manifold`, at each radius."""
+        return 2 * int(self.flat.shape[1]) + _RANDOM_MOVES
 
     def is_manifold(self) -> bool:
         """Whether from θ + z, for z in all directions of Z, Newton steps of least norm lead to points like θ, near it.
@@ -159,13 +175,15 @@ class _Reduced:
         Near means at a distance of order |z|²: then they form a manifold tangent to Z.
         """
         n = self.flat.shape[1]
-        signed = np.concatenate([np.eye(n), -np.eye(n), self.generator.standard_normal((4, n)) / np.sqrt(n)])
+        signed = np.concatenate(
+            [np.eye(n), -np.eye(n), self.generator.standard_normal((_RANDOM_MOVES, n)) / np.sqrt(n)]
+        )
         offsets = []
         for radius in _FOLLOWED:
             flat = radius * self.size * signed
             starts = self.expansion.theta + self.units * (flat @ self.flat.T)
             found = search(self.composed.objective, starts, "newton")
-            gains, error = self.composed.gain(self.expansion.coef, self.composed.expand(found.theta))
+            gains, error = self.expansion.gain(self.composed.expand(found.theta))
             if not found.converged.all() or (np.abs(gains) > _CLEAR * error + 1e-12 * self._scale).any():
                 return False
             reached = ((found.theta - self.expansion.theta) / self.units) @ self.flat

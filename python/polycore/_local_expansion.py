@@ -170,10 +170,16 @@ class ComposedLoss:
         """E."""
         return float(self.loss.value(coef.reshape(self.loss.n_outputs, self.loss.n_monomials)))
 
+    @cached_property
+    def gram(self) -> Vector:
+        """Q of a quadratic loss, (C, C) or the same for all outputs (N, N)."""
+        assert isinstance(self.loss, QDistance)
+        return np.asarray(self.loss.gram, dtype=np.float64)
+
     def curvature(self, coef: Vector) -> Vector:
         """K, shape (C, C)."""
         if isinstance(self.loss, QDistance):
-            gram = np.asarray(self.loss.gram)
+            gram = self.gram
             return 2.0 * (
                 gram if len(gram) == self.n_coef else np.asarray(np.kron(np.eye(self.loss.n_outputs), gram), np.float64)
             )
@@ -190,21 +196,6 @@ class ComposedLoss:
     def gradient_scale(self, theta: Vector) -> float:
         """What the gradient in the parameters is small or large against."""
         return float(self.objective.gradient_scale(theta))
-
-    def gain(self, coef: Vector, others: Vector) -> tuple[Vector, float]:
-        """E(others) − E(coef), shape (...), and the size of rounding errors in it."""
-        slope = self.slope(coef)
-        if isinstance(self.loss, QDistance):
-            # Small differences are not taken of large numbers.
-            steps = others - coef
-            shaped = steps.reshape(-1, self.loss.n_outputs, self.loss.n_monomials)
-            images = np.asarray(self.loss.hessian_product(np.zeros_like(shaped), shaped)).reshape(steps.shape)
-            gains = steps @ slope + 0.5 * np.sum(steps * images, axis=-1)
-            return np.asarray(gains), 8 * EPS * float(np.linalg.norm(slope) * np.linalg.norm(coef))
-        base = self.value(coef)
-        values = np.asarray(self.loss.value(others.reshape(-1, self.loss.n_outputs, self.loss.n_monomials)))
-        size = abs(base) + self.slope_scale(coef) * float(np.linalg.norm(coef))
-        return values.reshape(others.shape[:-1]) - base, 8 * EPS * size
 
     def is_bottom(self, theta: Vector) -> bool:
         """Whether no polynomial at all has a lower loss, up to rounding."""
@@ -279,6 +270,33 @@ class LocalExpansion:
     def coef(self) -> Vector:
         """c, shape (C,)."""
         return self.composed.expand(self.theta)
+
+    def gain(self, others: Vector) -> tuple[Vector, float]:
+        """E(others) − E(c), shape (...), for coefficients (..., C), and the size of rounding errors in it."""
+        loss = self.composed.loss
+        shape = (-1, loss.n_outputs, loss.n_monomials)
+        if isinstance(loss, QDistance):
+            # Small differences are not taken of large numbers.
+            steps = others - self.coef
+            gram = self.composed.gram
+            blocks = steps if len(gram) == self.composed.n_coef else steps.reshape(shape)
+            halves = np.sum(blocks * (blocks @ gram), axis=-1).reshape(*steps.shape[:-1], -1).sum(axis=-1)
+            return np.asarray(steps @ self.slope + halves), 8 * EPS * self._sizes_of_gain
+        base = self._value
+        return np.asarray(loss.value(others.reshape(shape))).reshape(others.shape[:-1]) - base, 8 * EPS * (
+            abs(base) + self._sizes_of_gain
+        )
+
+    @cached_property
+    def _value(self) -> float:
+        return self.composed.value(self.coef)
+
+    @cached_property
+    def _sizes_of_gain(self) -> float:
+        size = float(np.linalg.norm(self.coef))
+        if isinstance(self.composed.loss, QDistance):
+            return size * float(np.linalg.norm(self.slope))
+        return size * self.composed.slope_scale(self.coef)
 
     @cached_property
     def gradient(self) -> Vector:

@@ -429,8 +429,8 @@ class Judge:
         if readers is None and not from_right:
             return None
         n, m = program.n_inputs, state.weights[final].shape[0] if from_right else 0
-        if count * (n * n + m * m) > 2**24:
-            return None
+        if n * (n + 1) + m * (m + 1) < self.dimension or count * (n * n + m * m) > 2**24:
+            return None  # too few maps to move the function in all directions, or too many numbers
         rows = []
         for _ in range(count):
             move = Parametrised(program, 0 * residues)
