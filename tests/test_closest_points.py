@@ -369,9 +369,79 @@ def test_searches_find_what_solving_finds(model: Variety | Parametrisation) -> N
 def test_the_centre_of_a_circle() -> None:
     with pytest.raises(ValueError, match="infinitely many"):
         closest_points(CIRCLE, [0.0, 0.0], method="solve")
-    result = closest_points(CIRCLE, [0.0, 0.0], n_starts=10)
+    result = closest_points(CIRCLE, [0.0, 0.0], n_starts=40)
     np.testing.assert_allclose(result.distances, 1.0)
-    assert set(result.kinds) == {"degenerate"}
+    assert result.kinds == ("degenerate",) * 5
+    assert not result.finite
+    assert "infinitely many critical points at squared distance 1" in result.reason
+    assert repr(result).splitlines()[0].endswith("infinitely many real critical points, 5 of them listed, estimate")
+    assert not closest_points(CIRCLE, [0.0, 0.0], n_starts=1).finite
+    assert closest_points(CIRCLE, [1e-3, 0.0]).finite
+
+
+SURFACES = (
+    # name, equation, u, squared distances of families, of single points
+    ("x**2 + y**2 + z**2 - 4", (0, 0, 0), [4], []),
+    ("(x - 30)**2 + (y - 40)**2 + z**2 - 1/100", (30, 40, 0), [1 / 100], []),
+    ("x**2 + y**2 - 1", (0, 0, 3), [1], []),  # a cylinder: the circle at the height of u
+    ("x**2 + y**2 + 4*z**2 - 1", (0, 0, 1 / 10), [76 / 75], [4 / 25, 9 / 25]),
+    ("z - x**2 - y**2", (0, 0, 2), [7 / 4], [4]),
+    ("(x**2 + y**2 - 1)*(x**2 + y**2 - 4)", (0, 0, 0), [1, 4], []),
+)
+
+
+@pytest.mark.parametrize(("equation", "u", "families", "single"), SURFACES)
+def test_families_of_critical_points(
+    equation: str, u: tuple[float, ...], families: list[float], single: list[float]
+) -> None:
+    sympy = pytest.importorskip("sympy")
+    model = Variety.from_sympy([sympy.sympify(equation)], sympy.symbols("x y z"))
+    result = closest_points(model, u, n_starts=40)
+    assert not result.finite
+    np.testing.assert_allclose(result.distances, sorted([d for d in families for _ in range(5)] + single), rtol=1e-8)
+    assert [k == "degenerate" for k in result.kinds].count(True) == 5 * len(families)
+    points = result.points[[k == "degenerate" for k in result.kinds]].reshape(len(families), 5, 3)
+    assert all(np.linalg.norm(p - q) > 0.01 for family in points for p, q in combinations(family, 2))
+
+
+def test_families_on_images() -> None:
+    """The same paraboloid as the graph of s² + t²; and matrices of rank one around the identity."""
+    basis = MonomialBasis(2, 2)
+    graph = Parametrisation(basis, [[0, 1, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0], [0, 0, 0, 1, 0, 1]])
+    result = closest_points(graph, [0, 0, 2], n_starts=40)
+    assert not result.finite
+    np.testing.assert_allclose(result.distances, [7 / 4] * 5 + [4])
+    rank_one = closest_points(outer(2, 2), [1, 0, 0, 1], n_starts=40)
+    assert not rank_one.finite
+    assert len(rank_one) == 5
+    np.testing.assert_allclose(rank_one.distances, 1)
+
+
+def test_families_of_singular_points() -> None:
+    """A cylinder and a plane across it meet in a circle."""
+    sympy = pytest.importorskip("sympy")
+    x, y, z = sympy.symbols("x y z")
+    result = closest_points(Variety.from_sympy([(x**2 + y**2 - 1) * z], [x, y, z]), [0, 0, 0], n_starts=40)
+    assert result.kinds == ("minimum",) + ("singular",) * 5
+    assert not result.finite
+    np.testing.assert_allclose(result.distances, [0, 1, 1, 1, 1, 1], atol=1e-8)
+
+
+def test_families_of_networks() -> None:
+    result = closest_points(pc.MLP((2, 1, 1), activation=2), [1.0, 0.0, 1.0], "bombieri_weyl")
+    assert not result.finite
+    assert "infinitely many" in repr(result)
+
+
+def test_isolated_degenerate_points_are_one() -> None:
+    """The centre of curvature of the vertex of a parabola: half the squared distance is t⁴ + 1/4 there."""
+    parabola = Variety(MonomialBasis(2, 2), [[0, 0, -1, 1, 0, 0]])
+    for model in (parabola, Parametrisation(MonomialBasis(1, 2), [[0, 1, 0], [0, 0, 1]])):
+        for method in ("solve", "search"):
+            result = closest_points(model, [0, 0.5], method=method, n_starts=20)
+            assert result.finite
+            assert result.kinds == ("degenerate",)
+            np.testing.assert_allclose(result.points, [[0, 0]], atol=1e-3)
 
 
 def test_seeds() -> None:
@@ -420,8 +490,11 @@ def test_the_summary() -> None:
     text = repr(closest_points(ELLIPSE, [1.0, 1.0]))
     for words in ("Variety(1 equation", "real critical points", "minimum", "4 complex critical points"):
         assert words in text
-    many = closest_points(CIRCLE, [0.0, 0.0], n_starts=30)
-    assert "and 10 more" in repr(many)
+    wave = np.polynomial.chebyshev.cheb2poly(np.eye(14)[13])
+    graph = Parametrisation(MonomialBasis(1, 13), [[0, 1, *np.zeros(12)], wave])  # y = cos(13 arccos x)
+    many = closest_points(graph, [0.0, 0.1])
+    assert len(many) > 20
+    assert f"and {len(many) - 20} more" in repr(many)
 
 
 def test_empty_varieties_are_refused() -> None:

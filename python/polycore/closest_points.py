@@ -13,7 +13,7 @@ Legend: ``m`` coordinates x, ``k`` parameters t, ``n`` points found, J the Jacob
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -59,6 +59,12 @@ _FLAT = 1e-9
 _POINTS, _GENERIC_RANK = 8, 1e-5
 # Points that differ by less, relative to their size, are one: polished ones, and others.
 _SAME, _SAME_ROUGHLY = 1e-8, 1e-6
+# Of infinitely many critical points at one distance so many are listed; squared distances that differ by less are one.
+_REPRESENTATIVES, _LEVEL = 5, 1e-8
+# Points with smaller eigenvalues are known roughly, to so much of their size.
+_SOFT, _SAME_SOFT = 1e-5, 1e-2
+# Steps from a critical point to others, relative to its size, and Newton steps to arrive there.
+_ALONG, _ALONG_STEPS = 0.1, 20
 # Steps along a variety, and onto it: far out, Newton's method divides x by 1 − 1/degree.
 _STEPS, _NEWTON_STEPS = 80, 200
 # Points of a variety that are looked for near one where its equations vanish to higher order.
@@ -86,6 +92,9 @@ class ClosestPoints:
     complex_count : int or None
         Number of complex critical points on the smooth part: the ED degree of the model in this metric, if u is
         generic. None if the equations were not solved completely.
+    finite : bool
+        False if some of the critical points are not isolated, as on a circle around u: ``points`` then has at most
+        five at each distance where they are infinitely many; for a network, as `critical_points`.
     complete : str
         Whether all real critical points and singular candidates were found: "proved" if there are as many complex
         solutions as Bézout's theorem allows; "counted" if there are as many as ranks modulo a prime say; "estimate".
@@ -102,6 +111,8 @@ class ClosestPoints:
     -----
     For a parametrisation these are points of the image: where the image is not closed, or the map a chart, closest
     points may be missed, and then do not exist in the image.
+
+    That critical points are not isolated is an estimate: steps along the kernel of the Hessian lead to others.
     """
 
     points: Vector
@@ -110,6 +121,7 @@ class ClosestPoints:
     kinds: tuple[str, ...]
     indices: tuple[int, ...]
     complex_count: int | None
+    finite: bool
     complete: str
     reason: str
     method: str
@@ -142,6 +154,8 @@ class ClosestPoints:
 
     def __repr__(self) -> str:
         lines = [f"{self.model}: {len(self)} real critical point{'s' * (len(self) != 1)}, {self.complete}"]
+        if not self.finite:
+            lines = [f"{self.model}: infinitely many real critical points, {len(self)} of them listed, {self.complete}"]
         for x, distance, kind in list(zip(self.points, self.distances, self.kinds))[:20]:
             shown = ", ".join(f"{c:.5g}" for c in x[:6]) + (", ..." if len(x) > 6 else "")
             lines.append(f"  {distance:<12.6g} {kind:<10} ({shown})")
@@ -240,6 +254,7 @@ class _Candidate(NamedTuple):
     t: Vector | None
     kind: str
     negative: int
+    softest: float = np.inf  # least |eigenvalue| of those that need not vanish, relative to the size of all terms
 
 
 class _Found(NamedTuple):
@@ -248,6 +263,7 @@ class _Found(NamedTuple):
     complete: str
     reason: str
     method: str
+    finite: bool = True
 
 
 def _result(found: _Found, u: Vector, Q: Vector, seed: int, model: str) -> ClosestPoints:
@@ -263,6 +279,7 @@ def _result(found: _Found, u: Vector, Q: Vector, seed: int, model: str) -> Close
         kinds=tuple(c.kind for c in chosen),
         indices=tuple(c.negative for c in chosen),
         complex_count=found.complex_count,
+        finite=found.finite,
         complete=found.complete,
         reason=found.reason,
         method=found.method,
@@ -271,18 +288,68 @@ def _result(found: _Found, u: Vector, Q: Vector, seed: int, model: str) -> Close
     )
 
 
-def _kind(hessian: Vector, n_flat: int, size: float) -> tuple[str, int]:
-    """The kind of a critical point, where ``n_flat`` eigenvalues have to vanish, and ``size`` is that of all terms."""
+def _kind(hessian: Vector, n_flat: int, size: float) -> tuple[str, int, float]:
+    """The kind of a critical point, its negative eigenvalues, and the least |eigenvalue| relative to all terms.
+
+    ``n_flat`` eigenvalues have to vanish, and ``size`` is that of all terms.
+    """
     if not len(hessian):
-        return "minimum", 0
+        return "minimum", 0, np.inf
     values = _linalg.eigenvalues(hessian)
-    tolerance = _FLAT * max(float(np.abs(values).max()), size)
-    negative, positive = int((values < -tolerance).sum()), int((values > tolerance).sum())
+    scale = max(float(np.abs(values).max()), size) or 1.0
+    negative, positive = int((values < -_FLAT * scale).sum()), int((values > _FLAT * scale).sum())
+    softest = float(np.sort(np.abs(values))[n_flat:].min(initial=np.inf)) / scale
     if negative + positive + n_flat < len(values):
-        return ("saddle" if negative and positive else "degenerate"), negative
+        return ("saddle" if negative and positive else "degenerate"), negative, softest
     if not negative:
-        return "minimum", 0
-    return ("saddle" if positive else "maximum"), negative
+        return "minimum", 0, softest
+    return ("saddle" if positive else "maximum"), negative, softest
+
+
+def _thinned(found: _Found, u: Vector, Q: Vector, continues: Callable[[_Candidate], bool]) -> _Found:
+    """Of critical points that are not isolated a few at each distance: on a connected set of them it is constant.
+
+    Searches end only near isolated points that are degenerate: those ends are one point.
+    """
+    soft = [c for c in found.candidates if c.softest <= _SOFT]
+    result, at = [c for c in found.candidates if c.softest > _SOFT], list[str]()
+    while soft:
+        squared = np.array([float((c.x - u) @ Q @ (c.x - u)) for c in soft])
+        level = np.abs(squared - squared[0]) <= _LEVEL * float(u @ Q @ u + soft[0].x @ Q @ soft[0].x)
+        group = [c for c, is_in in zip(soft, level) if is_in]
+        soft = [c for c, is_in in zip(soft, level) if not is_in]
+        few = _spread(group)
+        if any(continues(c) for c in few):
+            at.append(f"{squared[0]:.6g}")
+            result += few
+        else:
+            result += _merged(group)
+    if not at:
+        return found._replace(candidates=result)
+    reason = f"infinitely many critical points at squared distance {', '.join(at)}; {found.reason}"
+    return found._replace(candidates=result, reason=reason, finite=False)
+
+
+def _merged(group: Sequence[_Candidate]) -> list[_Candidate]:
+    """Of ends near each other the one where the distance is flattest, for second derivatives do not tell there."""
+    rest, result = sorted(group, key=lambda c: c.softest), list[_Candidate]()
+    while rest:
+        is_near = [same(rest[0].x, c.x, _SAME_SOFT) for c in rest]
+        result.append(rest[0] if sum(is_near) == 1 else rest[0]._replace(kind="degenerate", negative=0))
+        rest = [c for c, near in zip(rest, is_near) if not near]
+    return result
+
+
+def _spread(group: Sequence[_Candidate]) -> list[_Candidate]:
+    """A few of many points: one after the other the one farthest from those before, among the nearer half to 0."""
+    near = sorted(group, key=lambda c: float(np.linalg.norm(c.x)))[: max(_REPRESENTATIVES, (len(group) + 1) // 2)]
+    points = np.array([c.x for c in near])
+    chosen = [0]
+    gaps = np.linalg.norm(points - points[0], axis=1)
+    while len(chosen) < min(_REPRESENTATIVES, len(near)):
+        chosen.append(int(np.argmax(gaps)))
+        gaps = np.minimum(gaps, np.linalg.norm(points - points[chosen[-1]], axis=1))
+    return [near[i] for i in chosen]
 
 
 def _weaker(*certainties: str) -> str:
@@ -342,7 +409,26 @@ def _of_parametrisation(
         parameters += _search_parameters(model, u, Q, n_starts, rng, n_threads)
         reason = f"searched from {n_starts} random starts: {reason}"
     candidates = _parametrised(model, u, Q, parameters, generic_rank)
-    return _Found(candidates, count, certainty, reason, "search" if count is None else "solve")
+    found = _Found(candidates, count, certainty, reason, "search" if count is None else "solve")
+    return found if count is not None else _thinned(found, u, Q, lambda c: _continues_on_image(model, u, Q, c))
+
+
+def _continues_on_image(model: Parametrisation, u: Vector, Q: Vector, candidate: _Candidate) -> bool:
+    """Whether steps along the kernel of the Hessian lead to other critical points, of the same distance."""
+    t = candidate.t
+    assert t is not None
+    objective = model.objective(u, Q)
+    values, vectors = np.linalg.eigh(objective.hessian(t))
+    kernel = vectors[:, np.abs(values) <= _SOFT * np.abs(values).max(initial=0.0)].T
+    length = _ALONG * (1 + np.linalg.norm(t))
+    reached = stationary.search(objective, t + length * np.concatenate([kernel, -kernel]), "newton", n_threads=1)
+    for end in reached.theta[reached.converged]:
+        moved = model._system.evaluate(end) - candidate.x
+        gap = objective.value(end) - objective.value(t)
+        level = _LEVEL * (u @ Q @ u + candidate.x @ Q @ candidate.x)
+        if np.linalg.norm(end - t) >= 0.3 * length and np.linalg.norm(moved) > 1e-3 * length and abs(gap) <= level:
+            return True
+    return False
 
 
 def _search_parameters(
@@ -364,8 +450,16 @@ def _confirmed(model: Parametrisation, u: Vector, Q: Vector, ends: list[Vector])
     if generic_rank < model.n_parameters:
         return ends  # no solution is isolated
     polished, regular = polish(_gradient_system(model._system, u, Q), np.array(ends))
-    singular = [t for t, rank in zip(ends, _ranks(model._system, ends)) if rank < generic_rank]
-    return list(polished[regular]) + singular
+    ranks, objective = _ranks(model._system, ends), model.objective(u, Q)
+
+    def runs_away(t: Vector) -> bool:
+        """Whether farther out the gradient vanishes too."""
+        far = float(np.linalg.norm(objective.gradient(2 * t)))
+        return bool(t.any()) and far <= 1e-8 * float(objective.gradient_scale(2 * t))
+
+    # The others are singular or degenerate.
+    others = [t for t, r, rank in zip(ends, regular, ranks) if rank < generic_rank or not (r or runs_away(t))]
+    return list(polished[regular]) + others
 
 
 def _solve_gradient(
@@ -410,8 +504,9 @@ def _parametrised(
             result.append(_Candidate(images[position], t, "singular", -1))
         else:
             size = float(np.linalg.norm(Q, 2) * np.linalg.norm(model._system.jacobian(t)) ** 2)
-            kind, index = _kind(objective.hessian(t), model.n_parameters - generic_rank, size)
-            result.append(_Candidate(images[position], t, kind, index))
+            result.append(
+                _Candidate(images[position], t, *_kind(objective.hessian(t), model.n_parameters - generic_rank, size))
+            )
     return result
 
 
@@ -497,7 +592,8 @@ def _on_variety(problem: _Problem, method: str, n_starts: int, rng: np.random.Ge
         # Searches reach singular points roughly, if at all.
         known = singular.complete != "estimate"
         smooth = [c for c in found.candidates if c.kind != "singular" or not known]
-        return found._replace(candidates=_different(smooth + critical))
+        finite = found.finite and singular.finite
+        return found._replace(candidates=_different(smooth + critical), finite=finite)
     m, typical = problem.equations.n_unknowns, float(np.abs(problem.u).max()) or 1.0
 
     def is_smooth(x: Array) -> bool:
@@ -507,7 +603,8 @@ def _on_variety(problem: _Problem, method: str, n_starts: int, rng: np.random.Ge
     real = [z[:m] for z in _real_points(solutions, system)]
     candidates = _different([_smooth(problem, x, codimension) for x in real if is_smooth(x)] + critical)
     reason += f"; singular points: {singular.reason}" if singular.reason else ""
-    return _Found(candidates, count, _weaker(solutions.certainty, singular.complete), reason, "solve")
+    certainty = _weaker(solutions.certainty, singular.complete)
+    return _Found(candidates, count, certainty, reason, "solve", singular.finite)
 
 
 def _different(candidates: Sequence[_Candidate]) -> list[_Candidate]:
@@ -697,14 +794,44 @@ def _lagrange_system(problem: _Problem, codimension: int, exact: bool = False) -
 
 def _smooth(problem: _Problem, x: Vector, codimension: int) -> _Candidate:
     """A critical point where the variety is smooth: second derivatives of the Lagrangian on the tangent space."""
-    equations, Q = problem.equations, problem.Q
-    jacobian = equations.jacobian(x)
-    u, s, vt = np.linalg.svd(jacobian, full_matrices=True)
-    multipliers = u[:, :codimension] @ ((vt[:codimension] @ (Q @ (x - problem.u))) / s[:codimension])
-    hessian = Q - np.einsum("i,ijk->jk", multipliers, equations.hessian(x))
-    tangent = vt[codimension:].T
-    kind, index = _kind(tangent.T @ hessian @ tangent, 0, float(np.linalg.norm(Q, 2)))
-    return _Candidate(x, None, kind, index)
+    hessian = _on_tangent(problem, x, codimension)[2]
+    return _Candidate(x, None, *_kind(hessian, 0, float(np.linalg.norm(problem.Q, 2))))
+
+
+def _on_tangent(problem: _Problem, x: Vector, rank: int) -> tuple[Vector, Vector, Vector]:
+    """A basis of the tangent space in columns, and there half the gradient and Hessian of the squared distance."""
+    left, s, vt = np.linalg.svd(problem.equations.jacobian(x), full_matrices=True)
+    tangent, slope = vt[rank:].T, problem.Q @ (x - problem.u)
+    multipliers = left[:, :rank] @ ((vt[:rank] @ slope) / s[:rank])
+    hessian = problem.Q - np.einsum("i,ijk->jk", multipliers, problem.equations.hessian(x))
+    return tangent, tangent.T @ slope, tangent.T @ hessian @ tangent
+
+
+def _is_critical(problem: _Problem, x: Vector, gradient: Vector) -> bool:
+    norm = float(np.linalg.norm(problem.Q, 2)) or 1.0
+    return bool(np.linalg.norm(gradient) <= 1e-11 * norm * (np.linalg.norm(x) + np.linalg.norm(problem.u)))
+
+
+def _continues(problem: _Problem, x: Vector, rank: int) -> bool:
+    """Whether steps along the kernel of the Hessian lead to other critical points."""
+    tangent, _, hessian = _on_tangent(problem, x, rank)
+    values, vectors = np.linalg.eigh(hessian)
+    size = max(float(np.linalg.norm(problem.Q, 2)), float(np.abs(values).max(initial=0.0)))
+    kernel = (tangent @ vectors[:, np.abs(values) <= _SOFT * size]).T
+    length = _ALONG * (float(np.linalg.norm(x - problem.u)) or 1.0)
+    return any(_leads_on(problem, x, length * step, rank) for step in np.concatenate([kernel, -kernel]))
+
+
+def _leads_on(problem: _Problem, x: Vector, step: Vector, rank: int) -> bool:
+    y = _projected(problem.equations, x + step, rank)
+    for _ in range(_ALONG_STEPS):
+        if y is None:
+            return False
+        tangent, gradient, hessian = _on_tangent(problem, y, rank)
+        if _is_critical(problem, y, gradient):
+            return bool(np.linalg.norm(y - x) >= 0.3 * np.linalg.norm(step))
+        y = _projected(problem.equations, y - tangent @ (np.linalg.pinv(hessian, 1e-6) @ gradient), rank)
+    return False
 
 
 # --- singular points --------------------------------------------------------------------------------------------------
@@ -739,7 +866,8 @@ def _singular_points(
     except ValueError:
         # Its equations, the minors, need not generate a radical ideal.
         found = _search_variety(locus, None, n_starts, rng, "the minors vanish to higher order")
-    return found._replace(reason=f"on a variety of their own, {len(found.candidates)} critical for the distance there")
+    number = len(found.candidates) if found.finite else "infinitely many"
+    return found._replace(reason=f"on a variety of their own, {number} critical for the distance there")
 
 
 def _gradients(equations: System) -> list[list[System]]:
@@ -796,7 +924,10 @@ def _search_variety(
     kept = [ends[i] for i in _distinct(ends, _SAME_ROUGHLY)]
     candidates = [_smooth(problem, x, _codimension_at(problem, x, codimension)) for x in kept]
     candidates += [_Candidate(singular[i], None, "singular", -1) for i in _distinct(singular, 1e-3)]
-    return _Found(candidates, None, "estimate", f"searched from {n_starts} random starts: {reason}", "search")
+    found = _Found(candidates, None, "estimate", f"searched from {n_starts} random starts: {reason}", "search")
+    return _thinned(
+        found, problem.u, problem.Q, lambda c: _continues(problem, c.x, _codimension_at(problem, c.x, codimension))
+    )
 
 
 def _codimension_at(problem: _Problem, x: Vector, codimension: int | None) -> int:
@@ -806,21 +937,17 @@ def _codimension_at(problem: _Problem, x: Vector, codimension: int | None) -> in
 
 def _follow(problem: _Problem, x: Vector, codimension: int | None, downhill: bool) -> tuple[Vector | None, bool]:
     """The critical point that steps along the variety lead to, None if to none; and whether it is a smooth one."""
-    equations, Q, u = problem.equations, problem.Q, problem.u
-    norm = float(np.linalg.norm(Q, 2)) or 1.0
+    equations, u = problem.equations, problem.u
+    norm = float(np.linalg.norm(problem.Q, 2)) or 1.0
     typical = float(np.abs(u).max()) or 1.0
     for _ in range(_STEPS):
         rank = _codimension_at(problem, x, codimension)
-        left, s, vt = np.linalg.svd(equations.jacobian(x), full_matrices=True)
-        tangent, slope = vt[rank:].T, Q @ (x - u)
+        s = np.linalg.svd(equations.jacobian(x), compute_uv=False)
         if rank and s[rank - 1] <= 1e-12 * max(1.0, s[0]):
             break
-        gradient = tangent.T @ slope
-        if np.linalg.norm(gradient) <= 1e-11 * norm * (np.linalg.norm(x) + np.linalg.norm(u)):
-            smooth = _rank_on(equations, x, typical) >= rank
-            return x, smooth
-        multipliers = left[:, :rank] @ ((vt[:rank] @ slope) / s[:rank])
-        hessian = tangent.T @ (Q - np.einsum("i,ijk->jk", multipliers, equations.hessian(x))) @ tangent
+        tangent, gradient, hessian = _on_tangent(problem, x, rank)
+        if _is_critical(problem, x, gradient):
+            return x, _rank_on(equations, x, typical) >= rank
         values, vectors = np.linalg.eigh(hessian)
         floor = 1e-10 * max(float(np.abs(values).max(initial=0.0)), norm)
         bounded = np.where(np.abs(values) > floor, values, floor)
@@ -875,7 +1002,8 @@ def _of_network(
         candidates += in_chart
     candidates = [candidates[i] for i in _distinct([c.x for c in candidates], _SAME_ROUGHLY)]
     metric = _metric_of(loss)
-    found = _Found(candidates, count, points.complete, points.completeness.reason, points.method)
+    completeness = points.completeness
+    found = _Found(candidates, count, points.complete, completeness.reason, points.method, completeness.finite)
     return _result(found, goal.reshape(-1), metric, seed, repr(net))
 
 
