@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import polycore as pc
-from polycore._local_expansion import LocalExpansion, composed_loss
+from polycore import _linalg
+from polycore._local_expansion import ComposedLoss, LocalExpansion, composed_loss
+from polycore.singularities import words_of_part
 from polycore.stationary import search
 
 # --- linear networks: Eckart–Young --------------------------------------------------------------------------------
@@ -626,6 +628,49 @@ def test_bad_arguments(change: dict[str, Any], error: type[Exception], name: str
     arguments: dict[str, Any] = {"objective": linear_loss(net, np.eye(2)), "theta": np.zeros(4)}
     with pytest.raises(error, match=f"`{name}`"):
         pc.classify(**(arguments | change))
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [
+        (1e-3, "unit 1 of W1 is all but zero beside unit 0"),
+        (-1e3, "unit 0 of W1 is all but zero beside unit 1"),
+        (0.5, "unit 1 of W1 = 1/4 · unit 0"),
+        (2, "unit 1 of W1 = 4 · unit 0"),
+    ],
+)
+def test_units_that_are_all_but_off_are_told_so(factor: float, words: str) -> None:
+    net = pc.MLP((2, 2, 1), activation=2)
+    theta = net.pack(W1=[[1.0, 2.0], [factor, 2.0 * factor]], W2=[[1.0, 1.0]])
+    assert words_of_part(pc.analyze_point(net, theta)) == f"widths (2, 1, 1): {words}"
+
+
+@pytest.mark.parametrize("at_zero", [True, False])
+def test_work_is_bounded(at_zero: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = pc.MLP((8, 14, 8, 1), activation=2)
+    objective = pc.QDistance.from_metric("identity", np.ones(len(net.basis)), net.basis).compose(net)
+    theta = np.zeros(net.n_params)
+    if not at_zero:  # the loss is of degree 3 in the weights after the first, which are free while those are zero
+        theta[: 14 * 8] = np.random.default_rng(0).standard_normal(14 * 8)
+    work = {"decompositions": 0, "jacobians": 0, "hessians": 0}
+    decompose, jacobian, hessian = _linalg._decompose, ComposedLoss.jacobian, pc.NetworkLoss.hessian
+
+    def counted(name: str, function: Any, amount: Any = lambda *_: 1) -> Any:
+        def call(*args: Any, **options: Any) -> Any:
+            work[name] += amount(*args)
+            return function(*args, **options)
+
+        return call
+
+    monkeypatch.setattr(_linalg, "_decompose", counted("decompositions", decompose, lambda _, operations: operations))
+    monkeypatch.setattr(ComposedLoss, "jacobian", counted("jacobians", jacobian))
+    monkeypatch.setattr(pc.NetworkLoss, "hessian", counted("hessians", hessian))
+    point = pc.classify(objective, theta, deep=False)
+    assert point.kind == "degenerate"
+    largest = net.n_params**2 * len(net.basis)
+    assert work["decompositions"] < 60 * largest
+    assert work["jacobians"] < 40
+    assert work["hessians"] < 25
 
 
 @pytest.mark.parametrize("size", [1e-12, 1.0, 1e12])

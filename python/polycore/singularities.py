@@ -71,6 +71,8 @@ __all__ = ["AttentionRanks", "FilterEnds", "Hypothesis", "PointAnalysis", "Redun
 Array = NDArray[Any]
 
 DEFAULT_TOLERANCE = 1e-9
+# In words a unit that is this part of another, or less, is next to nothing.
+_ALL_BUT_ZERO = 1e-4
 
 
 # --- results ----------------------------------------------------------------------------------------------------------
@@ -555,8 +557,20 @@ def words_of_part(analysis: PointAnalysis) -> str:
     if net is None:
         return ""
     name = f"widths {net.widths}" if isinstance(net, MLP) else _describe_part(net)
-    left_out = [repr(item) for item in (*analysis.inactive, *analysis.redundant, *analysis.filters, *analysis.heads)]
+    units = [_words_of_unit(unit) for unit in (*analysis.inactive, *analysis.redundant)]
+    left_out = units + [repr(item) for item in (*analysis.filters, *analysis.heads)]
     return f"{name}: {', '.join(left_out)}" if left_out else name
+
+
+def _words_of_unit(unit: RedundantUnit) -> str:
+    """What is left out, where a unit that is all but off is not told as a multiple of another with a tiny factor."""
+    if unit.kind != "multiple" or unit.constant:
+        return repr(unit)
+    ((other, factor),) = unit.relation
+    small, large = (unit.unit, other) if abs(factor) < 1 else (other, unit.unit)
+    if _ALL_BUT_ZERO <= abs(factor) <= 1 / _ALL_BUT_ZERO:
+        return repr(unit)
+    return f"unit {small} of {unit.weights} is all but zero beside unit {large}"
 
 
 def _times(extent: tuple[int, ...]) -> str:
