@@ -74,7 +74,9 @@ class ClosedForm:
         Sums of squared errors, the constant of the loss included.
     kinds : tuple of str
         Of ``thetas``: "minimum" (local or global), "strict saddle" (the Hessian has a negative eigenvalue) or
-        "degenerate" (it has none, and the point is no minimum, or it is not known whether it is).
+        "degenerate" (it has none, and the point is no minimum, or it is not known whether it is). A minimum whose
+        Hessian is singular beyond the fibre (semidefinite metrics, targets that are zero or of low rank, ties) is
+        "minimum" here, and has `CriticalPoint.kind` "degenerate" with ``higher_order`` "minimum".
     indices : tuple of int
         Negative eigenvalues of the Hessian at ``thetas``.
     labels : tuple of str
