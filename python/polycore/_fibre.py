@@ -39,7 +39,7 @@ _SAME = 1e-10
 _SAME_LOSS, _SAME_GRADIENT = 1e-12, 1e-11
 # Groups of directions whose ranks are compared, each at the cost of two decompositions.
 _MAX_GROUPS = 64
-_MAX_OPERATIONS = 2 * 10**8
+_MAX_OPERATIONS = 3 * 10**8
 # Operations of all Gauss–Newton steps to other parameters.
 _MAX_STEP_OPERATIONS = 10**9
 # Where ranks are compared, as a part of a move.
@@ -62,6 +62,8 @@ class Fibre:
     def __init__(self, composed: ComposedLoss, theta: Vector) -> None:
         self.composed, self.theta = composed, theta
         self._tangents: Vector | None = None
+        # Whether more directions may be tangent than were tried, for the size of the network.
+        self.is_cut_short = False
 
     @cached_property
     def reduction(self) -> Reduction:
@@ -95,6 +97,7 @@ class Fibre:
                 continue
             if ranks is not None:
                 if not tests:
+                    self.is_cut_short = True
                     break
                 tests -= 1
                 # Near θ ranks are no smaller; smaller numbers further away may still drown.

@@ -120,6 +120,8 @@ def directions_across(expansion: LocalExpansion, fibre: Fibre) -> tuple[Vector, 
     noise = expansion.rounding + 2.0 * float(np.linalg.norm(expansion.uncertainty))
     steep = int(np.count_nonzero(slopes > max(noise, _STAYS_CRITICAL * float(slopes.max(initial=0.0)))))
     reason = f"the known symmetries and free weights, the Jacobian having rank {expansion.rank} of {generic}"
+    if fibre.is_cut_short:
+        reason += f"; left out: some that may be free, since comparing ranks is slow for {n} parameters"
     return complement(directions[steep:] @ span.T, n), reason
 
 
