@@ -475,3 +475,12 @@ def test_natural_scale(size: float) -> None:
     scale = natural_scale(loss, net, np.random.default_rng(0))
     sizes = np.linalg.norm(net.expand(scale * net.random_params(rng=1, batch=500))[:, 0], axis=1)
     assert size / 4 < np.median(sizes) < 4 * size
+
+
+def test_any_number_of_starts_fits_in_a_budget() -> None:
+    net = pc.MLP((2, 2, 1), activation=2)
+    rng = np.random.default_rng(0)
+    loss = pc.QDistance.from_data(rng.normal(size=(40, 2)), rng.normal(size=(40, 1)), net.basis)
+    found = pc.critical_points(loss, net, n_starts=10**12, max_evaluations=2000)
+    assert (found.partial, found.stopped) == (True, "evaluations")
+    assert found.n_evaluations < 4000

@@ -37,6 +37,8 @@ _POLISHING_STEPS = 50
 # Numbers in a Jacobian up to which it is made; starts of a round by products.
 _MAX_JACOBIAN = 2**22
 _LARGE_ROUND = 8
+# Starts of a round, which are all made at once, at most.
+_MAX_ROUND = 2**14
 _POLISHED = 1e-13
 # Rounds without a new function after which a search ends.
 _QUIET_ROUNDS = 3
@@ -291,7 +293,7 @@ class Explorer:
             Random starts at most; fewer when nothing new has come for some rounds.
         """
         self._plant()
-        size = max(8, -(-n_starts // 5)) if self.dense else _LARGE_ROUND
+        size = min(max(8, -(-n_starts // 5)), _MAX_ROUND) if self.dense else _LARGE_ROUND
         quiet, done = 0, 0
         while done < n_starts and not self._is_over(quiet) and not self._budget.should_stop():
             n = min(size, n_starts - done)

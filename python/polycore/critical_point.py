@@ -212,7 +212,7 @@ def classify(
         ``loss.compose(net)``, of any loss.
     theta : array_like, shape (n_params,)
         A critical point, up to rounding. One that is exactly degenerate (a unit that is zero, units that are multiples)
-        takes its place if it is as good a critical point and next to it.
+        takes its place if it is as good a critical point and next to it, unless the network is large.
     hits, found_by
         As in `CriticalPoint`.
     best_loss : float, optional
@@ -265,7 +265,7 @@ def classify(
     deep, known_global = as_flag(deep, "deep"), as_flag(proved_global, "proved_global")
 
     composed = composed_loss(objective)
-    point = snapped(composed, np.array(given))
+    point = snapped(composed, np.array(given)) if composed.dense else np.array(given)  # which is exact arithmetic
     examined = _examine(composed, point) if composed.dense else _examine_by_products(composed, point)
     coef = composed.expand(point)
     loss = composed.value(coef) + composed.constant
