@@ -671,7 +671,7 @@ def _projected(equations: System, x: Array, rank: int | None = None) -> Array | 
     least, stalled = np.inf, 0
     with np.errstate(all="ignore"):
         for _ in range(_NEWTON_STEPS):
-            sizes = equations.floored_sizes(x)
+            sizes = _sizes(equations, x)
             values = equations.evaluate(x) / sizes
             if (np.abs(values) <= 4 * _EPS).all() or not np.isfinite(values).all():
                 break
@@ -709,7 +709,13 @@ def _moves_along_kernel(equations: System, x: Array, rank: int, rng: np.random.G
 
 
 def _residual(equations: System, x: Array) -> float:
-    return float(np.linalg.norm(equations.evaluate(x) / equations.floored_sizes(x)))
+    return float(np.linalg.norm(equations.evaluate(x) / _sizes(equations, x)))
+
+
+def _sizes(equations: System, x: Array) -> Array:
+    """What equations are measured against; some minors are zero."""
+    sizes = equations.floored_sizes(x)
+    return np.where(sizes > 0, sizes, 1.0)
 
 
 def _rank_on(equations: System, x: Array, typical: float, tol: float = _RANK) -> int:
