@@ -484,3 +484,14 @@ def test_any_number_of_starts_fits_in_a_budget() -> None:
     found = pc.critical_points(loss, net, n_starts=10**12, max_evaluations=2000)
     assert (found.partial, found.stopped) == (True, "evaluations")
     assert found.n_evaluations < 4000
+
+
+def test_losses_in_operator_mode() -> None:
+    net = pc.MLP((2, 2, 1), activation=2)
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(40, 2)), rng.normal(size=(40, 1)), net.basis
+    by_products, dense = (
+        pc.critical_points(pc.QDistance.from_data(*data, dense=dense), net, n_starts=20) for dense in (False, True)
+    )
+    losses = [sorted({float(f"{point.loss:.6g}") for point in found}) for found in (by_products, dense)]
+    assert losses[0] == losses[1]

@@ -19,6 +19,7 @@ from ._critical_products import search_by_products
 from ._critical_starts import (
     displaced,
     fitted_starts,
+    held_by,
     natural_scale,
     random_starts,
     recombined,
@@ -160,7 +161,7 @@ class Explorer:
         self.dense = is_dense(self.net)
         self.units = hidden_units(self.net)
         self.scale = natural_scale(loss, self.net, rng)
-        target = getattr(loss, "target", None)
+        target = held_by(loss, "target")
         self.pool = Pool(objective, self.dense, 1.0 if target is None else float(np.linalg.norm(target)) or 1.0)
         self.n_random = self.n_diverged = self.n_unsettled = self.new_in_last = 0
         self.lowest_unsettled = np.inf

@@ -24,6 +24,11 @@ Vector = NDArray[np.float64]
 _SCALES = (-2.0, 0.7)
 
 
+def held_by(loss: Any, name: str) -> Any:
+    """An attribute such as ``target``; None where the loss has none, or does not hold it, in operator mode."""
+    return getattr(loss, name, None) if getattr(loss, "dense", True) else None
+
+
 def natural_scale(loss: Any, net: Network, rng: np.random.Generator) -> float:
     """The factor of random parameters at which functions are about as large as the target.
 
@@ -38,7 +43,7 @@ def natural_scale(loss: Any, net: Network, rng: np.random.Generator) -> float:
     -------
     float
     """
-    target = getattr(loss, "target", None)
+    target = held_by(loss, "target")
     size = 0.0 if target is None else float(np.linalg.norm(target))
     theta = np.asarray(net.random_params(rng, batch=32))
     if not size or not np.isfinite(size):
@@ -97,7 +102,7 @@ def fitted_starts(loss: Any, net: Network, scale: float, rng: np.random.Generato
     -------
     (n, P) array
     """
-    gram, target = getattr(loss, "gram", None), getattr(loss, "target", None)
+    gram, target = held_by(loss, "gram"), held_by(loss, "target")
     if gram is None or target is None or np.shape(gram) != (np.shape(target)[1],) * 2:
         return scale * np.asarray(net.random_params(rng, batch=n), dtype=np.float64)
     square = float(np.sum((target @ gram) * target))
