@@ -495,3 +495,13 @@ def test_losses_in_operator_mode() -> None:
     )
     losses = [sorted({float(f"{point.loss:.6g}") for point in found}) for found in (by_products, dense)]
     assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize(("inputs", "targets"), [(1e-50, 1e-100), (1.0, 1e100), (1e50, 1e100)])
+def test_losses_whose_squares_do_not_fit_are_refused(inputs: float, targets: float) -> None:
+    net = pc.MLP((2, 2, 1), activation=2)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(20, 2)), rng.normal(size=(20, 1))
+    loss = pc.QDistance.from_data(inputs * x, targets * y, net.basis)
+    with pytest.raises(pc.NumericalError, match="`loss` must be of a size between"):
+        search(loss, net)

@@ -29,6 +29,7 @@ from ._hidden_units import balance, hidden_units
 from ._validation import _describe, as_flag, as_index, as_real, as_rng, as_theta, check_choice, check_threads
 from .closed_forms import ClosedForm, solve
 from .critical_point import CriticalPoint, classify
+from .errors import NumericalError
 from .loss import NetworkLoss
 from .networks import Network
 from .subnetworks import Stratum, subnetworks
@@ -43,6 +44,7 @@ METHODS = ("auto", "closed_form", "search")
 _MAX_STRATA = 24
 _MIN_STARTS = 24
 _SHARE_OF_STRATA = 0.4
+_LARGEST_SCALE = 1e120
 # Points that are classified with all there is, and rows of a table.
 _MAX_DEEP = 100
 # Multiples of a time budget after which points are classified without an analysis, and not at all.
@@ -264,7 +266,7 @@ def critical_points(
         If an argument is of the wrong kind or value, or loss and network do not fit; for method "closed_form" if none
         is known.
     NumericalError
-        If the loss overflows at the network of zeros.
+        If the loss overflows at coefficients of zero, or is so large or small there that squares of it would not fit.
 
     Notes
     -----
@@ -290,6 +292,7 @@ def critical_points(
     if not isinstance(net, Network):
         raise TypeError(f"`net` must be a polycore network, got {_describe(net)}")
     objective = NetworkLoss(loss, net)
+    _check_scale(objective)
     n_starts = as_index(n_starts, "n_starts", minimum=1)
     check_choice(method, "method", METHODS)
     given = np.zeros((0, net.n_params)) if starts is None else as_theta(starts, net.n_params, "starts", finite=True)
@@ -319,6 +322,23 @@ def critical_points(
     finder = _Finder(loss, objective, generator, budget, tol, balanced, n_threads, progress)
     finder.run(n_starts, given.reshape(-1, net.n_params))
     return finder.result(seed, n_starts)
+
+
+def _check_scale(objective: NetworkLoss) -> None:
+    """Searches square gradients and multiply them by Hessians: what is huge or tiny beforehand leaves the range."""
+    net, loss = objective.net, objective.loss
+    zero = np.zeros((net.n_outputs, loss.n_monomials))
+    sizes = {
+        "value": loss.value(zero),
+        "gradient": np.abs(loss.gradient(zero)).max(initial=0.0),
+        "second derivatives": np.abs(loss.hessian_product(zero, zero + 1.0)).max(initial=0.0),
+    }
+    for name, size in sizes.items():
+        if size and not 1 / _LARGEST_SCALE <= abs(size) <= _LARGEST_SCALE:
+            raise NumericalError(
+                f"`loss` must be of a size between {1 / _LARGEST_SCALE:.0e} and {_LARGEST_SCALE:.0e} at coefficients "
+                f"of zero, got {float(size):.3g} for its {name}: scale the data, or the metric and the target"
+            )
 
 
 # --- closed forms -----------------------------------------------------------------------------------------------------
