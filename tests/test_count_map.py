@@ -317,3 +317,5 @@ def test_families_that_are_none() -> None:
         pc.count_map(PARABOLA, lambda s, t: [s, t], low=(0, 0), high=(0, 1))
     with pytest.raises((MemoryError, OverflowError), match="finest squares"):
         pc.count_map(PARABOLA, lambda s, t: [s, t], refinements=30)
+    with pytest.raises((MemoryError, OverflowError), match="`resolution`=1000000 "):
+        pc.count_map(PARABOLA, lambda s, t: [s, t], resolution=10**6)

@@ -195,6 +195,14 @@ def test_spectra(linear: pc.CriticalPoints) -> None:
     assert [t.replace("−", "", 1) for t in ticks if t.startswith("−")][::-1] == ticks[ticks.index("0") + 1 :]
 
 
+def test_spectra_of_a_whole_result(linear: pc.CriticalPoints) -> None:
+    drawn = [
+        [line.get_xydata().tolist() for line in landscape.plot_hessian_spectra(points).lines]
+        for points in (linear, list(linear))
+    ]
+    assert drawn[0] == drawn[1]
+
+
 # -- neuromanifolds ---------------------------------------------------------------------------------------------------
 
 
@@ -444,6 +452,22 @@ def test_without_matplotlib(linear: pc.CriticalPoints, monkeypatch: pytest.Monke
 def test_bad_arguments_are_named(linear: pc.CriticalPoints, call: Any, name: str) -> None:
     with pytest.raises((TypeError, ValueError), match=f"`{name}`"):
         call(linear)
+
+
+@pytest.mark.parametrize("resolution", [10**6, 10**30])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda f, n: landscape.plot_loss_slice(f.loss, f.network, [f[0], f[1], f[2]], resolution=n),
+        lambda f, n: landscape.plot_loss_slice(f.loss, f.network, [f[0], f[1]], resolution=n**2),
+        lambda f, n: landscape.plot_neuromanifold_slice(CUBICS, UNIT[0], UNIT[2:], resolution=n),
+        lambda f, n: landscape.plot_neuromanifold_slice(CUBICS, UNIT[0], UNIT[1:], surface=discriminant, resolution=n),
+        lambda f, n: landscape.plot_voronoi_cells(np.eye(2), resolution=n),
+    ],
+)
+def test_grids_that_do_not_fit_are_refused(linear: pc.CriticalPoints, draw: Any, resolution: int) -> None:
+    with pytest.raises((MemoryError, OverflowError), match="`resolution`"):
+        draw(linear, resolution)
 
 
 def run_example(name: str, folder: Path) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._implicit_surface import Polynomial, interpolate, triangles
 from ._quadtree import Plane, Square, as_plane, refine
-from ._validation import _describe, as_real_array, check_size
+from ._validation import _describe, _format_int, as_real_array, check_size
 from .dimension import dimension
 from .equations import Equations, equations
 from .loss import NetworkLoss, QDistance
@@ -176,7 +176,7 @@ class Slice:
 
     def solid(self, polynomial: Polynomial, n: int, rng: np.random.Generator) -> SolidSlice:
         """The zero set of a polynomial and its singular points; k = 3."""
-        check_size(6 * 4 * 6 * n**3, 8, "the tetrahedra", "use a smaller resolution")
+        check_size(6 * 4 * 6 * n**3, 8, f"the tetrahedra with `resolution`={_format_int(n)}", "use a smaller one")
         singular = self.from_box(polynomial.singular_points(_STARTS, rng))
         verdicts = [self._verdict(coef) for coef in self.coef(singular)]
         return SolidSlice(self.from_box(triangles(polynomial, n)), singular, verdicts)

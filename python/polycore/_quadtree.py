@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ._validation import as_index, as_real_array, check_size
+from ._validation import _format_int, as_index, as_real_array, check_size
 
 __all__ = ["Plane", "Square", "as_plane", "refine"]
 
@@ -102,7 +102,8 @@ def as_plane(low: object, high: object, resolution: object, refinements: object)
     if not (corners[0] < corners[1]).all():
         raise ValueError(f"`high` must be larger than low={_text(corners[0])} on both axes, got {_text(corners[1])}")
     n, levels = as_index(resolution, "resolution", 1), as_index(refinements, "refinements", 0, _MOST_LEVELS)
-    check_size(6 * (n << levels) ** 2, 8, "the grid of the finest squares", "use fewer refinements")
+    what = f"the grid of the finest squares with `resolution`={_format_int(n)}"
+    check_size(6 * (n << levels) ** 2, 8, what, "use a smaller one or fewer refinements")
     (a, b), (c, d) = corners[0].tolist(), corners[1].tolist()
     return Plane((a, b), (c, d), n, levels)
 

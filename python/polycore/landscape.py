@@ -21,7 +21,18 @@ from ._implicit_surface import Polynomial
 from ._neuromanifold_slice import Slice, SolidSlice
 from ._plot_style import ACCENT, INK, LINE, MUTED, SECOND, THIRD, LegendEntry, integer_axis, legend, power_of_ten, style
 from ._quadtree import as_plane
-from ._validation import _describe, as_index, as_real, as_real_array, as_rng, as_sequence, check_choice, check_threads
+from ._validation import (
+    _describe,
+    _format_int,
+    as_index,
+    as_real,
+    as_real_array,
+    as_rng,
+    as_sequence,
+    check_choice,
+    check_size,
+    check_threads,
+)
 from ._voronoi import Model, as_nearest, cells, curve
 from .count_map import AffineFamily, CountMap
 from .critical import CriticalPoints
@@ -121,6 +132,8 @@ def plot_loss_slice(
     ------
     TypeError, ValueError
         If an argument is of the wrong kind, shape or value, or the points do not span a line or a plane.
+    MemoryError, OverflowError
+        If the points of the slice would not fit.
     ImportError
         If matplotlib is not installed.
 
@@ -137,6 +150,11 @@ def plot_loss_slice(
     thetas = _thetas(net, points, align)
     beyond = as_real(margin, "margin", 0.0)
     n = as_index(resolution, "resolution", 3)
+    # Parameters, their products with the frame, and what is drawn of each point.
+    n_points = n ** (len(thetas) - 1)
+    check_size(
+        n_points * (2 * net.n_params + 8), 8, f"the slice with `resolution`={_format_int(n)}", "use a smaller one"
+    )
     kinds = [getattr(point, "kind", None) for point in points]
     with _drawing(ax, "loss slice", (6.4, 4.0 if len(points) == 2 else 5.2)) as axes:
         if len(thetas) == 2:
@@ -487,13 +505,12 @@ def _kind_legend(axes: Axes, points: Sequence[CriticalPoint], more: Sequence[Leg
     legend(axes, entries, hollow=hollow)
 
 
-def plot_hessian_spectra(points: Sequence[CriticalPoint], *, ax: Axes | None = None) -> Axes:
+def plot_hessian_spectra(points: CriticalPoints | Sequence[CriticalPoint], *, ax: Axes | None = None) -> Axes:
     """Eigenvalues of the Hessian across the fibre at each critical point, negative ones below zero.
 
     Parameters
     ----------
-    points : sequence of CriticalPoint
-        Such as ``result.points``.
+    points : CriticalPoints or sequence of CriticalPoint
     ax : Axes, optional
 
     Returns
@@ -552,10 +569,14 @@ def _signs(values: Floats, tolerance: float) -> Iterator[tuple[Floats, str, str]
 
 
 def _critical_points(points: object) -> list[CriticalPoint]:
-    listed = list(as_sequence(points, "points", "a sequence of CriticalPoint"))
+    if isinstance(points, CriticalPoints):
+        return list(points.points)
+    listed = list(as_sequence(points, "points", "CriticalPoints or a sequence of CriticalPoint"))
     for k, point in enumerate(listed):
         if not isinstance(point, CriticalPoint):
-            raise TypeError(f"`points` must be a sequence of CriticalPoint, got {_describe(point)} as number {k}")
+            raise TypeError(
+                f"`points` must be CriticalPoints or a sequence of CriticalPoint, got {_describe(point)} as number {k}"
+            )
     return listed
 
 
