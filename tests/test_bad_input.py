@@ -1883,7 +1883,7 @@ class ClassLabels(Role):
         good = np.array(self.good())
         yield from not_numbers(good.shape)
         bad = (
-            good.astype(float),
+            good + 0.5,
             good.astype(complex),
             good[:-1],
             good[:0],
@@ -1902,7 +1902,7 @@ class ClassLabels(Role):
             [0.5] * len(good),
         ):
             yield repr(value)[:40], value, REFUSED
-        for dtype in (np.int8, np.uint64, ">i4", object, bool):
+        for dtype in (np.int8, np.uint64, ">i4", object, bool, float, ">f4"):
             yield str(dtype), good.astype(dtype), SAME
         yield "list", good.tolist(), SAME
         yield "strided", np.repeat(good, 2)[::2], SAME

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pickle
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -366,6 +367,15 @@ def test_the_samples_are_a_copy() -> None:
     assert (loss.n_samples, loss.n_outputs, loss.n_monomials) == (20, 2, 2)
 
 
+@pytest.mark.parametrize("dtype", [float, np.float32, ">f8", object, np.uint8])
+def test_labels_of_any_type_that_holds_integers(dtype: Any) -> None:
+    given = np.array([0, 1, 0, 2]).astype(dtype)
+    for labels in (given, given.tolist()):
+        loss = CrossEntropy.from_data(np.zeros((4, 2)), labels, MonomialBasis(2, 2))
+        assert loss.labels.dtype == np.int64
+        assert loss.labels.tolist() == [0, 1, 0, 2]
+
+
 # -- bad input --------------------------------------------------------------------------------------------------------
 
 GOOD: dict[str, Any] = {"X": np.zeros((4, 2)), "labels": [0, 1, 0, 2], "basis": MonomialBasis(2, 2)}
@@ -382,7 +392,11 @@ GOOD: dict[str, Any] = {"X": np.zeros((4, 2)), "labels": [0, 1, 0, 2], "basis": 
         ({"labels": [1, 1, 1, 1], "n_classes": 2}, ValueError, "at least two classes, got 1 for every sample"),
         ({"labels": [0, 1, 0]}, ValueError, r"`labels` must have shape \(n_samples=4,\), got \(3,\)"),
         ({"labels": [[0], [1], [0], [2]]}, ValueError, r"`labels` must have shape .*got \(4, 1\)"),
-        ({"labels": [0.0, 1.0, 0.0, 2.0]}, TypeError, "`labels` must hold integers"),
+        ({"labels": [0.0, 1.0, 0.5, 2.0]}, ValueError, "`labels` must hold integers, got 0.5 at index 2"),
+        ({"labels": [0, 1, 0, Fraction(5, 2)]}, ValueError, "`labels` must hold integers, got 5/2 at index 3"),
+        ({"labels": [0.0, np.nan, 0.0, 2.0]}, ValueError, "`labels` must hold integers, got nan at index 1"),
+        ({"labels": [0.0, 1.0, 0.0, 2e300]}, ValueError, "`labels` must have every class from 0 to about 10"),
+        ({"labels": [0, 1, 0, 2j]}, TypeError, "`labels` must hold integers"),
         ({"labels": ["a", "b", "a", "c"]}, TypeError, "`labels` must hold integers"),
         ({"labels": None}, TypeError, "`labels`"),
         ({"n_classes": 1}, ValueError, "`n_classes` must be an integer with 2 <= n_classes"),

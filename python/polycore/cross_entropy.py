@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _validation, config
 from ._quadratic import as_scalar, checked
+from ._validation import _format_int
 from .monomials import MonomialBasis
 from .network_loss import NetworkLoss
 from .support import MonomialSupport
@@ -140,8 +142,8 @@ class CrossEntropy:
         ----------
         X : array_like, shape (n_samples, n_vars)
         labels : array_like of int, shape (n_samples,)
-            The classes, counted from 0. Names of classes are not taken: ``np.unique(names, return_inverse=True)``
-            makes integers of them.
+            The classes, counted from 0; floats may hold them too. Names of classes are not taken:
+            ``np.unique(names, return_inverse=True)`` makes integers of them.
         basis : MonomialBasis or MonomialSupport
             ``net.basis``, or ``net.support`` where that is much smaller.
         n_classes : int, optional
@@ -155,10 +157,10 @@ class CrossEntropy:
         Raises
         ------
         TypeError
-            If an argument is of the wrong kind, such as labels that are no integers.
+            If an argument is of the wrong kind, such as labels that are no numbers.
         ValueError
-            If an argument is of the wrong shape or not finite, there are no samples, a label is out of range, or all
-            samples are of one class.
+            If an argument is of the wrong shape or not finite, there are no samples, a label is no integer or out of
+            range, or all samples are of one class.
         NumericalError
             If a monomial overflows.
         """
@@ -517,19 +519,33 @@ def _slices(n: int, step: int) -> Iterator[slice]:
 
 def _as_labels(labels: ArrayLike, n_samples: int, n_classes: int | None) -> tuple[Labels, int]:
     """Labels between 0 and K − 1, and K."""
-    array = _validation.as_exact_array(labels, "labels", shape=(("n_samples", n_samples),))
+    array = _as_integers(labels, n_samples)
     least, largest = int(array.min()), int(array.max())
     found = largest + 1 if n_classes is None else _validation.as_index(n_classes, "n_classes", minimum=2)
     if least < 0 or largest >= found:
-        wanted = "count from 0" if n_classes is None else f"be between 0 and n_classes - 1 = {found - 1}"
-        raise ValueError(f"`labels` must {wanted}, got {least if least < 0 else largest}")
+        wanted = "count from 0" if n_classes is None else f"be between 0 and n_classes - 1 = {_format_int(found - 1)}"
+        raise ValueError(f"`labels` must {wanted}, got {_format_int(least if least < 0 else largest)}")
     if least == largest:
         raise ValueError(f"`labels` must have at least two classes, got {largest} for every sample")
     present = {int(label) for label in np.unique(array)}
     if n_classes is None and len(present) < found:
         missing = next(label for label in range(found) if label not in present)
         raise ValueError(
-            f"`labels` must have every class from 0 to {largest}, but none is {missing}; pass n_classes={found} if "
-            "classes without samples are meant"
+            f"`labels` must have every class from 0 to {_format_int(largest)}, but none is {missing}; pass "
+            f"n_classes={_format_int(found)} if classes without samples are meant"
         )
     return array.astype(np.int64), found
+
+
+def _as_integers(labels: ArrayLike, n_samples: int) -> NDArray[Any]:
+    """Labels as integers; tables often hold them as floats."""
+    array = _validation._to_array(labels, "labels")
+    _validation.check_shape(array, "labels", (("n_samples", n_samples),))
+    if array.dtype.kind in "biu":
+        return array
+    for i, label in enumerate(array.tolist()):
+        if not isinstance(label, Real):
+            raise TypeError(f"`labels` must hold integers, got {_validation._describe(label)} at index {i}")
+        if label % 1 != 0:  # also NaN and infinity
+            raise ValueError(f"`labels` must hold integers, got {label} at index {i}")
+    return np.array([int(label) for label in array.tolist()])
