@@ -106,6 +106,43 @@ def test_an_infimum_that_is_not_attained() -> None:
     assert flow.critical_point is None
 
 
+@pytest.mark.parametrize("name", ["quadratic", "linear"])
+def test_waiting_at_a_saddle_is_no_divergence(name: str) -> None:
+    net = NETWORKS[name]
+    loss, start = noisy(net), net.random_params(rng=1)
+    assert pc.gradient_flow(loss, net, 1e-10 * start, tol=1e-6).ended == "critical point"
+    flow = pc.gradient_flow(loss, net, 1e-20 * start, tol=1e-6)
+    assert (flow.ended, flow.partial) == ("steps", True)
+    assert "doubles near the time" in flow.reason
+    # The system is autonomous: the rest of the way is that from where it stopped.
+    rest = pc.gradient_flow(loss, net, flow.theta, tol=1e-6)
+    assert rest.ended == "critical point"
+
+
+class Cubic:
+    """The sum of all coefficients to the third, which has no lower bound."""
+
+    def __init__(self, basis: Any) -> None:
+        self.basis, self.n_outputs, self.n_monomials, self.constant = basis, 1, basis.n_monomials, 0.0
+
+    def value(self, coef: Any) -> Any:
+        return (np.asarray(coef) ** 3).sum(axis=(-2, -1))
+
+    def gradient(self, coef: Any) -> Any:
+        return 3 * np.asarray(coef) ** 2
+
+    def hessian_product(self, coef: Any, dcoef: Any) -> Any:
+        return 6 * np.asarray(coef) * dcoef
+
+
+def test_a_pole_is_divergence() -> None:
+    # One weight w and ẇ = −3 w² reach infinity at time 1/3 from −1.
+    net = pc.MLP((1, 1), activation=2)
+    flow = pc.gradient_flow(Cubic(net.basis), net, [-1.0])
+    assert flow.ended == "diverged"
+    assert flow.times[-1] == pytest.approx(1 / 3, rel=1e-6)
+
+
 def test_towards_zero_convergence_is_slow_and_is_waited_for() -> None:
     net = pc.MLP((2, 1, 1), activation=2)
     loss = pc.QDistance.from_metric("bombieri_weyl", [-1.0, 0.0, -1.0], net.basis)

@@ -45,6 +45,8 @@ _FAR = 1e8
 # θ that still grows at least like time to this power when the gradient is small goes to infinity. Going to a degenerate
 # critical point instead, the change of θ per doubling of the time tends to zero.
 _GROWTH = 0.02
+# At a pole ‖θ‖ is at least so many times what it was at the start.
+_GROWN = 10.0
 # Near a saddle: where the gradient is this small against its scale, and has been and will be this many times larger.
 _PASSAGE, _PROMINENCE = 0.1, 2.0
 # The critical point passed is no further away than this fraction of θ.
@@ -118,7 +120,8 @@ class GradientFlow:
         Saddles passed.
     ended : str
         "critical point" (reached up to ``tol``), "diverged" (parameters go to infinity, or further than numbers reach),
-        "time" (``t_max``), "steps" (``max_steps``), "budget" (``time_budget``) or "interrupted" (Ctrl-C).
+        "time" (``t_max``), "steps" (``max_steps``, or the integrator finds no further step), "budget" (``time_budget``)
+        or "interrupted" (Ctrl-C).
     reason : str
         More about the end.
     partial : bool
@@ -241,7 +244,10 @@ def gradient_flow(
     Steps near a minimum grow without bound, so times such as 1e9 are nothing unusual, and without ``t_max`` the flow
     ends at a critical point or goes to infinity. The latter happens where the infimum of the loss is not attained. Then
     gradients become small too, and θ grows like a power of time: where the gradient is small and ‖θ‖ grows like t^0.02
-    or faster, the end is called "diverged".
+    or faster, t counted from when it was half as large, the end is called "diverged".
+
+    The time to leave a saddle grows without bound as the start tends to it. Doubles near 1e20 are thousands apart, so a
+    start at 1e-20 beside zero ends there, with "steps": go on from the ``theta`` of the result, where time begins anew.
 
     Convergence is exponential where the Hessian is positive definite across the fibre, else only like a power of time:
     a relative gradient of 1e-8 can be far from the critical point then.
@@ -376,7 +382,7 @@ class _Run:
                     warnings.simplefilter("ignore", LinAlgWarning)  # a singular matrix: the step is rejected
                     message = solver.step()
                 if solver.status == "failed":
-                    self.ended, self.reason = "diverged", message or "the integrator finds no step"
+                    self._fail(message or "the integrator finds no step")
                     return
                 self._record(solver.t, np.array(solver.y))
                 self._look()
@@ -442,17 +448,41 @@ class _Run:
         elif time.monotonic() > self.deadline:
             self.ended, self.reason = "budget", f"time_budget is used up, relative gradient {norm / scale:.1e}"
 
+    def _fail(self, message: str) -> None:
+        """No step is short enough: at a pole, or since times as late as this one are too far apart."""
+        t, theta, _, norm, scale = self.points[-1]
+        size = float(np.linalg.norm(theta))
+        # A loss with a lower bound has no poles: ‖θ − θ0‖² <= t (L(θ0) − inf L), by Cauchy–Schwarz.
+        if not np.isfinite(self.objective.lower_bound) and size > _GROWN * float(np.linalg.norm(self.points[0][1])):
+            self.ended, self.reason = "diverged", f"‖θ‖ = {size:.1e}: {message}"
+            return
+        self.ended = "steps"
+        gap = float(np.spacing(t))
+        if gap * norm > self.rtol * size:
+            self.reason = (
+                f"doubles near the time {t:.2g} are {gap:.1g} apart, too far for steps of this accuracy; go on from "
+                f"`theta`, where time begins anew; relative gradient {norm / scale:.1e}"
+            )
+        else:
+            self.reason = f"{message.rstrip('.')}; relative gradient {norm / scale:.1e}"
+
     def _settle(self, t: float, theta: Vector, norm: float, scale: float) -> None:
         """The gradient is small: at a critical point, or on the way to infinity."""
         growth = 0.0
         relative = f"relative gradient {norm / scale if norm else 0.0:.1e}"
         if norm:
-            growth = -t * float(theta @ self.objective.gradient(theta)) / float(theta @ theta)
+            growth = -self._time_of_growth() * float(theta @ self.objective.gradient(theta)) / float(theta @ theta)
         if growth < _GROWTH:
             self.ended, self.reason = "critical point", relative
         else:
             self.ended = "diverged"
             self.reason = f"θ grows like time^{growth:.2g} as the gradient vanishes; ‖θ‖ = {np.linalg.norm(theta):.3g}"
+
+    def _time_of_growth(self) -> float:
+        """Time since ‖θ‖ was half of what it is: what came before, such as waiting at a saddle, says nothing."""
+        sizes = np.linalg.norm([theta for _, theta, *_ in self.points], axis=1)
+        smaller = np.flatnonzero(sizes < 0.5 * sizes[-1])
+        return self.points[-1][0] - (self.points[smaller[-1]][0] if len(smaller) else 0.0)
 
 
 # --- what is seen on the way ------------------------------------------------------------------------------------------
