@@ -498,6 +498,21 @@ def test_the_summary() -> None:
     assert "and 5 more" in repr(many)
 
 
+@pytest.mark.parametrize("u", [(1e100, 0.0), (3e20, -4e20), (1e10, 3.0)])
+def test_points_far_from_a_circle(u: tuple[float, float]) -> None:
+    found = closest_points(CIRCLE, u)
+    unit = np.array(u) / np.hypot(*u)
+    np.testing.assert_allclose(found.points, [unit, -unit], rtol=1e-12)
+    assert (found.kinds, found.complex_count) == (("minimum", "maximum"), 2)
+
+
+def test_points_too_far_away_are_refused_without_a_word_on_the_model() -> None:
+    with pytest.raises(pc.NumericalError, match="`u` is too far away"):
+        closest_points(ELLIPSE, [1e120, 1e120])
+    with pytest.raises(ValueError, match="`model` has no real points"):
+        closest_points(Variety(MonomialBasis(2, 2), [[1, 0, 0, 1, 0, 4]]), [1e10, 1e10])
+
+
 def test_empty_varieties_are_refused() -> None:
     with pytest.raises(ValueError, match="no real points"):
         closest_points(Variety(MonomialBasis(2, 2), [[1, 0, 0, 1, 0, 1]]), [1.0, 2.0])

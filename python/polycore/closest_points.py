@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _linalg, chains, stationary
 from ._polynomial_systems import PRIME, Solutions, System, is_solution, polish, residues, same, solve_system
 from ._validation import _describe, as_index, as_real_array, as_rng, check_choice, check_threads
+from .errors import NumericalError
 from .loss import QDistance
 from .network import Network
 from .polynomial_models import Parametrisation, Variety, as_point_and_metric
@@ -40,6 +41,8 @@ Array = NDArray[Any]
 
 METHODS = ("auto", "solve", "search")
 
+# Coordinates of u that are larger are far away from points of size one.
+_FAR = 1e3
 _EPS = float(np.finfo(np.float64).eps)
 # Unknowns of a system of equations that is solved completely.
 _MOST_UNKNOWNS = 12
@@ -208,6 +211,8 @@ def closest_points(
         negative eigenvalue), ``n_starts`` < 1, the equations contradict each other, have no real solution (if that is
         certain) or vanish to higher order on their zeros, or ``method`` is "solve" and the equations are too many, or
         their solutions infinitely many.
+    NumericalError
+        If ‖u‖² overflows, or u is so far from a variety that its critical points are lost to rounding.
 
     Notes
     -----
@@ -269,7 +274,9 @@ class _Found(NamedTuple):
 def _result(found: _Found, u: Vector, Q: Vector, seed: int, model: str) -> ClosestPoints:
     m = len(u)
     distances = np.array([float((c.x - u) @ Q @ (c.x - u)) for c in found.candidates])
-    order = np.argsort(distances, kind="stable").tolist()
+    # Far from u distances can be equal up to rounding; these differ from them by ‖u‖² alone.
+    shifted = np.array([float(c.x @ Q @ c.x - 2 * (c.x @ Q @ u)) for c in found.candidates])
+    order = np.lexsort((shifted, distances)).tolist()
     chosen = [found.candidates[i] for i in order]
     has_parameters = any(c.t is not None for c in chosen)
     return ClosestPoints(
@@ -545,9 +552,18 @@ def _of_variety(model: Variety, u: Vector, Q: Vector, method: str, n_starts: int
     shifts = np.round(-np.log2(np.abs(coef).max(axis=1))).astype(int)
     powers = np.array([[pow(2, int(k), PRIME)] for k in shifts], dtype=object)
     exact = _modulo(System(exponents, residues(coef) * powers))
-    problem = _Problem(System.of(exponents, np.ldexp(coef, shifts[:, None])), exact, u, Q)
+    # Multipliers, which are unknowns too, should be of the size of coordinates however far away u is.
+    slope = max(float(np.abs(Q).max()), float(np.abs(Q @ u).max()))
+    scaled = np.ldexp(Q, -int(np.frexp(slope)[1])) if slope > _FAR else Q
+    problem = _Problem(System.of(exponents, np.ldexp(coef, shifts[:, None])), exact, u, scaled)
     found = _on_variety(problem, method, n_starts, rng)
     if not found.candidates and found.complete != "estimate":
+        # Whether there are real points does not depend on u.
+        far = float(np.abs(u).max())
+        if far > _FAR and _on_variety(problem._replace(u=u / far), method, n_starts, rng).candidates:
+            raise NumericalError(
+                "`u` is too far away: critical points are lost to rounding; scale `u` and `model` down"
+            )
         raise ValueError(f"`model` has no real points: {found.reason}")
     return found
 
@@ -594,9 +610,11 @@ def _on_variety(problem: _Problem, method: str, n_starts: int, rng: np.random.Ge
         smooth = [c for c in found.candidates if c.kind != "singular" or not known]
         finite = found.finite and singular.finite
         return found._replace(candidates=_different(smooth + critical), finite=finite)
-    m, typical = problem.equations.n_unknowns, float(np.abs(problem.u).max()) or 1.0
+    m, far = problem.equations.n_unknowns, float(np.abs(problem.u).max()) or 1.0
 
     def is_smooth(x: Array) -> bool:
+        # Points where u is much farther away than they are from zero are small only against u.
+        typical = min(far, max(_FAR, float(np.abs(x).max())))
         return _rank_on(problem.equations, x, typical) >= codimension
 
     count = len(_distinct([z[:m] for z in solutions.points if is_smooth(z[:m])]))
