@@ -709,3 +709,21 @@ def test_verdicts_do_not_depend_on_the_unit_of_the_inputs(size: float) -> None:
         assert (expected.kind, expected.higher_order) == ("degenerate", "saddle")
         point = pc.classify(shrunk, theta * size ** (-2 / 3))
         assert (point.kind, point.higher_order) == (expected.kind, expected.higher_order)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [1e60, 1e80, 1e100, 1e120])
+def test_points_whose_derivatives_overflow_are_refused_without_warnings(size: float) -> None:
+    objective = data_loss(pc.MLP((2, 1, 1), activation=2), 20, seed=0)
+    with pytest.raises(pc.NumericalError, match="overflow"):
+        pc.classify(objective, np.full(3, size))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_large_gradient_has_a_norm() -> None:
+    objective = data_loss(pc.MLP((2, 1, 1), activation=2), 20, seed=0)
+    point = pc.classify(objective, np.full(3, 1e40))
+    gradient = objective.gradient(point.theta)
+    size = np.abs(gradient).max()
+    assert point.gradient_norm == pytest.approx(size * np.linalg.norm(gradient / size), rel=1e-12)
+    assert point.kind == "undecided"

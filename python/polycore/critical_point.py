@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -264,8 +265,21 @@ def classify(
     best = None if best_loss is None else as_real(best_loss, "best_loss")
     deep, known_global = as_flag(deep, "deep"), as_flag(proved_global, "proved_global")
 
-    composed = composed_loss(objective)
-    point = snapped(composed, np.array(given)) if composed.dense else np.array(given)  # which is exact arithmetic
+    with np.errstate(over="ignore", invalid="ignore"):  # sizes that overflow make verdicts undecided, or are refused
+        return _classified(composed_loss(objective), np.array(given), hits, names, best, deep, known_global)
+
+
+def _classified(
+    composed: ComposedLoss,
+    given: Vector,
+    hits: int,
+    names: tuple[str, ...],
+    best: float | None,
+    deep: bool,
+    known_global: bool,
+) -> CriticalPoint:
+    """`classify` of arguments that were checked."""
+    point = snapped(composed, given) if composed.dense else given  # which is exact arithmetic
     examined = _examine(composed, point) if composed.dense else _examine_by_products(composed, point)
     coef = composed.expand(point)
     loss = composed.value(coef) + composed.constant
@@ -273,13 +287,13 @@ def classify(
     status, proved, why = _status(composed, examined, loss, rounding, best, known_global)
     analysis = _analysis(composed, point) if deep else None
     location, subnetwork = _place(composed, examined, analysis)
-    gradient = np.asarray(objective.value_and_gradient(point)[1])
+    gradient = np.asarray(composed.objective.value_and_gradient(point)[1])
     return CriticalPoint(
         theta=point,
         canonical_theta=np.asarray(composed.net.canonical(point)),
         coef=composed.expand(point).reshape(composed.loss.n_outputs, composed.loss.n_monomials),
         loss=loss,
-        gradient_norm=float(np.linalg.norm(gradient)),
+        gradient_norm=math.hypot(*gradient.tolist()),
         gradient_scale=composed.gradient_scale(point),
         kind=examined.kind,
         inertia=examined.inertia,
