@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from scipy import stats
 
 import polycore as pc
-from polycore import Share
+from polycore import Share, _bias_spaces
 
 
 def symmetric(coef: Any) -> Any:
@@ -321,3 +322,9 @@ def test_bad_input_of_models() -> None:
     for model in (CUSP_CURVE, surface):
         with pytest.raises((TypeError, ValueError), match="`model`"):
             pc.voronoi_boundary(model, 0.0, [1.0])
+
+
+def test_an_interrupt_while_training_stops_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradient flow returns what it has when it is interrupted: that is no answer here."""
+    monkeypatch.setattr(_bias_spaces, "gradient_flow", lambda *args, **more: SimpleNamespace(ended="interrupted"))
+    assert pc.bias(pc.MLP((2, 1, 1), 2), "identity", 20).stopped == "interrupted"

@@ -14,6 +14,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -387,6 +388,7 @@ def latencies(names: list[str], backend: str) -> dict[str, float]:
     environment = {**os.environ, "POLYCORE_BACKEND": backend}
     found: dict[str, float] = {}
     delays = random.Random(7)
+    hanging = threading.Timer(HANGS, lambda: None)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as child:
         assert child.stdout is not None
         for line in child.stdout:
@@ -394,7 +396,10 @@ def latencies(names: list[str], backend: str) -> dict[str, float]:
                 time.sleep(delays.uniform(0.05, 0.5))
                 sent = time.monotonic()
                 child.send_signal(signal.SIGINT)
+                hanging = threading.Timer(HANGS, child.kill)
+                hanging.start()
             else:
+                hanging.cancel()
                 name, stopped, healthy = line.split()
                 assert healthy == "True", f"{name}: another result afterwards"
                 found[name] = float(stopped) - sent

@@ -273,6 +273,8 @@ class FunctionSpace:
         flow = gradient_flow(
             loss, self.net, start, rtol=_FLOW_TOL, tol=_FLOW_TOL, max_steps=_FLOW_STEPS, n_threads=self.n_threads
         )
+        if flow.ended == "interrupted":  # which stops the flow alone
+            raise KeyboardInterrupt
         if flow.ended == "diverged":
             return "not attained"
         if flow.ended != "critical point":

@@ -1018,6 +1018,8 @@ def _of_network(
     loss = QDistance.from_metric("identity" if Q is None else Q, goal, net.basis)
     search_method = "search" if method == "search" else "auto"
     points = critical_points(loss, net, n_starts=n_starts, rng=seed, method=search_method, n_threads=n_threads)
+    if points.stopped == "interrupted":
+        raise KeyboardInterrupt
     count, reason, candidates = None, "", [_network_candidate(point) for point in points.points]
     if method != "search":
         count, reason, in_chart = _in_chart(net, loss, np.random.default_rng(seed))
